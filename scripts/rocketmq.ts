@@ -1,0 +1,94 @@
+/**
+ * `npm run rocketmq`: a real Apache RocketMQ on this machine, until Ctrl-C. The same harness that the tests use, so it
+ * needs Java 11+ and, the first time, Maven. Its store is new at every start and removed at the end.
+ */
+import { parseArgs } from 'node:util'
+import { ROCKETMQ_VERSION } from '../test/support/rocketmq/install.ts'
+import { featureSettings, type RocketMQ, type Settings, startRocketMQ } from '../test/support/rocketmq/start.ts'
+
+const HELP = `npm run rocketmq [-- options]
+
+Starts Apache RocketMQ ${ROCKETMQ_VERSION}, name server and broker, until Ctrl-C.
+
+  --brokers <n>        masters in the cluster (default 1)
+  --replicas           one replica for each master
+  --port <n>           port of the name server (default: a free one)
+  --features           property filters, message recall, transaction checks every second
+  --set <key>=<value>  a line of broker.conf; may be repeated
+  --mqadmin <command>  run one command of mqadmin when started, such as "topicList" or "clusterList"; may be repeated
+  --optimized          slower to start, faster under load: for benches
+  --help
+`
+
+const { values } = parseArgs({
+  options: {
+    brokers: { type: 'string', default: '1' },
+    replicas: { type: 'boolean', default: false },
+    port: { type: 'string' },
+    features: { type: 'boolean', default: false },
+    set: { type: 'string', multiple: true, default: [] },
+    mqadmin: { type: 'string', multiple: true, default: [] },
+    optimized: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+if (values.help) console.log(HELP)
+else await main()
+
+async function main(): Promise<void> {
+  console.log(`Starting Apache RocketMQ ${ROCKETMQ_VERSION} (the first time it is downloaded from Maven Central) …`)
+  const masters = Array.from({ length: count('brokers', values.brokers) }, (_, index) => ({
+    name: `broker-${String.fromCharCode(97 + index)}`,
+  }))
+  const replicas = values.replicas ? masters.map(({ name }) => ({ name, role: 'SLAVE' as const })) : []
+  const rocketmq = await startRocketMQ({
+    brokers: [...masters, ...replicas],
+    settings: { ...(values.features ? featureSettings : {}), ...Object.fromEntries(values.set.map(setting)) },
+    optimized: values.optimized,
+    ...(values.port === undefined ? {} : { nameServerPort: count('port', values.port) }),
+  })
+  // Both brokers and name servers are children of this process alone: wait for the signal, then stop them.
+  const stopped = waitForSignal()
+  describe(rocketmq)
+  for (const line of values.mqadmin) {
+    const [command = '', ...args] = line.split(' ')
+    console.log(await rocketmq.mqadmin(command, ...args))
+  }
+  await stopped
+  await rocketmq.stop()
+}
+
+function describe(rocketmq: RocketMQ): void {
+  console.log(`
+name server  ${rocketmq.nameServers}
+${rocketmq.brokers.map((broker) => `${broker.name.padEnd(12)} ${broker.address}   pid ${broker.pid}   ${broker.folder}`).join('\n')}
+
+  export ROCKETMQ_NAMESRV_ADDR=${rocketmq.nameServers}
+${rocketmq.certificatePath === undefined ? '' : `  export ROCKETMQ_TLS_CA=${rocketmq.certificatePath}   # to connect with TLS, on the same ports\n`}
+Ctrl-C stops it and removes the store.`)
+}
+
+function count(option: string, text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1) throw new Error(`--${option} takes a positive integer, got ${text}`)
+  return number
+}
+
+function setting(text: string): [string, Settings[string]] {
+  const equals = text.indexOf('=')
+  if (equals < 1) throw new Error(`--set takes key=value, got ${text}`)
+  return [text.slice(0, equals), text.slice(equals + 1)]
+}
+
+function waitForSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    const keepAlive = setInterval(() => {}, 1 << 30)
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => {
+        clearInterval(keepAlive)
+        resolve()
+      })
+    }
+  })
+}

@@ -1,0 +1,69 @@
+/**
+ * LOCK_BATCH_MQ 41 and UNLOCK_BATCH_MQ 42 (protocol.md 11; upstream LockBatchRequestBody, LockBatchResponseBody).
+ * The broker keeps a table of leases in memory and checks nothing else: any group, topic and queue is accepted, a
+ * restart forgets all, and pulls, acks and commits never look at it.
+ */
+import { type BodyCodec, type Command, type NoFields, noBody } from './define.ts'
+import { jsonBody } from './json.ts'
+import { type MessageQueue, readMessageQueue, writeMessageQueue } from './message-queue.ts'
+
+/** How long a lease lasts after its last grant: `rocketmq.broker.rebalance.lockMaxLiveTime`, 60 s unless changed. */
+export const LOCK_LEASE_MS = 60_000
+
+export interface LockBatchRequestBody {
+  consumerGroup: string
+  /** The holder. Unique per invocation: the same id is granted its own lease again, also on another connection. */
+  clientId: string
+  /** With strict locking on the broker: do not ask the other replicas. @default false */
+  onlyThisBroker?: boolean
+  /** Queues of this broker, spelled as all other clients spell them. */
+  mqSet: readonly MessageQueue[]
+}
+
+export interface LockBatchResponseBody {
+  /** The queues of the request that `clientId` now holds. */
+  lockOKMQSet: readonly MessageQueue[]
+}
+
+const requestBody: BodyCodec<LockBatchRequestBody> = /* @__PURE__ */ jsonBody(
+  'lock',
+  (root) => ({
+    consumerGroup: root.at('consumerGroup').text(),
+    clientId: root.at('clientId').text(),
+    onlyThisBroker: root.at('onlyThisBroker').boolean(false),
+    mqSet: root.at('mqSet').list(readMessageQueue, []),
+  }),
+  (body) => ({ ...body, mqSet: body.mqSet.map(writeMessageQueue) }),
+)
+
+const responseBody: BodyCodec<LockBatchResponseBody> = /* @__PURE__ */ jsonBody(
+  'locked',
+  (root) => ({ lockOKMQSet: root.at('lockOKMQSet').list(readMessageQueue, []) }),
+  (body) => ({ lockOKMQSet: body.lockOKMQSet.map(writeMessageQueue) }),
+)
+
+/** Takes or renews leases. Code 0 also when nothing was granted: only `lockOKMQSet` says what is held. */
+export const LockBatchMQ: Command<NoFields, NoFields, LockBatchRequestBody, LockBatchResponseBody> = {
+  code: 41,
+  name: 'LOCK_BATCH_MQ',
+  to: 'broker',
+  effect: 'idempotent',
+  request: {},
+  response: {},
+  requestBody,
+  responseBody,
+  answers: {},
+}
+
+/** Gives leases back. Code 0 always; queues that `clientId` does not hold are ignored. */
+export const UnlockBatchMQ: Command<NoFields, NoFields, LockBatchRequestBody> = {
+  code: 42,
+  name: 'UNLOCK_BATCH_MQ',
+  to: 'broker',
+  effect: 'idempotent',
+  request: {},
+  response: {},
+  requestBody,
+  responseBody: noBody,
+  answers: {},
+}

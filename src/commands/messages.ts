@@ -1,0 +1,66 @@
+/** QUERY_MESSAGE 12 and VIEW_MESSAGE_BY_ID 33 (protocol.md 16; upstream QueryMessageRequestHeader, ViewMessageRequestHeader). */
+import { bytesBody, type Command, type NoFields, noBody } from './define.ts'
+
+export interface QueryMessageRequest {
+  topic: string
+  /** One of the message's KEYS, or its UNIQ_KEY. The index is by hash: compare what comes back. */
+  key: string
+  maxNum: number
+  /** Epoch ms of the store time. */
+  beginTimestamp: bigint
+  endTimestamp: bigint
+  /** 5.5 and later: K (keys), U (UNIQ_KEY) or T (tag). */
+  indexType?: string | undefined
+  /** 5.5 and later: where the last query ended. */
+  lastKey?: string | undefined
+  /** `key` is a UNIQ_KEY. */
+  _UNIQUE_KEY_QUERY?: boolean | undefined
+}
+
+export interface QueryMessageResponse {
+  /** Epoch ms of the last indexed message; the index is up to a second behind. Not needed with code 22. */
+  indexLastUpdateTimestamp?: bigint
+  indexLastUpdatePhyoffset?: bigint
+}
+
+/** Messages with a key, as stored messages in the body. 22: none. */
+export const QueryMessage: Command<QueryMessageRequest, QueryMessageResponse, undefined, Buffer> = {
+  code: 12,
+  name: 'QUERY_MESSAGE',
+  to: 'broker',
+  effect: 'read',
+  request: {
+    topic: 'string',
+    key: 'string',
+    maxNum: 'int',
+    beginTimestamp: 'long',
+    endTimestamp: 'long',
+    indexType: 'string?',
+    lastKey: 'string?',
+    _UNIQUE_KEY_QUERY: 'boolean?',
+  },
+  response: { indexLastUpdateTimestamp: 'long?', indexLastUpdatePhyoffset: 'long?' },
+  requestBody: noBody,
+  responseBody: bytesBody,
+  answers: { 22: 'empty' },
+}
+
+export interface ViewMessageRequest {
+  /** Brokers with access control check it. */
+  topic?: string | undefined
+  /** Commit-log offset, the end of an offset message id. */
+  offset: bigint
+}
+
+/** The one stored message at a commit-log offset of this broker. 1: no message starts there. */
+export const ViewMessageById: Command<ViewMessageRequest, NoFields, undefined, Buffer> = {
+  code: 33,
+  name: 'VIEW_MESSAGE_BY_ID',
+  to: 'broker',
+  effect: 'read',
+  request: { topic: 'string?', offset: 'long' },
+  response: {},
+  requestBody: noBody,
+  responseBody: bytesBody,
+  answers: {},
+}

@@ -1,0 +1,141 @@
+/**
+ * SEND_MESSAGE 10, SEND_MESSAGE_V2 310 and SEND_BATCH_MESSAGE 320 (protocol.md 4; upstream SendMessageRequestHeader
+ * and SendMessageRequestHeaderV2). 10 writes the long field names, 310 and 320 one letter each; the values are the same.
+ */
+import { bytesBody, type Command, type Fields, type Meaning, noBody } from './define.ts'
+
+export interface SendMessageRequest {
+  producerGroup: string
+  topic: string
+  /** The topic whose settings a new topic copies. @default "TBW102" */
+  defaultTopic?: string
+  /** Queues of a topic that this send creates; the broker caps it at its own default. @default 4 */
+  defaultTopicQueueNums?: number
+  /** -1 lets the broker choose. */
+  queueId: number
+  sysFlag: number
+  /** Epoch ms. */
+  bornTimestamp: bigint
+  /** The application's own flag, any int32. */
+  flag: number
+  /** Encoded by `encodeProperties` of `./wire`. */
+  properties?: string | undefined
+  reconsumeTimes?: number | undefined
+  unitMode?: boolean | undefined
+  /** Read for `%RETRY%` topics only. */
+  maxReconsumeTimes?: number | undefined
+  /** Must be true when the body is a batch, whichever code is used. */
+  batch?: boolean | undefined
+  brokerName?: string | undefined
+}
+
+export interface SendMessageResponse {
+  /** Offset message id; of a batch, all of them separated by commas. */
+  msgId: string
+  queueId: number
+  queueOffset: bigint
+  /** The UNIQ_KEY as stored; absent for a batch. */
+  transactionId?: string
+  /** Timer messages only. */
+  recallHandle?: string
+}
+
+const request: Fields<SendMessageRequest> = {
+  producerGroup: 'string',
+  topic: 'string',
+  defaultTopic: 'string',
+  defaultTopicQueueNums: 'int',
+  queueId: 'int',
+  sysFlag: 'int',
+  bornTimestamp: 'long',
+  flag: 'int',
+  properties: 'string?',
+  reconsumeTimes: 'int?',
+  unitMode: 'boolean?',
+  maxReconsumeTimes: 'int?',
+  batch: 'boolean?',
+  brokerName: 'string?',
+}
+
+const wireNames: Readonly<Record<keyof SendMessageRequest, string>> = {
+  producerGroup: 'a',
+  topic: 'b',
+  defaultTopic: 'c',
+  defaultTopicQueueNums: 'd',
+  queueId: 'e',
+  sysFlag: 'f',
+  bornTimestamp: 'g',
+  flag: 'h',
+  properties: 'i',
+  reconsumeTimes: 'j',
+  unitMode: 'k',
+  maxReconsumeTimes: 'l',
+  batch: 'm',
+  brokerName: 'n',
+}
+
+const response: Fields<SendMessageResponse> = {
+  msgId: 'string',
+  queueId: 'int',
+  queueOffset: 'long',
+  transactionId: 'string?',
+  recallHandle: 'string?',
+}
+
+/** Both are required on the wire: a send without them answers code 1. */
+const defaults: Partial<SendMessageRequest> = { defaultTopic: 'TBW102', defaultTopicQueueNums: 4 }
+
+/** 10, 11 and 12 mean stored; the rest is the reference producer's list of codes to try elsewhere. */
+const answers: Readonly<Record<number, Meaning>> = {
+  1: 'other-broker',
+  2: 'other-broker',
+  10: 'stored',
+  11: 'stored',
+  12: 'stored',
+  204: 'other-broker',
+  205: 'other-broker',
+}
+
+/** Stores one message. Not idempotent: a repeated send stores another copy under the same UNIQ_KEY. */
+export const SendMessage: Command<SendMessageRequest, SendMessageResponse, Buffer> = {
+  code: 10,
+  name: 'SEND_MESSAGE',
+  to: 'broker',
+  effect: 'once',
+  request,
+  defaults,
+  response,
+  requestBody: bytesBody,
+  responseBody: noBody,
+  answers,
+}
+
+/** SEND_MESSAGE with one-letter field names. */
+export const SendMessageV2: Command<SendMessageRequest, SendMessageResponse, Buffer> = {
+  code: 310,
+  name: 'SEND_MESSAGE_V2',
+  to: 'broker',
+  effect: 'once',
+  request,
+  defaults,
+  wireNames,
+  response,
+  requestBody: bytesBody,
+  responseBody: noBody,
+  answers,
+}
+
+/** Stores the messages of one batch (`encodeBatch` of `./wire`), all or none. `batch` must be true (protocol.md 4.2). */
+export const SendBatchMessage: Command<SendMessageRequest, SendMessageResponse, Buffer> = {
+  code: 320,
+  name: 'SEND_BATCH_MESSAGE',
+  to: 'broker',
+  effect: 'once',
+  request,
+  defaults,
+  wireNames,
+  response,
+  requestBody: bytesBody,
+  responseBody: noBody,
+  answers,
+}

@@ -1,0 +1,27 @@
+/**
+ * The client: `createClient` opens connections and finds routes; each capability is a factory on top of it, so that a
+ * bundle holds only what is used. No runtime dependency.
+ *
+ * @module
+ */
+export { type Client, createClient } from './client/client.ts'
+export { type ClientOptions, templates } from './client/options.ts'
+export { type BatchedMessage, createMessageId, type Delay, type OutgoingMessage } from './client/outgoing.ts'
+export { type BatchResult, createProducer, type Producer, type ProducerOptions } from './client/producer.ts'
+export {
+  createPullConsumer,
+  type Filter,
+  type PullConsumer,
+  type PullConsumerOptions,
+  type PullOptions,
+  type SendBackOptions,
+  type StartingPosition,
+} from './client/puller.ts'
+export type { Message, PullResult, PullStatus, SendResult, SendStatus } from './client/values.ts'
+export type { MessageQueue } from './commands/message-queue.ts'
+export * from './errors.ts'
+export type { AddressMap } from './net/address-policy.ts'
+export type { Credentials, CredentialsOption } from './net/credentials.ts'
+export type { CallOptions } from './net/deadline.ts'
+export type { PoolOptions } from './net/pool.ts'
+export { deadLetterTopic, retryTopic } from './wire/names.ts'

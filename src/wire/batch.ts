@@ -1,0 +1,71 @@
+/**
+ * The body of a batch send, and of a stored inner batch (protocol.md 4.2; upstream MessageDecoder.encodeMessages).
+ *
+ *   (total length 4 | magic 4 = 0 | crc 4 = 0 | flag 4 | body 4 + n | properties 2 + n)*
+ *
+ * Magic and CRC are written as the reference does and not looked at.
+ */
+import { ProtocolError } from '../errors.ts'
+import { MAX_PROPERTIES_BYTES } from './properties.ts'
+
+const FIXED_BYTES = 22
+
+export interface BatchMessage {
+  /** The application's own, any int32. */
+  flag: number
+  body: Uint8Array
+  /** Encoded by `encodeProperties`. UNIQ_KEY must be among them: the broker adds nothing to messages of a batch. */
+  properties: string
+}
+
+/** @throws ProtocolError when a message's properties are longer than 32767 bytes. */
+export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
+  let total = 0
+  for (const { body, properties } of messages)
+    total += FIXED_BYTES + body.length + Buffer.byteLength(properties)
+  const bytes = Buffer.allocUnsafe(total)
+  let at = 0
+  for (const { flag, body, properties } of messages) {
+    const propertiesAt = at + FIXED_BYTES + body.length
+    const propertiesBytes = bytes.write(properties, propertiesAt)
+    if (propertiesBytes > MAX_PROPERTIES_BYTES) {
+      throw new ProtocolError(`properties of ${propertiesBytes} bytes; 32767 fit`, { field: 'properties' })
+    }
+    bytes.writeInt32BE(FIXED_BYTES + body.length + propertiesBytes, at)
+    bytes.writeInt32BE(0, at + 4)
+    bytes.writeInt32BE(0, at + 8)
+    bytes.writeInt32BE(flag, at + 12)
+    bytes.writeInt32BE(body.length, at + 16)
+    bytes.set(body, at + 20)
+    bytes.writeInt16BE(propertiesBytes, propertiesAt - 2)
+    at = propertiesAt + propertiesBytes
+  }
+  return bytes
+}
+
+/** Bodies are views of `bytes`. @throws ProtocolError unless the lengths fill the bytes exactly. */
+export function decodeBatch(bytes: Buffer): BatchMessage[] {
+  const messages: BatchMessage[] = []
+  let at = 0
+  while (at < bytes.length) {
+    const left = bytes.length - at
+    const total = left < FIXED_BYTES ? 0 : bytes.readInt32BE(at)
+    if (total < FIXED_BYTES || total > left) throw wrong(at, 'total length')
+    const bodyBytes = bytes.readInt32BE(at + 16)
+    if (bodyBytes < 0 || bodyBytes > total - FIXED_BYTES) throw wrong(at, 'body length')
+    const propertiesAt = at + FIXED_BYTES + bodyBytes
+    const end = at + total
+    if (bytes.readInt16BE(propertiesAt - 2) !== end - propertiesAt) throw wrong(at, 'properties length')
+    messages.push({
+      flag: bytes.readInt32BE(at + 12),
+      body: bytes.subarray(at + 20, at + 20 + bodyBytes),
+      properties: bytes.toString('utf8', propertiesAt, end),
+    })
+    at = end
+  }
+  return messages
+}
+
+function wrong(at: number, field: string): ProtocolError {
+  return new ProtocolError(`batch: impossible ${field} in the message at byte ${at}`, { field })
+}

@@ -1,0 +1,106 @@
+/**
+ * The ROCKETMQ binary header (protocol.md 1.2; upstream RocketMQSerializable).
+ *
+ *   code 2 | language 1 | version 2 | opaque 4 | flag 4 | remark 4 + n | ext block 4 + n
+ *   ext block: (name 2 + n | value 4 + n)*
+ *
+ * Code is 16 bits, so pop requests (200050…) do not fit: the client sends JSON and only reads this.
+ */
+import { ProtocolError } from '../errors.ts'
+import { type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION } from './header.ts'
+
+const OTHER = 7
+const FIXED_BYTES = 21
+
+/** The index is the number on the wire. */
+const languages = (): string[] =>
+  'JAVA CPP DOTNET PYTHON DELPHI ERLANG RUBY OTHER HTTP GO PHP OMS RUST NODE_JS'.split(' ')
+
+/**
+ * Frame → bytes with the binary header, the 4 length bytes included.
+ * @throws ProtocolError when a field does not fit (`code` and `version` are 16 bit here).
+ */
+export function encodeFrameBinary(frame: FrameInput): Buffer {
+  const { code, version = PROTOCOL_VERSION, language = LANGUAGE, flag = 0, remark = '', body } = frame
+  if (code !== (code << 16) >> 16) {
+    throw new ProtocolError(`code ${code} does not fit the 16 bits of the binary header; use JSON`, {
+      field: 'code',
+    })
+  }
+  if (version !== (version << 16) >> 16) {
+    throw new ProtocolError(`version ${version} does not fit the 16 bits of the binary header`, {
+      field: 'version',
+    })
+  }
+  const entries = Object.entries(frame.ext ?? {})
+  const remarkBytes = Buffer.byteLength(remark)
+  let extBytes = 0
+  for (const [name, value] of entries) {
+    const nameBytes = Buffer.byteLength(name)
+    if (nameBytes > 0x7fff)
+      throw new ProtocolError('ext name is longer than 32767 bytes', { field: 'extFields' })
+    extBytes += 6 + nameBytes + Buffer.byteLength(value)
+  }
+  const headerBytes = FIXED_BYTES + remarkBytes + extBytes
+  if (headerBytes > 0xff_ffff) throw new ProtocolError('header is longer than 16 MiB', { field: 'header' })
+  const bytes = Buffer.allocUnsafe(8 + headerBytes + (body?.length ?? 0))
+  bytes.writeUInt32BE(bytes.length - 4, 0)
+  bytes.writeUInt32BE(0x100_0000 + headerBytes, 4)
+  bytes.writeInt16BE(code, 8)
+  const number = languages().indexOf(language)
+  bytes[10] = number < 0 ? OTHER : number
+  bytes.writeInt16BE(version, 11)
+  bytes.writeInt32BE(frame.opaque, 13)
+  bytes.writeInt32BE(flag, 17)
+  let at = bytes.writeInt32BE(remarkBytes, 21)
+  at += bytes.write(remark, at)
+  at = bytes.writeInt32BE(extBytes, at)
+  for (const [name, value] of entries) {
+    const nameBytes = bytes.write(name, at + 2)
+    at = bytes.writeInt16BE(nameBytes, at) + nameBytes
+    const valueBytes = bytes.write(value, at + 4)
+    at = bytes.writeInt32BE(valueBytes, at) + valueBytes
+  }
+  if (body) bytes.set(body, at)
+  return bytes
+}
+
+/** Header bytes → fields. A value of no length is left out, as absent and empty are alike. @throws ProtocolError naming the field. */
+export function decodeHeaderBinary(bytes: Buffer): FrameHeader {
+  if (bytes.length < FIXED_BYTES) throw new ProtocolError('binary header is too short', { field: 'header' })
+  const remarkEnd = end(17, bytes.readInt32BE(13), bytes.length - 4, 'remark')
+  const header: FrameHeader = {
+    code: bytes.readInt16BE(0),
+    language: languages()[bytes.readUInt8(2)] ?? LANGUAGE,
+    version: bytes.readInt16BE(3),
+    opaque: bytes.readInt32BE(5),
+    flag: bytes.readInt32BE(9),
+    ext: decodeExt(bytes, remarkEnd),
+  }
+  if (remarkEnd > 17) header.remark = bytes.toString('utf8', 17, remarkEnd)
+  return header
+}
+
+function decodeExt(bytes: Buffer, start: number): Record<string, string> {
+  const ext: Record<string, string> = Object.create(null)
+  let at = start + 4
+  const limit = end(at, bytes.readInt32BE(start), bytes.length, 'extFields')
+  while (at < limit) {
+    if (limit - at < 6)
+      throw new ProtocolError('binary header: ext block ends inside an entry', { field: 'extFields' })
+    const nameEnd = end(at + 2, bytes.readInt16BE(at), limit - 4, 'extFields')
+    const valueEnd = end(nameEnd + 4, bytes.readInt32BE(nameEnd), limit, 'extFields')
+    if (valueEnd > nameEnd + 4) {
+      ext[bytes.toString('utf8', at + 2, nameEnd)] = bytes.toString('utf8', nameEnd + 4, valueEnd)
+    }
+    at = valueEnd
+  }
+  return ext
+}
+
+function end(start: number, length: number, limit: number, field: string): number {
+  if (length < 0 || length > limit - start) {
+    throw new ProtocolError(`binary header: ${field} has an impossible length ${length}`, { field })
+  }
+  return start + length
+}

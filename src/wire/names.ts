@@ -1,0 +1,92 @@
+/**
+ * Topic and group names: what is allowed, what is derived, namespaces
+ * (protocol.md 1.6, 10, 19; upstream TopicValidator, Validators, MixAll, KeyBuilder, NamespaceUtil).
+ */
+import { ConfigError } from '../errors.ts'
+import { formatHost, parseHost } from './address.ts'
+
+const RETRY = '%RETRY%'
+const DLQ = '%DLQ%'
+
+/** Where messages of a group are stored again after a failed delivery (pull and push consumers). */
+export const retryTopic = (consumerGroup: string): string => RETRY + consumerGroup
+
+/** Where messages of a group end after their last attempt. */
+export const deadLetterTopic = (consumerGroup: string): string => DLQ + consumerGroup
+
+/** The topic that answers to request messages go to. */
+export const replyTopic = (cluster: string): string => `${cluster}_REPLY_TOPIC`
+
+/** The retry topic of pop consumers, receipts with retry flag 1. */
+export const popRetryTopicV1 = (consumerGroup: string, topic: string): string =>
+  `${RETRY}${consumerGroup}_${topic}`
+
+/** The retry topic of pop consumers of brokers with enableRetryTopicV2, receipts with retry flag 2. */
+export const popRetryTopicV2 = (consumerGroup: string, topic: string): string =>
+  `${RETRY}${consumerGroup}+${topic}`
+
+/** Topics that belong to the broker. */
+export function isSystemTopic(name: string): boolean {
+  return (
+    name.startsWith('rmq_sys_') ||
+    (!name.includes(' ') &&
+      ' TBW102 SCHEDULE_TOPIC_XXXX BenchmarkTest RMQ_SYS_TRANS_HALF_TOPIC RMQ_SYS_TRACE_TOPIC RMQ_SYS_TRANS_OP_HALF_TOPIC TRANS_CHECK_MAX_TIME_TOPIC SELF_TEST_TOPIC OFFSET_MOVED_EVENT CHECKPOINT_TOPIC '.includes(
+        ` ${name} `,
+      ))
+  )
+}
+
+/** @throws ConfigError with the rule: 1 to 127 characters (255 with a retry or dead letter prefix) of `%|a-zA-Z0-9_-`. */
+export function checkTopicName(name: string, field = 'topic'): void {
+  check(name, field, prefixOf(String(name)) === '' ? 127 : 255)
+}
+
+/** @throws ConfigError with the rule: 1 to 120 characters of `%|a-zA-Z0-9_-`. */
+export function checkGroupName(name: string, field = 'consumerGroup'): void {
+  check(name, field, 120)
+}
+
+function check(name: unknown, field: string, maxLength: number): void {
+  if (typeof name !== 'string' || name === '') throw new ConfigError(field, 'a name is required')
+  if (name.length > maxLength) {
+    throw new ConfigError(field, `${name.length} characters; at most ${maxLength} are allowed`)
+  }
+  if (!/^[%|\w-]+$/.test(name)) {
+    throw new ConfigError(field, `${JSON.stringify(name)}: only letters, digits and % | _ - are allowed`)
+  }
+}
+
+/** `%RETRY%` or `%DLQ%` or nothing. */
+const prefixOf = (resource: string): string =>
+  resource.startsWith(RETRY) ? RETRY : resource.startsWith(DLQ) ? DLQ : ''
+
+const isSystem = (resource: string): boolean => isSystemTopic(resource) || resource.startsWith('CID_RMQ_SYS_')
+
+/** `name` → `ns%name`, `%RETRY%group` → `%RETRY%ns%group`. Wrapped, system and empty names stay as they are. */
+export function wrapNamespace(namespace: string, resource: string): string {
+  if (namespace === '' || resource === '' || isSystem(resource)) return resource
+  const prefix = prefixOf(resource)
+  const name = resource.slice(prefix.length)
+  return name.startsWith(`${namespace}%`) ? resource : `${prefix}${namespace}%${name}`
+}
+
+/** The reverse of `wrapNamespace`. A name of another namespace stays as it is. */
+export function unwrapNamespace(namespace: string, resource: string): string {
+  if (namespace === '' || isSystem(resource)) return resource
+  const prefix = prefixOf(resource)
+  const name = resource.slice(prefix.length)
+  return name.startsWith(`${namespace}%`) ? prefix + name.slice(namespace.length + 1) : resource
+}
+
+/** The namespace that a name carries, or `''`. */
+export function namespaceOf(resource: string): string {
+  if (isSystem(resource)) return ''
+  const name = resource.slice(prefixOf(resource).length)
+  return name.slice(0, Math.max(0, name.indexOf('%')))
+}
+
+/** The "fast" port of a broker: the listen port less 2 (protocol.md 19). @throws ProtocolError when there is none. */
+export function vipAddress(address: string): string {
+  const { host, port } = parseHost(address)
+  return formatHost(host, parseHost(`vip:${port - 2}`).port)
+}

@@ -1,0 +1,37 @@
+/** The handle by which a timer message is recalled (protocol.md 15; upstream RecallMessageHandle). */
+import { ConfigError, ProtocolError } from '../errors.ts'
+
+export interface RecallHandle {
+  topic: string
+  brokerName: string
+  /** Epoch ms at which the message would be delivered. */
+  deliverTimeMs: bigint
+  /** The UNIQ_KEY. */
+  messageId: string
+}
+
+/** URL-safe Base64, padded, of `v1 topic brokerName deliverTimeMs messageId`. @throws ConfigError for a part with a space. */
+export function formatRecallHandle({ topic, brokerName, deliverTimeMs, messageId }: RecallHandle): string {
+  for (const [field, part] of Object.entries({ topic, brokerName, messageId })) {
+    if (part === '' || part.includes(' ')) throw new ConfigError(field, 'must not be empty or have a space')
+  }
+  const text = Buffer.from(`v1 ${topic} ${brokerName} ${deliverTimeMs} ${messageId}`).toString('base64url')
+  return text.padEnd(Math.ceil(text.length / 4) * 4, '=')
+}
+
+/** @throws ProtocolError for anything that is not a version 1 handle. */
+export function parseRecallHandle(handle: string): RecallHandle {
+  const text = /^[\w-]+={0,2}$/.test(handle) ? Buffer.from(handle, 'base64url').toString() : ''
+  const [version, topic, brokerName, time, messageId, ...more] = text.split(' ')
+  if (
+    version !== 'v1' ||
+    !topic ||
+    !brokerName ||
+    !messageId ||
+    more.length > 0 ||
+    !/^-?\d{1,18}$/.test(time ?? '')
+  ) {
+    throw new ProtocolError('recall handle is not of version 1', { field: 'recallHandle' })
+  }
+  return { topic, brokerName, deliverTimeMs: BigInt(time as string), messageId }
+}
