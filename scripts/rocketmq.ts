@@ -4,7 +4,12 @@
  */
 import { parseArgs } from 'node:util'
 import { ROCKETMQ_VERSION } from '../test/support/rocketmq/install.ts'
-import { featureSettings, type RocketMQ, type Settings, startRocketMQ } from '../test/support/rocketmq/start.ts'
+import {
+  featureSettings,
+  type RocketMQ,
+  type Settings,
+  startRocketMQ,
+} from '../test/support/rocketmq/start.ts'
 
 const HELP = `npm run rocketmq [-- options]
 
@@ -37,7 +42,9 @@ if (values.help) console.log(HELP)
 else await main()
 
 async function main(): Promise<void> {
-  console.log(`Starting Apache RocketMQ ${ROCKETMQ_VERSION} (the first time it is downloaded from Maven Central) …`)
+  console.log(
+    `Starting Apache RocketMQ ${ROCKETMQ_VERSION} (the first time it is downloaded from Maven Central) …`,
+  )
   const masters = Array.from({ length: count('brokers', values.brokers) }, (_, index) => ({
     name: `broker-${String.fromCharCode(97 + index)}`,
   }))
@@ -48,7 +55,6 @@ async function main(): Promise<void> {
     optimized: values.optimized,
     ...(values.port === undefined ? {} : { nameServerPort: count('port', values.port) }),
   })
-  // Both brokers and name servers are children of this process alone: wait for the signal, then stop them.
   const stopped = waitForSignal()
   describe(rocketmq)
   for (const line of values.mqadmin) {
@@ -60,18 +66,22 @@ async function main(): Promise<void> {
 }
 
 function describe(rocketmq: RocketMQ): void {
-  console.log(`
-name server  ${rocketmq.nameServers}
-${rocketmq.brokers.map((broker) => `${broker.name.padEnd(12)} ${broker.address}   pid ${broker.pid}   ${broker.folder}`).join('\n')}
-
-  export ROCKETMQ_NAMESRV_ADDR=${rocketmq.nameServers}
-${rocketmq.certificatePath === undefined ? '' : `  export ROCKETMQ_TLS_CA=${rocketmq.certificatePath}   # to connect with TLS, on the same ports\n`}
-Ctrl-C stops it and removes the store.`)
+  const { nameServers, certificatePath } = rocketmq
+  const pids = rocketmq.nameServerProcesses.map((server) => server.pid).join(' ')
+  console.log(`\n${'name server'.padEnd(14)}${nameServers.padEnd(24)}pid ${pids}`)
+  for (const { name, address, pid, folder } of rocketmq.brokers) {
+    console.log(`${name.padEnd(14)}${address.padEnd(24)}pid ${pid}   ${folder}`)
+  }
+  console.log(`\n  export ROCKETMQ_NAMESRV_ADDR='${nameServers}'`)
+  if (certificatePath !== undefined)
+    console.log(`  export ROCKETMQ_TLS_CA=${certificatePath}   # TLS, on the same ports`)
+  console.log('\nCtrl-C stops it and removes the store.')
 }
 
 function count(option: string, text: string): number {
   const number = Number(text)
-  if (!Number.isInteger(number) || number < 1) throw new Error(`--${option} takes a positive integer, got ${text}`)
+  if (!Number.isInteger(number) || number < 1)
+    throw new Error(`--${option} takes a positive integer, got ${text}`)
   return number
 }
 

@@ -106,7 +106,8 @@ async function downloadJars(folder: string): Promise<void> {
   const jars = (await readdir(folder)).filter((name) => name.endsWith('.jar'))
   for (const module of ['namesrv', 'broker', 'tools', 'client']) {
     const jar = `rocketmq-${module}-${ROCKETMQ_VERSION}.jar`
-    if (!jars.includes(jar)) throw new Error(`Maven finished, but ${jar} is not among the ${jars.length} jars of ${folder}`)
+    if (!jars.includes(jar))
+      throw new Error(`Maven finished, but ${jar} is not among the ${jars.length} jars of ${folder}`)
   }
 }
 
@@ -126,7 +127,17 @@ async function makeCertificate(folder: string): Promise<void> {
   const names = 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1'
   const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')]
   const subject = ['-subj', '/CN=localhost', '-addext', names]
-  await command('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '3650', ...subject, ...files])
+  await command('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-days',
+    '3650',
+    ...subject,
+    ...files,
+  ])
 }
 
 async function command(name: string, args: string[]): Promise<void> {

@@ -39,7 +39,11 @@ function tellWatchdog(line: string): void {
 function watchdogPipe(): Writable {
   if (watchdog) return watchdog
   // Detached: Ctrl-C on the terminal must not reach the watchdog before it has done its work.
-  const child = spawn('sh', ['-c', WATCHDOG], { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' })
+  const child = spawn('sh', ['-c', WATCHDOG], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+    cwd: '/',
+  })
   child.unref()
   const pipe = child.stdin
   if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref()
@@ -68,8 +72,10 @@ export interface JavaOptions {
 export interface JavaProcess {
   readonly child: ChildProcess
   readonly pid: number
-  /** Settles when it has ended, with its exit code or the signal that ended it. */
+  /** Settles when it has ended, with its exit code or the signal that ended it. Does not keep this process alive. */
   readonly ended: Promise<string>
+  /** As `ended`, and keeps this process alive until then. */
+  readonly wait: () => Promise<string>
   /** The reason `ended` gave, or undefined while it runs. */
   readonly end: string | undefined
   /** The last lines of its log file. */
@@ -106,6 +112,10 @@ export async function startJava(options: JavaOptions): Promise<JavaProcess> {
     child,
     pid,
     ended,
+    wait: () => {
+      child.ref()
+      return ended
+    },
     get end() {
       return end
     },
@@ -113,8 +123,12 @@ export async function startJava(options: JavaOptions): Promise<JavaProcess> {
   }
 }
 
-/** The last lines of a log, without logback's talk about its own configuration. */
+/** The last lines of a log, without logback's talk about its own configuration and the frames of other libraries. */
 function lastLines(file: string): string {
+  const noise = / \|-(?:INFO|WARN) in |^\s+at (?!org\.apache\.rocketmq)|^\s*$/
   const lines = readFileSync(file, 'utf8').split('\n')
-  return lines.filter((line) => line !== '' && !/ \|-(INFO|WARN) in /.test(line)).slice(-20).join('\n')
+  return lines
+    .filter((line) => !noise.test(line))
+    .slice(-20)
+    .join('\n')
 }

@@ -18,7 +18,9 @@ function clusterInfo(nameServer: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, timeout: 3000 })
     let received = Buffer.alloc(0)
-    socket.on('connect', () => socket.write(frame({ code: 106, language: 'OTHER', version: 513, opaque: 1, flag: 0 })))
+    socket.on('connect', () =>
+      socket.write(frame({ code: 106, language: 'OTHER', version: 513, opaque: 1, flag: 0 })),
+    )
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk])
       if (received.length < 4 || received.length < 4 + received.readInt32BE(0)) return

@@ -69,9 +69,16 @@ export function createServer(options: ServerOptions): Server {
     mkdirSync(folder, { recursive: true })
     writeFileSync(configuration, formatSettings(settings))
     const from = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0
-    const flags = [...jvm, `-Duser.home=${folder}`, `-Djava.io.tmpdir=${folder}`, `-Drocketmq.home.dir=${folder}`]
+    const flags = [...jvm, `-Duser.home=${folder}`, `-Djava.io.tmpdir=${folder}`]
     const env = { ROCKETMQ_HOME: folder }
-    const process = await startJava({ mainClass, args: ['-c', configuration], jvm: flags, env, logFile, cwd: folder })
+    const process = await startJava({
+      mainClass,
+      args: ['-c', configuration],
+      jvm: flags,
+      env,
+      logFile,
+      cwd: folder,
+    })
     java = process
     const limit = Date.now() + START_TIMEOUT_MS
     let booted = false
@@ -89,12 +96,11 @@ export function createServer(options: ServerOptions): Server {
 
   const end = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
     if (!java || java.end !== undefined) return
-    const { child, ended } = java
-    child.ref()
+    const { child } = java
     child.kill(signal)
     child.kill('SIGCONT')
     const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
-    await ended
+    await java.wait()
     clearTimeout(impatience)
   }
 

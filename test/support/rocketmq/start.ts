@@ -3,7 +3,7 @@
  * its own ports and its own folder under the system's temporary folder. All of it ends with `stop()`, and at the
  * latest with this process (jvm.ts).
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installRocketMQ } from './install.ts'
@@ -21,6 +21,26 @@ export const featureSettings: Settings = {
   transactionCheckInterval: 1000,
   transactionTimeOut: 1000,
   flushConsumerOffsetInterval: 1000,
+}
+
+/** Switches on authentication and authorization, with one user who may do everything. Pass the same to `administrator`. */
+export function authSettings({ accessKey, secretKey }: Administrator): Settings {
+  const auth = 'org.apache.rocketmq.auth'
+  return {
+    authenticationEnabled: true,
+    authenticationProvider: `${auth}.authentication.provider.DefaultAuthenticationProvider`,
+    authenticationMetadataProvider: `${auth}.authentication.provider.LocalAuthenticationMetadataProvider`,
+    initAuthenticationUser: JSON.stringify({ username: accessKey, password: secretKey }),
+    innerClientAuthenticationCredentials: JSON.stringify({ accessKey, secretKey }),
+    authorizationEnabled: true,
+    authorizationProvider: `${auth}.authorization.provider.DefaultAuthorizationProvider`,
+    authorizationMetadataProvider: `${auth}.authorization.provider.LocalAuthorizationMetadataProvider`,
+  }
+}
+
+export interface Administrator {
+  accessKey: string
+  secretKey: string
 }
 
 export interface BrokerOptions {
@@ -47,6 +67,8 @@ export interface RocketMQOptions {
   settings?: Settings
   /** Lines of namesrv.conf. */
   nameServerSettings?: Settings
+  /** Who signs the requests of mqadmin. @default nobody */
+  administrator?: Administrator
   /** The host that brokers register under. @default "127.0.0.1" */
   brokerIP1?: string
   /** @default "DefaultCluster" */
@@ -100,7 +122,11 @@ export async function startRocketMQ(options: RocketMQOptions = {}): Promise<Rock
   const folder = await mkdtemp(join(tmpdir(), 'rocketmq-'))
   removeFolderAtExit(folder)
   const tlsFlags = tls
-    ? ['-Dtls.test.mode.enable=false', `-Dtls.server.certPath=${tls.certPath}`, `-Dtls.server.keyPath=${tls.keyPath}`]
+    ? [
+        '-Dtls.test.mode.enable=false',
+        `-Dtls.server.certPath=${tls.certPath}`,
+        `-Dtls.server.keyPath=${tls.keyPath}`,
+      ]
     : []
   const flags = [...(options.optimized ? [] : QUICK_START), ...ANY_DISK, ...tlsFlags]
   const servers: Server[] = []
@@ -110,9 +136,15 @@ export async function startRocketMQ(options: RocketMQOptions = {}): Promise<Rock
     await rm(folder, { recursive: true, force: true, maxRetries: 3 })
   }
   try {
+    if (options.administrator) await writeToolsFile(folder, options.administrator)
     const addresses: string[] = []
     for (let index = 0; index < (options.nameServers ?? 1); index++) {
-      const { server, address } = await startNameServer(options, join(folder, `namesrv-${index}`), index, flags)
+      const { server, address } = await startNameServer(
+        options,
+        join(folder, `namesrv-${index}`),
+        index,
+        flags,
+      )
       servers.push(server)
       addresses.push(address)
     }
@@ -200,7 +232,8 @@ async function startBroker(
         ...plan.settings,
       },
       jvm: ['-Xmx1g', '-Xms256m', '-XX:MaxDirectMemorySize=1g', ...flags, ...(options.jvm ?? [])],
-      isReady: async () => (await Promise.all(nameServers.map((each) => isRegistered(each, address)))).every(Boolean),
+      isReady: async () =>
+        (await Promise.all(nameServers.map((each) => isRegistered(each, address)))).every(Boolean),
     })
     const restart: Broker['restart'] = async ({ kill = false, settings } = {}) => {
       await (kill ? server.kill() : server.stop())
@@ -236,24 +269,34 @@ async function retryPorts<T>(
   }
 }
 
+/** Where mqadmin reads its credentials. */
+async function writeToolsFile(folder: string, { accessKey, secretKey }: Administrator): Promise<void> {
+  await mkdir(join(folder, 'conf'))
+  const yaml = `accessKey: ${JSON.stringify(accessKey)}\nsecretKey: ${JSON.stringify(secretKey)}\n`
+  await writeFile(join(folder, 'conf/tools.yml'), yaml)
+}
+
 /** mqadmin always exits with 0; a stack trace or its help text is how it says that it failed. */
 async function mqadmin(folder: string, nameServers: string, args: readonly string[]): Promise<string> {
-  const { child, ended } = await startJava({
+  const { child, wait } = await startJava({
     mainClass: 'org.apache.rocketmq.tools.command.MQAdminStartup',
     args,
-    jvm: ['-Xmx256m', ...QUICK_START, `-Duser.home=${folder}`, `-Drocketmq.home.dir=${folder}`],
+    jvm: ['-Xmx256m', ...QUICK_START, `-Duser.home=${folder}`, `-Djava.io.tmpdir=${folder}`],
     env: { NAMESRV_ADDR: nameServers, ROCKETMQ_HOME: folder },
     cwd: folder,
   })
   let printed = ''
-  child.ref()
   child.stdin?.end()
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text) => (printed += text))
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (text) => (printed += text))
   const drained = new Promise((resolve) => child.once('close', resolve))
-  const end = await ended
+  const end = await wait()
   await drained
   const output = printed.replace(/^.* \|-(?:INFO|WARN) in .*\n/gm, '')
-  if (end !== 'exit code 0' || /^\s+at org\.apache\.|^usage: mqadmin|^The sub command .* not exist/m.test(output)) {
+  if (
+    end !== 'exit code 0' ||
+    /^\s+at org\.apache\.|^usage: mqadmin|^The sub command .* not exist/m.test(output)
+  ) {
     throw new Error(`mqadmin ${args.join(' ')} failed (${end}):\n${output}`)
   }
   return output

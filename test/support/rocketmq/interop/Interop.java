@@ -134,6 +134,7 @@ public class Interop {
     private static void configure(ClientConfig client) {
         client.setNamesrvAddr(options.getString("nameServers"));
         client.setInstanceName("interop-" + System.identityHashCode(client));
+        client.setPollNameServerInterval(1000); // or a new retry topic is found after 30 s only
         client.setUseTLS(options.getBooleanValue("tls"));
         if (options.getString("namespace") != null) client.setNamespace(options.getString("namespace"));
     }

@@ -1,0 +1,47 @@
+/**
+ * Consumes the topics of ROCKETMQ_EVENT_SOURCES (JSON, or the path of a JSON file in the bundle; mappings by name).
+ *
+ * With one mapping any event starts it, a schedule's for example. With several the event names one:
+ * `{ "version": 1, "eventSource": "orders" }`, which is also what a schedule can be given as its input.
+ */
+import { readFileSync } from 'node:fs'
+import { createClient } from '../src/client/client.ts'
+import { ConfigError } from '../src/errors.ts'
+import { eventSource } from '../src/lambda/event-source.ts'
+import { parseEventSources } from '../src/lambda/options.ts'
+import { handleRecords } from './handle-records.ts'
+
+type Consume = ReturnType<typeof eventSource>
+
+const setting = process.env['ROCKETMQ_EVENT_SOURCES'] ?? ''
+const text = setting.trimStart().startsWith('{') ? setting : readFile(setting)
+const client = createClient()
+const sources = new Map<string, Consume>(
+  Object.entries(parseEventSources(text)).map(([name, mapping]) => [
+    name,
+    eventSource({ ...mapping, client }, handleRecords),
+  ]),
+)
+
+export const handler: Consume = async (event, context) => await sourceOf(event)(event, context)
+
+function sourceOf(event: unknown): Consume {
+  const name = (event as { eventSource?: unknown } | null | undefined)?.eventSource
+  const [only] = sources.values()
+  const source =
+    typeof name === 'string' && sources.has(name) ? sources.get(name) : sources.size === 1 ? only : undefined
+  if (source) return source
+  throw new ConfigError('eventSource', `takes the name of a mapping: ${[...sources.keys()].join(', ')}`)
+}
+
+function readFile(path: string): string {
+  if (path === '')
+    throw new ConfigError('ROCKETMQ_EVENT_SOURCES', 'is not set; it takes JSON, or the path of a JSON file')
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new ConfigError('ROCKETMQ_EVENT_SOURCES', `no file can be read at ${JSON.stringify(path)}`, {
+      cause,
+    })
+  }
+}

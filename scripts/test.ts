@@ -1,0 +1,116 @@
+/**
+ * `npm test`: every test with Node's own runner, in one report.
+ *
+ * Fast tests run side by side first; then those that start a real broker, two files at a time; then those that
+ * measure out an invocation's time, alone. Each file runs in a process of its own. The events of the phases go to one
+ * spec reporter, with the counts of all phases in its closing lines.
+ */
+import { globSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, relative } from 'node:path'
+import { Readable } from 'node:stream'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { parseArgs } from 'node:util'
+
+const HELP = `npm test [-- [options] [folder or file …]]
+
+  npm test                         everything
+  npm test -- unit                 one folder of test/ (unit, property, types, issues, conformance, interop, lambda)
+  npm test -- test/unit/wire       a folder or a file by its path
+
+  --test-name-pattern <regex>      only tests whose name matches; may be repeated
+  --test-only                      only tests marked with { only: true }
+  --help
+`
+
+const ROOT = join(import.meta.dirname, '..')
+/** A file that hangs fails after this. */
+const FILE_TIMEOUT_MS = 600_000
+
+interface Phase {
+  /** Folders of test/; the first phase also has the files of test/ itself. */
+  folders: readonly string[]
+  concurrency: number
+}
+
+/** A folder that is named nowhere runs with the fast ones. */
+const SLOW: readonly Phase[] = [
+  { folders: ['conformance', 'interop'], concurrency: 2 },
+  { folders: ['lambda'], concurrency: 1 },
+]
+
+/** The runner's closing lines, in its order. */
+const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo', 'duration_ms']
+const CLOSING_LINE = new RegExp(`^(${COUNTS.join('|')}) ([\\d.]+)$`)
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    'test-name-pattern': { type: 'string', multiple: true, default: [] },
+    'test-only': { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+if (values.help) console.log(HELP)
+else main()
+
+function main(): void {
+  const files = positionals.length > 0 ? positionals.flatMap(selected) : testFiles(join(ROOT, 'test'))
+  const phases = [{ folders: [], concurrency: availableParallelism() }, ...SLOW].map(
+    ({ folders, concurrency }) => ({
+      files: files.filter((file) => isIn(file, folders)),
+      concurrency,
+    }),
+  )
+  Readable.from(events(phases.filter((phase) => phase.files.length > 0)))
+    .pipe(new spec())
+    .pipe(process.stdout)
+}
+
+/** Whether the file belongs to the phase with these folders; the one without folders takes what no other names. */
+function isIn(file: string, folders: readonly string[]): boolean {
+  const folder = relative(join(ROOT, 'test'), file).split('/')[0] ?? ''
+  return folders.length > 0 ? folders.includes(folder) : !SLOW.some((phase) => phase.folders.includes(folder))
+}
+
+function testFiles(folder: string): string[] {
+  return globSync('**/*.test.ts', { cwd: folder })
+    .map((file) => join(folder, file))
+    .sort()
+}
+
+/** A path, or a folder of test/. */
+function selected(name: string): string[] {
+  for (const path of [join(process.cwd(), name), join(ROOT, name), join(ROOT, 'test', name)]) {
+    const stats = statSync(path, { throwIfNoEntry: false })
+    const files = stats?.isDirectory() ? testFiles(path) : stats ? [path] : []
+    if (files.length > 0) return files
+  }
+  console.error(`No tests at ${name}`)
+  process.exit(2)
+}
+
+/** The events of all phases, one after the other; their closing lines are held back and added up. */
+async function* events(phases: readonly { files: string[]; concurrency: number }[]): AsyncGenerator<object> {
+  const counts = new Map(COUNTS.map((name) => [name, 0]))
+  for (const { files, concurrency } of phases) {
+    const stream = run({
+      files,
+      concurrency,
+      timeout: FILE_TIMEOUT_MS,
+      only: values['test-only'],
+      testNamePatterns: values['test-name-pattern'].map((pattern) => new RegExp(pattern)),
+    })
+    for await (const event of stream) {
+      if (event.type === 'test:fail' && event.data.todo === undefined) process.exitCode = 1
+      const closing = event.type === 'test:diagnostic' ? CLOSING_LINE.exec(event.data.message) : null
+      if (closing?.[1] === undefined || event.data.file !== undefined) yield event
+      else counts.set(closing[1], (counts.get(closing[1]) ?? 0) + Number(closing[2]))
+    }
+  }
+  for (const [name, count] of counts) {
+    yield { type: 'test:diagnostic', data: { nesting: 0, message: `${name} ${count}`, level: 'info' } }
+  }
+}

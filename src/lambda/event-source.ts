@@ -1,0 +1,187 @@
+/**
+ * The event source: pulls batches of a topic, hands them to a function, and commits what it handled, all before the
+ * invocation ends. Nothing is remembered between invocations but what the broker holds.
+ *
+ * Within a queue order is kept: when a record fails, the offset stops before it and the queue is left for the next
+ * invocation. A record counts as handled only when the broker has acknowledged the commit behind it.
+ */
+import { Client, createClient } from '../client/client.ts'
+import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
+import type { MessageQueue } from '../commands/message-queue.ts'
+import { DeadlineError } from '../errors.ts'
+import { retryTopic } from '../wire/names.ts'
+import { invocationDeadline, type LambdaContext } from './context.ts'
+import { createEvent, type RocketMQEvent, RocketMQRecord } from './event.ts'
+import {
+  type EventSourceOptions,
+  type ResolvedEventSource,
+  readWorkerPayload,
+  resolveEventSource,
+} from './options.ts'
+import { openQueue, type QueueProgress, type QueueSummary } from './queue-progress.ts'
+import { type BatchResponse, readBatchResponse } from './response.ts'
+
+/** What the handler is given besides the event and the context. */
+export interface HandlerExtras {
+  /** Aborted when the invocation is about to end. */
+  signal: AbortSignal
+  /** For publishing from the handler, under the same connections. */
+  client: Client
+}
+
+/** An async function, or a middy instance. */
+export type RecordHandler = (
+  event: RocketMQEvent,
+  context: LambdaContext,
+  extras: HandlerExtras,
+) => Promise<BatchResponse | null | undefined> | Promise<void>
+
+/** What an invocation returns. */
+export interface EventSourceResult {
+  /** Records that were handled, with their offsets committed. */
+  handled: number
+  /** Records that failed or could not be decoded; their queues stand before the first of them. */
+  failed: number
+  /** Messages that the filter passed over. */
+  filtered: number
+  /** Messages behind the committed offsets, as far as the last pulls tell. */
+  remainingLag: number
+  queues: QueueSummary[]
+}
+
+/**
+ * Makes a Lambda handler that consumes a topic. Any event starts it; one that a dispatcher sent restricts the queues.
+ *
+ * @example
+ * export const handler = eventSource({ topic: 'orders', consumerGroup: 'billing' }, async (event) => {
+ *   for (const record of Object.values(event.records).flat()) await charge(record.json())
+ * })
+ * @throws ConfigError naming the option, when it is made
+ */
+export function eventSource(
+  options: EventSourceOptions,
+  handle: RecordHandler,
+): (event: unknown, context: LambdaContext) => Promise<EventSourceResult> {
+  const { client: clientOption, ...mapping } = options
+  const source = resolveEventSource(mapping, 'eventSource')
+  const client = clientOption instanceof Client ? clientOption : createClient(clientOption)
+  return async (event, context) => {
+    const payload = readWorkerPayload(event)
+    if (!source.enabled) return summarise([], 0)
+    await client.thaw()
+    return await consume(source, client, payload?.queues, handle, context)
+  }
+}
+
+async function consume(
+  source: ResolvedEventSource,
+  client: Client,
+  only: readonly MessageQueue[] | undefined,
+  handle: RecordHandler,
+  context: LambdaContext,
+): Promise<EventSourceResult> {
+  const end = invocationDeadline(context)
+  const stop = new AbortController()
+  const timer = setTimeout(
+    () => stop.abort(new DeadlineError('the invocation is ending')),
+    Math.max(0, end - Date.now()),
+  )
+  const consumer = createPullConsumer(client, { consumerGroup: source.consumerGroup, filter: source.filter })
+  try {
+    const queues = only ?? (await queuesOf(source, consumer, end))
+    const progress = await allSettled(queues.map((queue) => openQueue(consumer, queue, source, end)))
+    let handled = 0
+    while (Date.now() < end && !progress.every((each) => each.done)) {
+      await allSettled(progress.map((each) => each.fill(end)))
+      const batch = takeBatch(progress, source.batchSize)
+      if (batch.length === 0) continue
+      const { failed, error } = await runHandler(source, client, batch, handle, context, stop.signal)
+      const settled = await allSettled(progress.map((each) => each.settle(failed, end)))
+      handled += settled.reduce((sum, count) => sum + count, 0)
+      if (error !== undefined) throw error
+    }
+    await allSettled(progress.map((each) => each.settle(new Set(), end)))
+    return summarise(progress, handled)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Waits for all of them, so that nothing is left running behind the first failure, which is then thrown. */
+async function allSettled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises)
+  return await Promise.all(promises)
+}
+
+/** The topic's queues, and those of the group's retry topic, which exists once something was sent back. */
+async function queuesOf(
+  source: ResolvedEventSource,
+  consumer: PullConsumer,
+  end: number,
+): Promise<MessageQueue[]> {
+  const topics = [source.topic, retryTopic(source.consumerGroup)]
+  return (await Promise.all(topics.map((topic) => consumer.queues(topic, { deadlineMs: end })))).flat()
+}
+
+/** Up to `batchSize` records, shared fairly: one of each queue in turn. */
+function takeBatch(progress: readonly QueueProgress[], batchSize: number): RocketMQRecord[] {
+  const shares = progress.map((each) => ({ each, count: 0 }))
+  let room = batchSize
+  for (let took = true; took && room > 0; ) {
+    took = false
+    for (const share of shares) {
+      if (room === 0 || share.count >= share.each.waiting) continue
+      share.count += 1
+      room -= 1
+      took = true
+    }
+  }
+  return shares.flatMap(({ each, count }) => each.take(count).map((message) => new RocketMQRecord(message)))
+}
+
+/** Which records failed. A thrown error, or a response that breaks the contract, fails all of them. */
+async function runHandler(
+  source: ResolvedEventSource,
+  client: Client,
+  batch: readonly RocketMQRecord[],
+  handle: RecordHandler,
+  context: LambdaContext,
+  signal: AbortSignal,
+): Promise<{ failed: ReadonlySet<string>; error: unknown }> {
+  const event = createEvent(batch, client.nameServers.addresses.join(';'), source.consumerGroup)
+  try {
+    const response = await untilAborted<unknown>(handle(event, context, { signal, client }), signal)
+    return { failed: readBatchResponse(response, batch), error: undefined }
+  } catch (error) {
+    const failed = new Set(batch.map((record) => record.recordId))
+    return { failed, error: error ?? new TypeError('the handler threw undefined') }
+  }
+}
+
+/** A handler that outlives its invocation is not waited for: what was settled before it stands. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void =>
+      reject(
+        new DeadlineError(
+          'the handler was not done when the invocation had to end; its batch is redelivered',
+        ),
+      )
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+function summarise(progress: readonly QueueProgress[], handled: number): EventSourceResult {
+  const queues = progress.map((each) => each.summary())
+  const sum = (pick: (each: QueueProgress) => number): number =>
+    progress.reduce((total, each) => total + pick(each), 0)
+  return {
+    handled,
+    failed: sum((each) => each.failed),
+    filtered: sum((each) => each.filtered),
+    remainingLag: queues.reduce((total, each) => total + each.lag, 0),
+    queues,
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * HTTP for Lambda: payload v2 of HTTP APIs and function URLs, and errors as application/problem+json (RFC 9457).
+ */
+import { AuthError, BrokerError, ConfigError, RocketMQError, RouteError } from '../errors.ts'
+
+/** What is read of a payload v2 event. */
+export interface HttpEvent {
+  rawPath: string
+  body?: string | undefined
+  isBase64Encoded?: boolean | undefined
+  requestContext: { http: { method: string } }
+}
+
+export interface HttpResponse {
+  statusCode: number
+  headers: Record<string, string>
+  body: string
+}
+
+/** The members of a problem document. */
+export interface Problem {
+  /** A heading of docs/errors.md, or about:blank. */
+  type: string
+  title: string
+  status: number
+  detail: string
+  /** The stable code of the error. */
+  code?: string
+  /** The part of the request that is wrong. */
+  field?: string
+  /** Set where the outcome of a send is not `stored`. */
+  outcome?: string
+  /** Send it as `messageId` when trying again, so that consumers recognise a copy. */
+  messageId?: string
+}
+
+export function isHttpEvent(event: unknown): event is HttpEvent {
+  const context = (event as { requestContext?: { http?: { method?: unknown } } } | null | undefined)
+    ?.requestContext
+  return (
+    typeof context?.http?.method === 'string' && typeof (event as { rawPath?: unknown }).rawPath === 'string'
+  )
+}
+
+export function json(statusCode: number, value: unknown): HttpResponse {
+  return { statusCode, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) }
+}
+
+export function problem(value: Problem): HttpResponse {
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json' }
+  if (value.status === 503) headers['retry-after'] = '1'
+  return { statusCode: value.status, headers, body: JSON.stringify(value) }
+}
+
+/** A request that is refused before RocketMQ is asked. */
+export class HttpError extends Error {
+  override readonly name = 'HttpError'
+  readonly status: number
+  readonly title: string
+  readonly field: string | undefined
+  constructor(status: number, title: string, detail: string, field?: string) {
+    super(detail)
+    this.status = status
+    this.title = title
+    this.field = field
+  }
+}
+
+const TOPIC_NOT_EXIST = 17
+const MESSAGE_ILLEGAL = 13
+
+/** What a failed send is to an HTTP caller. Addresses of brokers are not told. */
+export function toProblem(error: unknown, messageId?: string): Problem {
+  if (error instanceof HttpError) {
+    const { status, title, message: detail, field } = error
+    return { type: 'about:blank', title, status, detail, ...(field === undefined ? {} : { field }) }
+  }
+  if (!RocketMQError.is(error)) {
+    return {
+      type: 'about:blank',
+      title: 'Internal error',
+      status: 500,
+      detail: 'the function failed; see its log',
+    }
+  }
+  const { code, outcome } = error
+  const facts = {
+    type: `urn:rocketmq-lambda:error:${code}`,
+    code,
+    ...(outcome ? { outcome } : {}),
+    ...(messageId ? { messageId } : {}),
+  }
+  if (error instanceof ConfigError) {
+    const field = error.field ?? 'message'
+    const status = field.endsWith('body') && error.message.includes('at most') ? 413 : 400
+    return {
+      ...facts,
+      title: status === 413 ? 'Message too large' : 'Invalid message',
+      status,
+      detail: error.message,
+      field,
+    }
+  }
+  if (error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST) {
+    return {
+      ...facts,
+      title: 'No such topic',
+      status: 404,
+      detail: `topic ${error.topic} does not exist`,
+      field: 'topic',
+    }
+  }
+  if (outcome === 'unknown') {
+    const detail =
+      'the broker may have stored the message; to try again without a second copy counting, send the same messageId'
+    return { ...facts, title: 'Outcome unknown', status: 504, detail }
+  }
+  if (error instanceof AuthError) {
+    return {
+      ...facts,
+      title: 'Not permitted',
+      status: 500,
+      detail: 'the broker refused this function’s credentials',
+    }
+  }
+  if (error instanceof BrokerError && error.responseCode === MESSAGE_ILLEGAL) {
+    return { ...facts, title: 'Message refused', status: 400, detail: error.remark }
+  }
+  return { ...facts, title: 'Broker unavailable', status: 503, detail: 'nothing was stored; try again later' }
+}

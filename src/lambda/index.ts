@@ -1,0 +1,32 @@
+/**
+ * The Lambda bindings: handlers that consume and publish. zod, middy and AWS's types are reached from here only.
+ *
+ * @module
+ */
+export type { LambdaContext } from './context.ts'
+export type { RocketMQEvent, RocketMQRecord } from './event.ts'
+export {
+  type EventSourceResult,
+  eventSource,
+  type HandlerExtras,
+  type RecordHandler,
+} from './event-source.ts'
+export type { HttpEvent, HttpResponse, Problem } from './http.ts'
+export { type RocketMQMiddleware, type RocketMQMiddlewareOptions, rocketmq } from './middleware.ts'
+export {
+  type EventSourceMapping,
+  type EventSourceOptions,
+  parseEventSources,
+  type WorkerPayload,
+} from './options.ts'
+export {
+  type MessageRequest,
+  type PublishAnswer,
+  type PublishEvent,
+  type Published,
+  type PublisherOptions,
+  type PublishResult,
+  publisher,
+} from './publisher.ts'
+export type { QueueSummary } from './queue-progress.ts'
+export type { BatchResponse } from './response.ts'

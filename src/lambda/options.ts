@@ -1,0 +1,173 @@
+/**
+ * What comes from outside to the event source: its options (from code, or from ROCKETMQ_EVENT_SOURCES) and the events
+ * that start it. Options use the words of Lambda's own event source mappings.
+ */
+import * as z from 'zod/mini'
+import type { Client } from '../client/client.ts'
+import type { ClientOptions } from '../client/options.ts'
+import type { Filter, StartingPosition } from '../client/puller.ts'
+import type { MessageQueue } from '../commands/message-queue.ts'
+import { ConfigError } from '../errors.ts'
+import { checkGroupName, checkTopicName } from '../wire/names.ts'
+import { parseWith } from './schema.ts'
+
+/** A mapping from a topic to a function, as it may stand in ROCKETMQ_EVENT_SOURCES. */
+export interface EventSourceMapping {
+  topic: string
+  /** One group for each function: nothing else may consume with it. */
+  consumerGroup: string
+  /** The most records that one event holds, 1 to 10,000. @default 100 */
+  batchSize?: number | undefined
+  /**
+   * Where the group begins when it has no committed offset. Committed for every queue on the first run.
+   * @default 'TRIM_HORIZON'
+   */
+  startingPosition?: StartingPosition | undefined
+  /** With AT_TIMESTAMP: epoch seconds as in Lambda's own mappings, or an ISO 8601 text. */
+  startingPositionTimestamp?: number | string | undefined
+  /** A tag expression (`'a || b'`), or `{ sql }`. @default every message */
+  filter?: Filter | undefined
+  /** Does nothing while false. @default true */
+  enabled?: boolean | undefined
+}
+
+export interface EventSourceOptions extends EventSourceMapping {
+  /** A client, or the options to create one. @default from the environment */
+  client?: Client | ClientOptions | undefined
+}
+
+const mapping: z.ZodMiniType<EventSourceMapping> = /* @__PURE__ */ z.strictObject({
+  topic: z.string(),
+  consumerGroup: z.string(),
+  batchSize: z.optional(z.int().check(z.minimum(1), z.maximum(10_000))),
+  startingPosition: z.optional(z.enum(['TRIM_HORIZON', 'LATEST', 'AT_TIMESTAMP'])),
+  startingPositionTimestamp: z.optional(z.union([z.number(), z.string()])),
+  filter: z.optional(z.union([z.string(), z.strictObject({ sql: z.string() })])),
+  enabled: z.optional(z.boolean()),
+})
+
+const MAPPING_KEYS: readonly (keyof EventSourceMapping)[] = [
+  'topic',
+  'consumerGroup',
+  'batchSize',
+  'startingPosition',
+  'startingPositionTimestamp',
+  'filter',
+  'enabled',
+]
+
+export interface ResolvedEventSource {
+  topic: string
+  consumerGroup: string
+  batchSize: number
+  startingPosition: StartingPosition
+  /** Epoch ms. */
+  startingPositionTimestamp: number | undefined
+  filter: Filter
+  enabled: boolean
+}
+
+/** @param what names the mapping in errors. @throws ConfigError naming the option */
+export function resolveEventSource(value: EventSourceMapping, what: string): ResolvedEventSource {
+  const options = parseWith(mapping, value, { what, keys: MAPPING_KEYS })
+  checkTopicName(options.topic, 'topic')
+  checkGroupName(options.consumerGroup, 'consumerGroup')
+  const startingPosition = options.startingPosition ?? 'TRIM_HORIZON'
+  return {
+    topic: options.topic,
+    consumerGroup: options.consumerGroup,
+    batchSize: options.batchSize ?? 100,
+    startingPosition,
+    startingPositionTimestamp: startingTime(startingPosition, options.startingPositionTimestamp),
+    filter: options.filter ?? '*',
+    enabled: options.enabled ?? true,
+  }
+}
+
+function startingTime(
+  position: StartingPosition,
+  timestamp: number | string | undefined,
+): number | undefined {
+  const field = 'startingPositionTimestamp'
+  if (timestamp === undefined) {
+    if (position === 'AT_TIMESTAMP')
+      throw new ConfigError(field, 'is required with startingPosition AT_TIMESTAMP')
+    return undefined
+  }
+  if (position !== 'AT_TIMESTAMP')
+    throw new ConfigError(field, `needs startingPosition AT_TIMESTAMP, not ${position}`)
+  const ms = typeof timestamp === 'number' ? Math.round(timestamp * 1_000) : Date.parse(timestamp)
+  // Epoch ms taken for seconds would lie tens of thousands of years ahead.
+  if (!Number.isSafeInteger(ms) || ms < 0 || ms > 8.64e15) {
+    throw new ConfigError(field, `takes epoch seconds or an ISO 8601 text, got ${JSON.stringify(timestamp)}`)
+  }
+  if (typeof timestamp === 'number' && timestamp > 1e11) {
+    throw new ConfigError(field, `takes epoch seconds; ${timestamp} looks like milliseconds`)
+  }
+  return ms
+}
+
+/** What a dispatcher sends to a worker. Without `queues`, or from any other event: all queues. */
+export interface WorkerPayload {
+  version: 1
+  /** The name of the mapping. */
+  eventSource: string
+  queues?: MessageQueue[] | undefined
+}
+
+const payload: z.ZodMiniType<WorkerPayload> = /* @__PURE__ */ z.strictObject({
+  version: z.literal(1),
+  eventSource: z.string(),
+  queues: z.optional(
+    z.array(
+      z.strictObject({ topic: z.string(), brokerName: z.string(), queueId: z.int().check(z.minimum(0)) }),
+    ),
+  ),
+})
+
+/** The payload of a dispatcher or of a schedule that names a mapping; undefined for any other event. */
+export function readWorkerPayload(event: unknown): WorkerPayload | undefined {
+  if (typeof event !== 'object' || event === null || !('eventSource' in event) || !('version' in event))
+    return undefined
+  return parseWith(payload, event, { what: 'event' })
+}
+
+/**
+ * Reads the text of ROCKETMQ_EVENT_SOURCES: mappings by name.
+ * @example parseEventSources('{ "orders": { "topic": "orders", "consumerGroup": "billing" } }')
+ * @throws ConfigError naming the mapping and the option
+ */
+export function parseEventSources(text: string): Record<string, EventSourceMapping> {
+  const field = 'ROCKETMQ_EVENT_SOURCES'
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new ConfigError(
+      field,
+      'is not JSON; it takes mappings by name: { "orders": { "topic": …, "consumerGroup": … } }',
+      { cause },
+    )
+  }
+  const sources: unknown = value
+  if (
+    typeof sources !== 'object' ||
+    sources === null ||
+    Array.isArray(sources) ||
+    Object.keys(sources).length === 0
+  ) {
+    throw new ConfigError(
+      field,
+      'takes at least one mapping by name: { "orders": { "topic": …, "consumerGroup": … } }',
+    )
+  }
+  for (const [name, source] of Object.entries(sources)) {
+    try {
+      resolveEventSource(source as EventSourceMapping, name)
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      throw new ConfigError(`${field}.${name}.${error.field ?? ''}`, error.message, { cause: error })
+    }
+  }
+  return sources as Record<string, EventSourceMapping>
+}

@@ -1,0 +1,93 @@
+/**
+ * Checks what comes from outside (events, HTTP bodies, mappings) by a zod/mini schema and words what is wrong.
+ * zod/mini is 15 KB in a bundle and its own messages are bare, so each issue is formatted here: the field, what it
+ * takes, what it got, and for an unknown key the nearest one that is known.
+ */
+import type * as z from 'zod/mini'
+import { checkKeys } from '../client/options.ts'
+import { ConfigError } from '../errors.ts'
+
+type Issue = z.core.$ZodIssue
+
+export interface ParseOptions {
+  /** The value in errors that are about all of it. */
+  what: string
+  /** Before the names of its fields, such as `messages[3].`. @default '' */
+  prefix?: string
+  /** Its own keys, from which the nearest to an unknown one is taken. */
+  keys?: readonly string[]
+}
+
+/** @throws ConfigError whose `field` is the path of the first issue */
+export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, options: ParseOptions): T {
+  const { what, prefix = '', keys = [] } = options
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  if (!issue) throw new ConfigError(what, 'is not valid')
+  const path = issue.path.map(String).join('.')
+  if (issue.code === 'unrecognized_keys') {
+    const [key = ''] = issue.keys
+    throw new ConfigError(
+      `${prefix}${path && `${path}.`}${key}`,
+      unknownKey(key, path || what, path ? [] : keys),
+    )
+  }
+  throw new ConfigError(path === '' ? what : prefix + path, describe(issue, valueAt(value, issue.path)))
+}
+
+/** With the known keys at hand the core's own check words it, nearest name included. */
+function unknownKey(key: string, what: string, known: readonly string[]): string {
+  try {
+    if (known.length > 0) checkKeys(what, { [key]: true }, known)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message.slice(key.length + 2)
+    throw error
+  }
+  return `is not a field of ${what}`
+}
+
+function describe(issue: Issue, got: unknown): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return got === undefined
+        ? `is required (${issue.expected})`
+        : `takes ${issue.expected}, got ${nameOf(got)}`
+    case 'too_small':
+      return `must be at least ${issue.minimum}${sizeOf(issue.origin)}, got ${nameOf(got)}`
+    case 'too_big':
+      return `must be at most ${issue.maximum}${sizeOf(issue.origin)}, got ${nameOf(got)}`
+    case 'invalid_value':
+      return `takes ${issue.values.map(String).join(', ')}; got ${nameOf(got)}`
+    case 'invalid_union': {
+      const forms = issue.errors.map(([first]) =>
+        first?.code === 'invalid_type' ? first.expected : first?.message,
+      )
+      return `takes ${[...new Set(forms)].join(' or ')}, got ${nameOf(got)}`
+    }
+    case 'custom':
+      return issue.message
+    default:
+      return `${issue.message}, got ${nameOf(got)}`
+  }
+}
+
+const sizeOf = (origin: string): string =>
+  origin === 'string' ? ' characters' : origin === 'array' ? ' elements' : ''
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (at, key) =>
+      typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
+    value,
+  )
+}
+
+/** A number or a short word as it is; of anything else its type only: it may hold what must not be logged. */
+function nameOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (typeof value === 'string' && value.length <= 40) return JSON.stringify(value)
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { ConfigError } from '../../../src/errors.ts'
+import { parseEventSources, readWorkerPayload, resolveEventSource } from '../../../src/lambda/options.ts'
+import { scheduledEvent } from '../../../src/testing/index.ts'
+
+const orders = { topic: 'orders', consumerGroup: 'billing' }
+
+describe('the options of an event source', () => {
+  it('have the defaults of Lambda’s own mappings', () => {
+    assert.deepStrictEqual(resolveEventSource(orders, 'orders'), {
+      topic: 'orders',
+      consumerGroup: 'billing',
+      batchSize: 100,
+      startingPosition: 'TRIM_HORIZON',
+      startingPositionTimestamp: undefined,
+      filter: '*',
+      enabled: true,
+    })
+  })
+
+  it('take a starting time in epoch seconds or as ISO 8601', () => {
+    for (const startingPositionTimestamp of [1_767_225_600, '2026-01-01T00:00:00Z']) {
+      const options = { ...orders, startingPosition: 'AT_TIMESTAMP' as const, startingPositionTimestamp }
+      assert.equal(resolveEventSource(options, 'orders').startingPositionTimestamp, 1_767_225_600_000)
+    }
+  })
+
+  for (const [field, change] of [
+    ['topic', { topic: undefined }],
+    ['topic', { topic: 'or ders' }],
+    ['consumerGroup', { consumerGroup: '' }],
+    ['batchSize', { batchSize: 0 }],
+    ['batchSize', { batchSize: 10_001 }],
+    ['batchSize', { batchSize: 1.5 }],
+    ['startingPosition', { startingPosition: 'EARLIEST' }],
+    ['startingPositionTimestamp', { startingPosition: 'AT_TIMESTAMP' }],
+    ['startingPositionTimestamp', { startingPositionTimestamp: 1 }],
+    [
+      'startingPositionTimestamp',
+      { startingPosition: 'AT_TIMESTAMP', startingPositionTimestamp: 1_767_225_600_000 },
+    ],
+    [
+      'startingPositionTimestamp',
+      { startingPosition: 'AT_TIMESTAMP', startingPositionTimestamp: 'yesterday' },
+    ],
+    ['filter', { filter: 7 }],
+    ['enabled', { enabled: 'yes' }],
+    ['batchsize', { batchsize: 10 }],
+  ] as const) {
+    it(`are refused by name when ${field} is ${JSON.stringify(change)}`, () => {
+      assert.throws(
+        () => resolveEventSource({ ...orders, ...change } as never, 'orders'),
+        (error) => error instanceof ConfigError && error.field === field,
+      )
+    })
+  }
+
+  it('suggest the nearest name for one that is not known', () => {
+    assert.throws(() => resolveEventSource({ ...orders, batchsize: 10 } as never, 'orders'), /batchSize/)
+  })
+})
+
+describe('ROCKETMQ_EVENT_SOURCES', () => {
+  it('holds mappings by name', () => {
+    assert.deepStrictEqual(parseEventSources(JSON.stringify({ orders })), { orders })
+  })
+
+  for (const [text, field] of [
+    ['', 'ROCKETMQ_EVENT_SOURCES'],
+    ['{', 'ROCKETMQ_EVENT_SOURCES'],
+    ['[]', 'ROCKETMQ_EVENT_SOURCES'],
+    ['{}', 'ROCKETMQ_EVENT_SOURCES'],
+    ['{"orders":{"topic":"orders"}}', 'ROCKETMQ_EVENT_SOURCES.orders.consumerGroup'],
+    ['{"orders":{"topic":"orders","consumerGroup":"g","colour":1}}', 'ROCKETMQ_EVENT_SOURCES.orders.colour'],
+  ] as const) {
+    it(`is refused with the field named when it is ${JSON.stringify(text)}`, () => {
+      assert.throws(
+        () => parseEventSources(text),
+        (error) => error instanceof ConfigError && error.field === field,
+      )
+    })
+  }
+})
+
+describe('the event that starts an event source', () => {
+  it('restricts the queues when a dispatcher sent it', () => {
+    const payload = {
+      version: 1,
+      eventSource: 'orders',
+      queues: [{ topic: 'orders', brokerName: 'broker-a', queueId: 0 }],
+    }
+    assert.deepStrictEqual(readWorkerPayload(payload), payload)
+  })
+
+  it('means all queues when it is a schedule’s, empty, or anything else', () => {
+    for (const event of [scheduledEvent(), {}, null, undefined, 'text', 7])
+      assert.equal(readWorkerPayload(event), undefined)
+  })
+
+  for (const [field, change] of [
+    ['version', { version: 2 }],
+    ['queues.0.queueId', { queues: [{ topic: 'orders', brokerName: 'broker-a', queueId: -1 }] }],
+    ['options', { options: {} }],
+  ] as const) {
+    it(`is refused when it is a payload with ${JSON.stringify(change)}`, () => {
+      assert.throws(
+        () => readWorkerPayload({ version: 1, eventSource: 'orders', ...change }),
+        (error) => error instanceof ConfigError && error.field === field,
+      )
+    })
+  }
+})
