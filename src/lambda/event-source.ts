@@ -5,11 +5,12 @@
  * Within a queue order is kept: when a record fails, the offset stops before it and the queue is left for the next
  * invocation. A record counts as handled only when the broker has acknowledged the commit behind it.
  */
-import { Client, createClient } from '../client/client.ts'
+import type { Client } from '../client/client.ts'
 import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { DeadlineError } from '../errors.ts'
 import { retryTopic } from '../wire/names.ts'
+import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { createEvent, type RocketMQEvent, RocketMQRecord } from './event.ts'
 import {
@@ -34,7 +35,8 @@ export type RecordHandler = (
   event: RocketMQEvent,
   context: LambdaContext,
   extras: HandlerExtras,
-) => Promise<BatchResponse | null | undefined> | Promise<void>
+  // biome-ignore lint/suspicious/noConfusingVoidType: what an async function without a return statement gives
+) => Promise<BatchResponse | null | undefined | void>
 
 /** What an invocation returns. */
 export interface EventSourceResult {
@@ -64,7 +66,7 @@ export function eventSource(
 ): (event: unknown, context: LambdaContext) => Promise<EventSourceResult> {
   const { client: clientOption, ...mapping } = options
   const source = resolveEventSource(mapping, 'eventSource')
-  const client = clientOption instanceof Client ? clientOption : createClient(clientOption)
+  const client = clientOf(clientOption)
   return async (event, context) => {
     const payload = readWorkerPayload(event)
     if (!source.enabled) return summarise([], 0)

@@ -66,6 +66,13 @@ export class HttpError extends Error {
   }
 }
 
+/** The body of a message is larger than a broker takes. */
+export class TooLargeError extends ConfigError {
+  constructor(field: string, bytes: number, most: number) {
+    super(field, `has ${bytes} bytes; brokers take at most ${most}`)
+  }
+}
+
 const TOPIC_NOT_EXIST = 17
 const MESSAGE_ILLEGAL = 13
 
@@ -91,15 +98,9 @@ export function toProblem(error: unknown, messageId?: string): Problem {
     ...(messageId ? { messageId } : {}),
   }
   if (error instanceof ConfigError) {
-    const field = error.field ?? 'message'
-    const status = field.endsWith('body') && error.message.includes('at most') ? 413 : 400
-    return {
-      ...facts,
-      title: status === 413 ? 'Message too large' : 'Invalid message',
-      status,
-      detail: error.message,
-      field,
-    }
+    const [status, title] =
+      error instanceof TooLargeError ? [413, 'Message too large'] : [400, 'Invalid message']
+    return { ...facts, title, status, detail: error.message, field: error.field ?? 'message' }
   }
   if (error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST) {
     return {

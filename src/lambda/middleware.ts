@@ -1,15 +1,14 @@
 /**
  * middy middleware: a warm, thaw-checked client on the context, in the manner of middy's own client middlewares.
  */
-import { Client, createClient } from '../client/client.ts'
-import type { ClientOptions } from '../client/options.ts'
 import { ConfigError } from '../errors.ts'
+import { type ClientOption, clientOf } from './client-option.ts'
 
 export interface RocketMQMiddlewareOptions {
   /** The property of the context that holds the client. @default 'rocketmq' */
   contextKey?: string | undefined
   /** A client, or the options to create one. @default from the environment */
-  client?: Client | ClientOptions | undefined
+  client?: ClientOption | undefined
 }
 
 /** The part of a middy middleware object that this one has; it fits `middy().use()`. */
@@ -28,7 +27,7 @@ export function rocketmq(options: RocketMQMiddlewareOptions = {}): RocketMQMiddl
   const { contextKey = 'rocketmq', client: clientOption } = options
   if (typeof contextKey !== 'string' || contextKey === '')
     throw new ConfigError('contextKey', 'takes a non-empty string')
-  const client = clientOption instanceof Client ? clientOption : createClient(clientOption)
+  const client = clientOf(clientOption)
   return {
     before: async function rocketmqMiddlewareBefore({ context }): Promise<void> {
       await client.thaw()

@@ -3,12 +3,11 @@
  * that start it. Options use the words of Lambda's own event source mappings.
  */
 import * as z from 'zod/mini'
-import type { Client } from '../client/client.ts'
-import type { ClientOptions } from '../client/options.ts'
 import type { Filter, StartingPosition } from '../client/puller.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError } from '../errors.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
+import type { ClientOption } from './client-option.ts'
 import { parseWith } from './schema.ts'
 
 /** A mapping from a topic to a function, as it may stand in ROCKETMQ_EVENT_SOURCES. */
@@ -33,7 +32,7 @@ export interface EventSourceMapping {
 
 export interface EventSourceOptions extends EventSourceMapping {
   /** A client, or the options to create one. @default from the environment */
-  client?: Client | ClientOptions | undefined
+  client?: ClientOption | undefined
 }
 
 const mapping: z.ZodMiniType<EventSourceMapping> = /* @__PURE__ */ z.strictObject({

@@ -6,11 +6,12 @@ import middy from '@middy/core'
 import type { Context } from 'aws-lambda'
 import * as z from 'zod/mini'
 import type { Client } from '../client/client.ts'
-import { createMessageId, type Delay, type OutgoingMessage } from '../client/outgoing.ts'
+import { createMessageId, type Delay, MAX_BODY_BYTES, type OutgoingMessage } from '../client/outgoing.ts'
 import { type BatchResult, createProducer, type Producer } from '../client/producer.ts'
 import type { SendResult } from '../client/values.ts'
 import { ConfigError } from '../errors.ts'
 import { checkTopicName } from '../wire/names.ts'
+import type { ClientOption } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import {
   HttpError,
@@ -20,9 +21,10 @@ import {
   json,
   type Problem,
   problem,
+  TooLargeError,
   toProblem,
 } from './http.ts'
-import { type RocketMQMiddlewareOptions, rocketmq } from './middleware.ts'
+import { rocketmq } from './middleware.ts'
 import { parseWith } from './schema.ts'
 
 export interface PublisherOptions {
@@ -30,7 +32,7 @@ export interface PublisherOptions {
   topics: readonly string[]
   producerGroup: string
   /** A client, or the options to create one. @default from the environment */
-  client?: RocketMQMiddlewareOptions['client']
+  client?: ClientOption | undefined
 }
 
 /** A message as a request holds it. */
@@ -285,14 +287,17 @@ function toOutgoing(topic: string, value: unknown, prefix: string): OutgoingMess
   return { topic, body: toBody(body, isBase64Encoded === true, prefix), ...delay }
 }
 
-function toBody(body: unknown, isBase64Encoded: boolean, prefix: string): Buffer | string {
+function toBody(body: unknown, isBase64Encoded: boolean, prefix: string): Buffer {
   const field = `${prefix}body`
   if (body === undefined)
     throw new ConfigError(field, 'is required: text, any JSON value, or base64 with isBase64Encoded')
-  if (!isBase64Encoded) return typeof body === 'string' ? body : JSON.stringify(body)
-  if (typeof body !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(body))
+  if (isBase64Encoded && (typeof body !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(body))) {
     throw new ConfigError(field, 'is not base64')
-  return Buffer.from(body, 'base64')
+  }
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  const bytes = Buffer.from(text, isBase64Encoded ? 'base64' : 'utf8')
+  if (bytes.length > MAX_BODY_BYTES) throw new TooLargeError(field, bytes.length, MAX_BODY_BYTES)
+  return bytes
 }
 
 function toTime(deliverAt: number | string, prefix: string): number {

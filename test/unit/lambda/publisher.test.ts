@@ -20,7 +20,7 @@ interface Published {
     body: unknown,
     path?: string,
     method?: string,
-  ) => Promise<{ status: number; headers: Record<string, string>; body: Record<string, never> }>
+  ) => Promise<{ status: number; headers: Record<string, string>; body: Record<string, unknown> }>
   invoke: (event: unknown) => Promise<PublishAnswer>
 }
 
@@ -219,7 +219,7 @@ describe('the publisher', () => {
 
     assert.deepStrictEqual([status, body['field'], cluster.codes()], [400, 'messages[2].body', []])
     assert.deepStrictEqual([typo.status, typo.body['field']], [400, 'messages[1].tags'])
-    assert.match(typo.body['detail'] ?? '', /did you mean tag/)
+    assert.match(String(typo.body['detail']), /did you mean tag/)
   })
 
   for (const [status, what, path, method, request] of [

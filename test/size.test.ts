@@ -1,0 +1,88 @@
+/**
+ * The minified size of each entry, and of what functions use of it. A figure is raised only on purpose, with a line in
+ * the CHANGELOG that says what was bought for it.
+ */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { build } from 'esbuild'
+import { bundleFunction, bundleOptions, functionNames } from '../scripts/bundle.ts'
+
+const root = join(import.meta.dirname, '..')
+
+/** One file that holds all of it, without splitting, and which files went into it. */
+async function sizeOf(source: string): Promise<{ bytes: number; text: string; inputs: string[] }> {
+  const { splitting, outExtension, ...options } = bundleOptions
+  const result = await build({
+    ...options,
+    write: false,
+    metafile: true,
+    stdin: { contents: source, resolveDir: root, loader: 'ts' },
+  })
+  const [file] = result.outputFiles
+  return {
+    bytes: file?.contents.length ?? 0,
+    text: file?.text ?? '',
+    inputs: Object.keys(result.metafile.inputs),
+  }
+}
+
+describe('the minified size', () => {
+  for (const [what, source, most] of [
+    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 26_000],
+    [
+      'a client that sends, pulls, commits and locks',
+      "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
+      45_000,
+    ],
+    ['the client entry', "export * from './src/index.ts'", 46_000],
+    ['the errors entry', "export * from './src/errors.ts'", 2_500],
+    ['the wire entry', "export * from './src/wire/index.ts'", 28_000],
+    ['the commands entry', "export * from './src/commands/index.ts'", 40_000],
+    ['the testing entry', "export * from './src/testing/index.ts'", 2_500],
+  ] as const) {
+    it(`of ${what} is at most ${most} bytes`, async () => {
+      const { bytes } = await sizeOf(source)
+      assert.ok(bytes <= most, `${bytes} bytes`)
+    })
+  }
+
+  it('of an import for nothing is nothing: no module has side effects', async () => {
+    for (const entry of [
+      'index',
+      'errors',
+      'wire/index',
+      'commands/index',
+      'lambda/index',
+      'testing/index',
+    ]) {
+      const { text } = await sizeOf(`import './src/${entry}.ts'`)
+      // What stays of an unused import of Node's own modules is their name.
+      assert.equal(text.replaceAll(/import\s*"node:[\w/]+";?/g, '').trim(), '', entry)
+    }
+  })
+
+  it('of the client grows by no dependency: zod, middy and AWS are reached from ./lambda only', async () => {
+    const { inputs } = await sizeOf("export * from './src/index.ts'")
+    assert.deepStrictEqual(
+      inputs.filter((each) => each.includes('node_modules') || each.includes('src/lambda')),
+      [],
+    )
+  })
+
+  for (const [name, most] of [
+    ['publish', 72_000],
+    ['consume', 72_000],
+  ] as const) {
+    it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
+      const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
+      t.after(() => rm(folder, { recursive: true, force: true }))
+      assert.ok(functionNames.includes(name))
+      const entry = await bundleFunction(name, folder)
+      const { bytes } = await sizeOf(`export * from ${JSON.stringify(entry)}`)
+      assert.ok(bytes <= most, `${bytes} bytes`)
+    })
+  }
+})

@@ -1,0 +1,95 @@
+/**
+ * What the compiler must accept and refuse. The checks are types: `tsc` fails where one is wrong, and the run only shows
+ * that the file was compiled against what is exported.
+ */
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import type { Handler, ScheduledEvent, SQSBatchResponse } from 'aws-lambda'
+import type {
+  BatchedMessage,
+  BatchResult,
+  ClientOptions,
+  Filter,
+  Message,
+  MessageQueue,
+  OutgoingMessage,
+  Producer,
+  PullConsumer,
+  PullResult,
+  RocketMQError,
+  SendResult,
+} from '../../src/index.ts'
+import type { EventSourceOptions, eventSource, publisher, RecordHandler } from '../../src/lambda/index.ts'
+
+type Fits<Value, Type> = [Value] extends [Type] ? true : false
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+const yes = <_Check extends true>(): void => undefined
+const no = <_Check extends false>(): void => undefined
+
+it('a message has at most one kind of delay', () => {
+  yes<Fits<{ topic: string; body: string }, OutgoingMessage>>()
+  yes<Fits<{ topic: string; body: Uint8Array; delayLevel: number }, OutgoingMessage>>()
+  yes<Fits<{ topic: string; body: Buffer; deliverAt: Date }, OutgoingMessage>>()
+  no<Fits<{ topic: string; body: string; delayLevel: number; delayMs: number }, OutgoingMessage>>()
+  no<Fits<{ topic: string; body: string; delayMs: number; deliverAt: number }, OutgoingMessage>>()
+  no<Fits<{ topic: string }, OutgoingMessage>>()
+  no<Fits<{ topic: string; body: { order: number } }, OutgoingMessage>>()
+  assert.ok(true)
+})
+
+it('a message of a batch has no delay and no topic of its own', () => {
+  yes<
+    Fits<'delayLevel' | 'delayMs' | 'deliverAt' | 'topic' extends keyof BatchedMessage ? true : false, false>
+  >()
+  assert.ok(true)
+})
+
+it('offsets are bigint, and a failed message of a batch has an outcome and an error', () => {
+  yes<Same<SendResult['queueOffset'], bigint>>()
+  yes<Same<PullResult['nextBeginOffset'], bigint>>()
+  yes<Same<Message['commitLogOffset'], bigint>>()
+  yes<Same<Parameters<PullConsumer['commitOffset']>[1], bigint>>()
+  yes<Same<Awaited<ReturnType<PullConsumer['committedOffset']>>, bigint | undefined>>()
+  yes<Same<Extract<BatchResult, { outcome: 'stored' }>['result'], SendResult>>()
+  yes<Same<Exclude<BatchResult, { outcome: 'stored' }>['error'], RocketMQError>>()
+  yes<Same<Awaited<ReturnType<Producer['sendOneway']>>, void>>()
+  assert.ok(true)
+})
+
+it('a filter is a tag expression or SQL', () => {
+  yes<Fits<'a || b', Filter>>()
+  yes<Fits<{ sql: string }, Filter>>()
+  no<Fits<{ tag: string }, Filter>>()
+  assert.ok(true)
+})
+
+it('name servers are a text or a list, and no option takes what it is not', () => {
+  yes<Fits<{ nameServers: string }, ClientOptions>>()
+  yes<Fits<{ nameServers: readonly string[] }, ClientOptions>>()
+  no<Fits<{ nameServers: number }, ClientOptions>>()
+  no<Fits<{ timeoutMs: string }, ClientOptions>>()
+  yes<Fits<{ topic: string; consumerGroup: string }, EventSourceOptions>>()
+  no<Fits<{ topic: string }, EventSourceOptions>>()
+  no<Fits<{ topic: string; consumerGroup: string; startingPosition: 'EARLIEST' }, EventSourceOptions>>()
+  assert.ok(true)
+})
+
+it('a queue is topic, broker name and queue id, wherever it stands', () => {
+  yes<Same<MessageQueue, { topic: string; brokerName: string; queueId: number }>>()
+  yes<Fits<Message['queue'], MessageQueue>>()
+  assert.ok(true)
+})
+
+it('handlers that return nothing, or an SQS batch response, are record handlers', () => {
+  yes<Fits<() => Promise<void>, RecordHandler>>()
+  yes<Fits<() => Promise<SQSBatchResponse>, RecordHandler>>()
+  no<Fits<() => Promise<string>, RecordHandler>>()
+  no<Fits<() => void, RecordHandler>>()
+  assert.ok(true)
+})
+
+it('what eventSource and publisher make is a Lambda handler', () => {
+  yes<Fits<ReturnType<typeof eventSource>, Handler<ScheduledEvent>>>()
+  yes<Fits<ReturnType<typeof publisher>, Handler<Parameters<ReturnType<typeof publisher>>[0]>>>()
+  assert.ok(true)
+})
