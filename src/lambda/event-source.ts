@@ -12,7 +12,7 @@ import { DeadlineError } from '../errors.ts'
 import { retryTopic } from '../wire/names.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
-import { createEvent, type RocketMQEvent, RocketMQRecord } from './event.ts'
+import { createEvent, queueKey, type RocketMQEvent, RocketMQRecord } from './event.ts'
 import {
   type EventSourceOptions,
   type ResolvedEventSource,
@@ -90,8 +90,7 @@ async function consume(
   )
   const consumer = createPullConsumer(client, { consumerGroup: source.consumerGroup, filter: source.filter })
   try {
-    const queues = only ?? (await queuesOf(source, consumer, end))
-    const progress = await allSettled(queues.map((queue) => openQueue(consumer, queue, source, end)))
+    const progress = await openQueues(source, consumer, only, end)
     let handled = 0
     while (Date.now() < end && !progress.every((each) => each.done)) {
       await allSettled(progress.map((each) => each.fill(end)))
@@ -107,6 +106,34 @@ async function consume(
   } finally {
     clearTimeout(timer)
   }
+}
+
+/**
+ * Where the group stands in each queue. A queue without an offset on a broker that the group has read before was added
+ * later, so it is read from its beginning; those of a broker seen for the first time begin where the mapping says.
+ */
+async function openQueues(
+  source: ResolvedEventSource,
+  consumer: PullConsumer,
+  only: readonly MessageQueue[] | undefined,
+  deadlineMs: number,
+): Promise<QueueProgress[]> {
+  const all = await queuesOf(source, consumer, deadlineMs)
+  const offsets = await allSettled(all.map((queue) => consumer.committedOffset(queue, { deadlineMs })))
+  const known = new Set<string>()
+  for (const [index, { topic, brokerName }] of all.entries()) {
+    if (topic === source.topic && offsets[index] !== undefined) known.add(brokerName)
+  }
+  const wanted = only && new Set(only.map(queueKey))
+  const opening: Promise<QueueProgress>[] = []
+  for (const [index, queue] of all.entries()) {
+    if (wanted && !wanted.has(queueKey(queue))) continue
+    const start = known.has(queue.brokerName)
+      ? ({ ...source, startingPosition: 'TRIM_HORIZON' } as const)
+      : source
+    opening.push(openQueue(consumer, queue, offsets[index], start, deadlineMs))
+  }
+  return await allSettled(opening)
 }
 
 /** Waits for all of them, so that nothing is left running behind the first failure, which is then thrown. */

@@ -147,10 +147,10 @@ export class QueueProgress {
 export async function openQueue(
   consumer: PullConsumer,
   queue: MessageQueue,
+  committed: bigint | undefined,
   source: ResolvedEventSource,
   deadlineMs: number,
 ): Promise<QueueProgress> {
-  const committed = await consumer.committedOffset(queue, { deadlineMs })
   if (committed !== undefined) return new QueueProgress(consumer, queue, committed, committed)
   const { startingPosition, startingPositionTimestamp } = source
   const start = await consumer.startOffset(queue, startingPosition, startingPositionTimestamp, { deadlineMs })

@@ -278,6 +278,20 @@ describe('the event source', () => {
     )
   })
 
+  it('reads a queue that was added later from its beginning, also for a group that began with LATEST', async (t) => {
+    const log = filled(4)
+    const known: Handlers = {
+      [RequestCode.QUERY_CONSUMER_OFFSET]: (frame) =>
+        frame.ext['queueId'] === '0' ? { ext: { offset: '4' } } : { code: 22 },
+    }
+    const topics = { orders: { readQueueNums: 2 } }
+    const cluster = await fakeCluster(t, { brokers: { 'broker-a': holding(log, known) }, topics })
+
+    const result = await run(cluster, async () => undefined, { startingPosition: 'LATEST' })
+
+    assert.deepStrictEqual([result.handled, log.commits], [4, [0n, 4n]])
+  })
+
   it('does nothing while it is not enabled', async (t) => {
     const cluster = await consuming(t, holding(filled(4, 0n)))
 

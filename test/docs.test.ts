@@ -1,0 +1,185 @@
+/**
+ * The documents say what is there: samples are the examples (which the compiler checks), links lead somewhere, and the names
+ * of errors, scripts, options and environment variables exist.
+ */
+import { deepStrictEqual, ok } from 'node:assert/strict'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, it } from 'node:test'
+import { build } from 'esbuild'
+import { bundleOptions } from '../scripts/bundle.ts'
+import { ErrorCode } from '../src/errors.ts'
+
+const root = join(import.meta.dirname, '..')
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const pages = globSync(['*.md', 'docs/*.md'], { cwd: root }).sort()
+
+describe('the documents', () => {
+  it('show only samples that stand in examples, whole or as a region', () => {
+    const samples = new Set(globSync('examples/*.ts', { cwd: root }).flatMap((path) => samplesOf(read(path))))
+    const unknown = pages.flatMap((path) =>
+      codeBlocks(read(path), 'ts')
+        .filter((block) => !samples.has(block))
+        .map((block) => `${path}: ${block}`),
+    )
+    ok(samples.size > 0)
+    deepStrictEqual(unknown, [])
+  })
+
+  it('hold JSON that parses', () => {
+    for (const path of pages) for (const block of codeBlocks(read(path), 'json')) JSON.parse(block)
+  })
+
+  it('link to files and headings that exist', () => {
+    const broken: string[] = []
+    for (const path of pages) {
+      for (const [, target = ''] of withoutCode(read(path)).matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^[a-z]+:/.test(target)) continue
+        const [file = '', anchor] = target.split('#')
+        const linked = file === '' ? path : join(dirname(path), file)
+        if (!existsSync(join(root, linked))) broken.push(`${path}: ${target}`)
+        else if (anchor !== undefined && !anchorsOf(read(linked)).includes(anchor))
+          broken.push(`${path}: ${target}`)
+      }
+    }
+    deepStrictEqual(broken, [])
+  })
+
+  it('describe every error code, and no other', () => {
+    const headings = [...read('docs/errors.md').matchAll(/^## (.+)$/gm)].map(([, heading = '']) => heading)
+    deepStrictEqual(headings.sort(), Object.values<string>(ErrorCode).sort())
+  })
+
+  it('name only npm scripts that exist', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+    const unknown = pages.flatMap((path) =>
+      [...read(path).matchAll(/\bnpm (?:run ([\w:-]+)|(start|test)\b)/g)]
+        .map(([, script, short]) => script ?? short ?? '')
+        .filter((script) => !Object.hasOwn(scripts, script))
+        .map((script) => `${path}: ${script}`),
+    )
+    deepStrictEqual(unknown, [])
+  })
+
+  it('name only environment variables that are read somewhere', () => {
+    const sources = globSync(['src/**/*.ts', 'functions/*.ts', 'test/support/**/*.ts'], { cwd: root }).map(
+      read,
+    )
+    const unknown = pages.flatMap((path) =>
+      [...read(path).matchAll(/`(ROCKETMQ_[A-Z_]+)/g)]
+        .map(([, name = '']) => name)
+        .filter((name) => !sources.some((source) => source.includes(name)))
+        .map((name) => `${path}: ${name}`),
+    )
+    deepStrictEqual(unknown, [])
+  })
+})
+
+describe('README.md', () => {
+  it('states the sizes of bundles to within 5 %', async () => {
+    const page = read('README.md')
+    const entries: readonly (readonly [where: RegExp, source: string])[] = [
+      [/sending only \| ([\d.]+) \|/, "export { createClient, createProducer } from './src/index.ts'"],
+      [
+        /sending and pulling \| ([\d.]+) \|/,
+        "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
+      ],
+      [/`functions\/publish.ts`[^|]*\| ([\d.]+) \|/, "export * from './functions/publish.ts'"],
+      [/`functions\/consume.ts`[^|]*\| ([\d.]+) \|/, "export * from './functions/consume.ts'"],
+      [/minified bundle \| ([\d.]+) KB/, "export * from './src/index.ts'"],
+      [
+        /with `\/lambda` ([\d.]+) KB/,
+        "import * as a from './src/index.ts'; import * as b from './src/lambda/index.ts'; export { a, b }",
+      ],
+    ]
+    const sizes = await Promise.all(entries.map(([, source]) => bundledKilobytes(source)))
+    const wrong = entries.flatMap(([where], index) => {
+      const stated = Number(where.exec(page)?.[1])
+      const measured = sizes[index] ?? 0
+      return Math.abs(measured / stated - 1) <= 0.05
+        ? []
+        : [`${where} states ${stated}, measured ${measured}`]
+    })
+    deepStrictEqual(wrong, [])
+  })
+})
+
+describe('serverless.yml', () => {
+  it('sets only environment variables that its functions read', () => {
+    const names = [...read('serverless.yml').matchAll(/^ +(ROCKETMQ_[A-Z_]+):/gm)].map(
+      ([, name = '']) => name,
+    )
+    const sources = [
+      read('src/client/options.ts'),
+      read('functions/publish.ts'),
+      read('functions/consume.ts'),
+    ]
+    ok(names.length > 0)
+    deepStrictEqual(
+      names.filter((name) => !sources.some((source) => source.includes(name))),
+      [],
+    )
+  })
+
+  it('has a handler for functions that exist, and is described with every parameter', () => {
+    const text = read('serverless.yml')
+    const page = read('docs/deploy.md')
+    const handlers = [...text.matchAll(/handler: \.build\/functions\/([\w-]+)\/index\.handler/g)].map(
+      ([, name]) => name,
+    )
+    const parameters = new Set([...text.matchAll(/\$\{param:(\w+)\}/g)].map(([, name = '']) => name))
+    deepStrictEqual(handlers, ['publish', 'consume'])
+    deepStrictEqual(
+      handlers.filter((name) => !existsSync(join(root, `functions/${name}.ts`))),
+      [],
+    )
+    deepStrictEqual(
+      [...parameters].filter((name) => !page.includes(`\`${name}\``)),
+      [],
+    )
+  })
+})
+
+async function bundledKilobytes(contents: string): Promise<number> {
+  const { outputFiles } = await build({
+    ...bundleOptions,
+    stdin: { contents, resolveDir: root, loader: 'ts' },
+    outdir: join(root, '.build'),
+    write: false,
+    logLevel: 'silent',
+  })
+  return outputFiles.reduce((sum, file) => sum + file.contents.length, 0) / 1000
+}
+
+/** The file without its leading comment, and each of its regions. */
+function samplesOf(source: string): string[] {
+  const whole = source
+    .replace(/^\/\*\*.*?\*\/\n/s, '')
+    .split('\n')
+    .filter((line) => !/^\s*\/\/ #(end)?region/.test(line))
+    .join('\n')
+  const regions = [...source.matchAll(/^\/\/ #region (\S+)\n(.*?)^\/\/ #endregion \1$/gms)].map(
+    ([, , body = '']) => body,
+  )
+  return [whole, ...regions].map((sample) => sample.trim())
+}
+
+function codeBlocks(page: string, language: string): string[] {
+  return [...page.matchAll(/^```(\w*)\n(.*?)^```$/gms)]
+    .filter(([, tag]) => tag === language)
+    .map(([, , body = '']) => body.trim())
+}
+
+function withoutCode(page: string): string {
+  return page.replace(/^```.*?^```$/gms, '')
+}
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): string[] {
+  return [...withoutCode(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
