@@ -22,6 +22,7 @@ export const ErrorCode = {
   OFFSET_RESET: 'RMQ_OFFSET_RESET',
   ROUTE: 'RMQ_ROUTE',
   CLOSED: 'RMQ_CLOSED',
+  RESPONSE: 'RMQ_RESPONSE',
 } as const
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
 
@@ -49,30 +50,33 @@ export interface ErrorFacts {
   cause?: unknown
 }
 
-const BRAND = Symbol.for('rocketmq-lambda.error')
+const BRAND = /* @__PURE__ */ Symbol.for('rocketmq-lambda.error')
 
-/** The base of every error of this package. */
+/** The base of every error of this package. Classes write their code as text: a bundle need not hold the table. */
 export class RocketMQError extends Error {
-  override readonly name: string = 'RocketMQError'
-  readonly code: ErrorCode
+  declare readonly name: string
+  declare readonly code: ErrorCode
   /** The same call may succeed when it is made again. */
-  readonly retryable: boolean
+  declare readonly retryable: boolean
   declare readonly outcome?: Outcome
   declare readonly responseCode?: number
   declare readonly address?: string
   declare readonly topic?: string
   declare readonly field?: string
 
-  constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}, retryable = false) {
-    super(message, facts.cause === undefined ? undefined : { cause: facts.cause })
-    this.code = code
-    this.retryable = facts.retryable ?? retryable
-    const { outcome, responseCode, address, topic, field } = facts
-    if (outcome !== undefined) this.outcome = outcome
-    if (responseCode !== undefined) this.responseCode = responseCode
-    if (address !== undefined) this.address = address
-    if (topic !== undefined) this.topic = topic
-    if (field !== undefined) this.field = field
+  constructor(
+    code: ErrorCode,
+    message: string,
+    facts: ErrorFacts = {},
+    retryable = false,
+    name = 'RocketMQError',
+  ) {
+    const { cause, ...known } = facts
+    super(message, cause === undefined ? {} : { cause })
+    Object.assign(this, { name, code, retryable })
+    for (const [fact, value] of Object.entries(known)) {
+      if (value !== undefined) Object.assign(this, { [fact]: value })
+    }
     Object.defineProperty(this, BRAND, { value: true })
   }
 
@@ -88,76 +92,82 @@ export class RocketMQError extends Error {
 
 /** An option or an argument is wrong; `field` names it. Nothing was sent. Correct the call. */
 export class ConfigError extends RocketMQError {
-  override readonly name = 'ConfigError'
-  constructor(field: string, message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.CONFIG, `${field}: ${message}`, { outcome: 'not-sent', ...facts, field })
+  declare readonly name: 'ConfigError'
+  constructor(field: string, message: string, facts?: ErrorFacts) {
+    const all: ErrorFacts = { outcome: 'not-sent', ...facts, field }
+    super('RMQ_CONFIG', `${field}: ${message}`, all, false, 'ConfigError')
   }
 }
 
 /** No connection could be opened (refused, unreachable, not allowed, TLS failed). Nothing was sent. */
 export class ConnectError extends RocketMQError {
-  override readonly name = 'ConnectError'
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.CONNECT, message, facts, true)
+  declare readonly name: 'ConnectError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_CONNECT', message, { outcome: 'not-sent', ...facts }, true, 'ConnectError')
   }
 }
 
 /** The connection ended while the call was in flight; `outcome` says whether the request had left. */
 export class ConnectionLostError extends RocketMQError {
-  override readonly name = 'ConnectionLostError'
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.CONNECTION_LOST, message, facts, true)
+  declare readonly name: 'ConnectionLostError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_CONNECTION_LOST', message, facts, true, 'ConnectionLostError')
   }
 }
 
 /** No answer within `timeoutMs`. */
 export class TimeoutError extends RocketMQError {
-  override readonly name = 'TimeoutError'
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.TIMEOUT, message, facts, true)
+  declare readonly name: 'TimeoutError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_TIMEOUT', message, facts, true, 'TimeoutError')
   }
 }
 
 /** The caller's `deadlineMs` has come (the invocation is ending). There is no time to try again. */
 export class DeadlineError extends RocketMQError {
-  override readonly name = 'DeadlineError'
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.DEADLINE, message, facts)
+  declare readonly name: 'DeadlineError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_DEADLINE', message, facts, false, 'DeadlineError')
   }
 }
 
 /** The caller's AbortSignal fired; `cause` is its reason. */
 export class AbortError extends RocketMQError {
-  override readonly name = 'AbortError'
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.ABORTED, message, facts)
+  declare readonly name: 'AbortError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_ABORTED', message, facts, false, 'AbortError')
   }
 }
 
 /** Bytes from the network, or a value given to an encoder, do not fit the protocol; `field` names the place. */
 export class ProtocolError extends RocketMQError {
-  override readonly name = 'ProtocolError'
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.PROTOCOL, message, facts)
+  declare readonly name: 'ProtocolError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_PROTOCOL', message, facts, false, 'ProtocolError')
   }
 }
 
 /** A broker or name server answered no; `responseCode` says which no, `remark` is its own text. */
 export class BrokerError extends RocketMQError {
-  override readonly name: string = 'BrokerError'
   /** The text of the answer, first line only; free text of the broker, not for matching. */
   readonly remark: string
-  constructor(message: string, remark: string, facts: ErrorFacts = {}, code: ErrorCode = ErrorCode.BROKER) {
-    super(code, message, facts)
+  constructor(
+    message: string,
+    remark: string,
+    facts?: ErrorFacts,
+    code: ErrorCode = 'RMQ_BROKER',
+    name = 'BrokerError',
+  ) {
+    super(code, message, facts, false, name)
     this.remark = remark
   }
 }
 
 /** The broker refused the credentials or the permission. Correct the key, or grant what the message names. */
 export class AuthError extends BrokerError {
-  override readonly name = 'AuthError'
-  constructor(message: string, remark: string, facts: ErrorFacts = {}) {
-    super(message, remark, facts, ErrorCode.AUTH)
+  declare readonly name: 'AuthError'
+  constructor(message: string, remark: string, facts?: ErrorFacts) {
+    super(message, remark, facts, 'RMQ_AUTH', 'AuthError')
   }
 }
 
@@ -166,24 +176,32 @@ export class AuthError extends BrokerError {
  * Read the committed offset again and continue from there.
  */
 export class OffsetResetError extends BrokerError {
-  override readonly name = 'OffsetResetError'
-  constructor(message: string, remark: string, facts: ErrorFacts = {}) {
-    super(message, remark, facts, ErrorCode.OFFSET_RESET)
+  declare readonly name: 'OffsetResetError'
+  constructor(message: string, remark: string, facts?: ErrorFacts) {
+    super(message, remark, facts, 'RMQ_OFFSET_RESET', 'OffsetResetError')
   }
 }
 
 /** There is no way to a queue: unknown topic (`responseCode` 17), no master, no writable queue, no such broker. */
 export class RouteError extends RocketMQError {
-  override readonly name = 'RouteError'
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.ROUTE, message, facts)
+  declare readonly name: 'RouteError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_ROUTE', message, { outcome: 'not-sent', ...facts }, false, 'RouteError')
   }
 }
 
 /** The client was closed. Create a new one. */
 export class ClosedError extends RocketMQError {
-  override readonly name = 'ClosedError'
-  constructor(message: string, facts: ErrorFacts = {}) {
-    super(ErrorCode.CLOSED, message, facts)
+  declare readonly name: 'ClosedError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_CLOSED', message, facts, false, 'ClosedError')
+  }
+}
+
+/** A handler's answer breaks the response contract, so that the whole batch counts as failed. Correct the handler. */
+export class ResponseError extends RocketMQError {
+  declare readonly name: 'ResponseError'
+  constructor(message: string, facts?: ErrorFacts) {
+    super('RMQ_RESPONSE', message, facts, false, 'ResponseError')
   }
 }

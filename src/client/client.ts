@@ -4,14 +4,14 @@
  */
 import type { Command } from '../commands/define.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
-import { BrokerError, ConnectError, RouteError } from '../errors.ts'
-import { AddressPolicy } from '../net/address-policy.ts'
-import { CredentialSource } from '../net/credentials.ts'
+import { BrokerError, ConnectError, ConnectionLostError, RouteError } from '../errors.ts'
+import { type AddressPolicy, createAddressPolicy } from '../net/address-policy.ts'
+import { createCredentialSource } from '../net/credentials.ts'
 import { type CallOptions, type Deadline, deadlineOf } from '../net/deadline.ts'
-import { type Answer, Network } from '../net/network.ts'
-import { Pool } from '../net/pool.ts'
-import { NameServers } from '../routing/name-servers.ts'
-import { type Route, Routes } from '../routing/routes.ts'
+import { type Answer, createNetwork, inSumOf, type Network } from '../net/network.ts'
+import { createPool } from '../net/pool.ts'
+import { createNameServers, type NameServers } from '../routing/name-servers.ts'
+import { createRoutes, type Route, type Routes } from '../routing/routes.ts'
 import { unwrapNamespace, wrapNamespace } from '../wire/names.ts'
 import { type ClientOptions, resolveOptions } from './options.ts'
 
@@ -27,11 +27,59 @@ const ATTEMPTS = 3
  * @throws ConfigError naming the option
  */
 export function createClient(options: ClientOptions = {}): Client {
-  return new Client(options)
+  const { namespace, timeoutMs, ...resolved } = resolveOptions(options)
+  const addresses = createAddressPolicy(resolved.addressMap, resolved.allowedAddresses, resolved.nameServers)
+  const pool = createPool(resolved.pool, resolved.tls, addresses)
+  const credentials = createCredentialSource(resolved.credentials)
+  const network = createNetwork(pool, credentials, timeoutMs, resolved.messageNumbers)
+  const nameServers = createNameServers(network, resolved.nameServers)
+  const unwrap = (name: string): string => unwrapNamespace(namespace, name)
+  const routes = createRoutes(nameServers, addresses, resolved.routeTtlMs, unwrap)
+  const wrap = (name: string): string => wrapNamespace(namespace, name)
+  const route = (topic: string, deadline: Deadline): Promise<Route> => routes.get(wrap(topic), deadline)
+
+  return {
+    namespace,
+    timeoutMs,
+    network,
+    nameServers,
+    routes,
+    addresses,
+    async close() {
+      pool.close()
+      await new Promise<void>((resolve) => setImmediate(resolve)) // the sockets' own close events
+    },
+    thaw: pool.thaw,
+    wrap,
+    unwrap,
+    deadline: (limits) => deadlineOf(limits, timeoutMs * ATTEMPTS),
+    route,
+    async callQueue(queue, command, request, body, { readFrom, ...limits }) {
+      const { topic, brokerName } = queue
+      let earlier: unknown
+      for (;;) {
+        let way: Route | undefined
+        try {
+          way = await route(topic, limits.deadline)
+          const address =
+            readFrom === undefined
+              ? routes.address(way, brokerName)
+              : routes.readAddress(way, brokerName, readFrom)
+          return await network.call(address, command, request, body, { ...limits, topic })
+        } catch (error) {
+          const stale =
+            isStaleRoute(error) || (error instanceof ConnectionLostError && command.effect !== 'once')
+          if (way && stale) routes.forget(way)
+          if (!way || !stale || earlier) throw inSumOf(earlier, error)
+          earlier = error
+        }
+      }
+    },
+  }
 }
 
 /** Made by {@link createClient}. Its lower-level members are what the factories are built on. */
-export class Client {
+export interface Client {
   readonly namespace: string
   /** The longest that one request takes, in ms. */
   readonly timeoutMs: number
@@ -39,83 +87,31 @@ export class Client {
   readonly nameServers: NameServers
   readonly routes: Routes
   readonly addresses: AddressPolicy
-
-  constructor(options: ClientOptions) {
-    const resolved = resolveOptions(options)
-    this.namespace = resolved.namespace
-    this.timeoutMs = resolved.timeoutMs
-    this.addresses = new AddressPolicy(resolved.addressMap, resolved.allowedAddresses, resolved.nameServers)
-    const pool = new Pool(resolved.pool, resolved.tls, this.addresses)
-    const credentials = new CredentialSource(resolved.credentials)
-    this.network = new Network(pool, credentials, resolved.timeoutMs, resolved.messageNumbers)
-    this.nameServers = new NameServers(this.network, resolved.nameServers)
-    this.routes = new Routes(this.nameServers, this.addresses, resolved.routeTtlMs)
-  }
-
   /** Closes every connection. Calls in flight reject with a ClosedError, as does every call from then on. */
-  async close(): Promise<void> {
-    this.network.pool.close()
-    await new Promise<void>((resolve) => setImmediate(resolve)) // the sockets' own close events
-  }
-
+  close(): Promise<void>
   /**
    * For the start of an invocation: drops the connections that died while the sandbox was frozen, so that the first
    * call does not find out. The middleware and the event source do it.
    */
-  async thaw(): Promise<void> {
-    await this.network.pool.thaw()
-  }
-
+  thaw(): Promise<void>
   /** A topic or group name as it is sent. */
-  wrap(name: string): string {
-    return wrapNamespace(this.namespace, name)
-  }
-
+  wrap(name: string): string
   /** A topic or group name as the user knows it. */
-  unwrap(name: string): string {
-    return this.namespace === '' ? name : unwrapNamespace(this.namespace, name)
-  }
-
-  deadline(options: CallOptions): Deadline {
-    return deadlineOf(options, this.timeoutMs * ATTEMPTS)
-  }
-
+  readonly unwrap: (name: string) => string
+  deadline(options: CallOptions): Deadline
   /** The route of a topic (the user's name for it). @throws RouteError */
-  async route(topic: string, deadline: Deadline): Promise<Route> {
-    return await this.routes.get(this.wrap(topic), deadline)
-  }
-
+  route(topic: string, deadline: Deadline): Promise<Route>
   /**
-   * Calls the master of the broker that holds `queue`. When the route turns out to be out of date it is fetched again
-   * and the call made once more, if the first did not do anything.
+   * Calls the master of the broker that holds `queue`, or with `readFrom` the replica of that id. When the route turns
+   * out to be out of date it is fetched again and the call made once more, if the first did not do anything.
    */
-  async callQueue<Request, Response, RequestBody, ResponseBody>(
+  callQueue<Request, Response, RequestBody, ResponseBody>(
     queue: MessageQueue,
     command: Command<Request, Response, RequestBody, ResponseBody>,
     request: Request,
     body: RequestBody,
     options: { deadline: Deadline; timeoutMs?: number | undefined; readFrom?: number | undefined },
-  ): Promise<Answer<Response, ResponseBody>> {
-    const { deadline, timeoutMs, readFrom } = options
-    for (let attempt = 1; ; attempt++) {
-      const route = await this.route(queue.topic, deadline)
-      try {
-        const address =
-          readFrom === undefined
-            ? this.routes.address(route, queue.brokerName)
-            : this.routes.readAddress(route, queue.brokerName, readFrom)
-        return await this.network.call(address, command, request, body, {
-          deadline,
-          timeoutMs,
-          topic: queue.topic,
-        })
-      } catch (error) {
-        if (!isStaleRoute(error)) throw error
-        this.routes.forget(route)
-        if (attempt > 1) throw error
-      }
-    }
-  }
+  ): Promise<Answer<Response, ResponseBody>>
 }
 
 /** Whether a route may have led to the wrong place: nothing was done there, so the call can be made again. */

@@ -4,10 +4,12 @@
  */
 import { ConfigError } from '../errors.ts'
 import type { AddressMap } from '../net/address-policy.ts'
-import { type Credentials, type CredentialsOption, checkCredentials } from '../net/credentials.ts'
+import { type CredentialsOption, checkCredentials } from '../net/credentials.ts'
 import type { PoolOptions } from '../net/pool.ts'
 import type { TlsOptions } from '../net/tcp.ts'
-import { parseHost } from '../wire/message-id.ts'
+import { parseHost } from '../wire/address.ts'
+import { checkChoice, checkInt, checkText } from '../wire/checks.ts'
+import { checkTopicName } from '../wire/names.ts'
 
 export interface ClientOptions {
   /** `host:port` of each name server, in an array or separated by `;`. @default ROCKETMQ_NAMESRV_ADDR */
@@ -79,29 +81,49 @@ export function resolveOptions(
   environment: NodeJS.ProcessEnv = process.env,
 ): ResolvedOptions {
   checkKeys('createClient', options, KEYS)
-  const pool = options.pool ?? {}
+  const variable: Variable = (name) => environment[`ROCKETMQ_${name}`]
+  const { addressMap, allowedAddresses, routeTtlMs = 30_000, pool = {}, extensions = {} } = options
   checkKeys('pool', pool, POOL_KEYS)
+  checkKeys('extensions', extensions, ['messageNumbers'])
+  const { messageNumbers = false } = extensions
+  checkType('extensions.messageNumbers', messageNumbers, 'boolean')
+  checkType('addressMap', addressMap, 'function', 'object', 'undefined')
+  const namespace = options.namespace ?? variable('NAMESPACE') ?? ''
+  if (namespace !== '') checkTopicName(namespace, 'namespace')
+  const ownTimeout = variable('TIMEOUT_MS')
   const timeoutMs =
-    options.timeoutMs === undefined && environment['ROCKETMQ_TIMEOUT_MS']
-      ? checkMs('ROCKETMQ_TIMEOUT_MS', Number(environment['ROCKETMQ_TIMEOUT_MS']), 3_000)
-      : checkMs('timeoutMs', options.timeoutMs, 3_000)
+    options.timeoutMs === undefined && ownTimeout
+      ? checkInt('ROCKETMQ_TIMEOUT_MS', Number(ownTimeout), 1)
+      : checkInt('timeoutMs', options.timeoutMs === undefined ? 3_000 : options.timeoutMs, 1)
+  const { maxIdleMs = 30_000, connectTimeoutMs = timeoutMs, maxFrameBytes = 16_777_216 } = pool
+  const isText = (each: unknown): boolean => typeof each === 'string'
+  if (allowedAddresses && !(Array.isArray(allowedAddresses) && allowedAddresses.every(isText))) {
+    throw new ConfigError('allowedAddresses', 'takes an array of strings')
+  }
   return {
-    nameServers: parseNameServers(options.nameServers, environment['ROCKETMQ_NAMESRV_ADDR']),
-    credentials: resolveCredentials(options.credentials, environment),
-    tls: resolveTls(options.tls, environment),
-    namespace: options.namespace ?? environment['ROCKETMQ_NAMESPACE'] ?? '',
+    nameServers: parseNameServers(options.nameServers, variable),
+    credentials: resolveCredentials(options.credentials, variable),
+    tls: resolveTls(options.tls, variable),
+    namespace,
     timeoutMs,
-    routeTtlMs: checkMs('routeTtlMs', options.routeTtlMs, templates.cold.routeTtlMs ?? 0),
-    addressMap: options.addressMap,
-    allowedAddresses: checkStrings('allowedAddresses', options.allowedAddresses),
+    routeTtlMs: checkInt('routeTtlMs', routeTtlMs, 1),
+    addressMap,
+    allowedAddresses,
     pool: {
-      maxIdleMs: checkMs('pool.maxIdleMs', pool.maxIdleMs, templates.cold.pool?.maxIdleMs ?? 0),
-      connectTimeoutMs: checkMs('pool.connectTimeoutMs', pool.connectTimeoutMs, timeoutMs),
-      maxFrameBytes: checkMs('pool.maxFrameBytes', pool.maxFrameBytes, 16_777_216),
+      maxIdleMs: checkInt('pool.maxIdleMs', maxIdleMs, 1),
+      connectTimeoutMs: checkInt('pool.connectTimeoutMs', connectTimeoutMs, 1),
+      maxFrameBytes: checkInt('pool.maxFrameBytes', maxFrameBytes, 1),
     },
-    messageNumbers: options.extensions?.messageNumbers === true,
+    messageNumbers,
   }
 }
+
+function checkType(field: string, value: unknown, ...types: string[]): void {
+  checkChoice(field, value === null ? 'null' : typeof value, ...types)
+}
+
+/** Reads an environment variable by its name without `ROCKETMQ_`. */
+type Variable = (name: string) => string | undefined
 
 /** @throws ConfigError for a key that is not known, with the nearest one that is */
 export function checkKeys(what: string, options: object, known: readonly string[]): void {
@@ -109,100 +131,66 @@ export function checkKeys(what: string, options: object, known: readonly string[
     throw new ConfigError(what, 'takes an object of options')
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue
-    const nearest = known.find((each) => isNear(each.toLowerCase(), key.toLowerCase()))
+    const [nearest] = [...known].sort((a, b) => likeness(b, key) - likeness(a, key))
     throw new ConfigError(
       key,
-      `is not an option of ${what}; ${nearest ? `did you mean ${nearest}?` : `known are ${known.join(', ')}`}`,
+      `is not an option of ${what}; did you mean ${nearest}? Known are ${known.join(', ')}`,
     )
   }
 }
 
-/** Whether one is a part of the other, or they differ by at most two changed, missing or extra characters. */
-function isNear(a: string, b: string): boolean {
-  if (a.startsWith(b) || b.startsWith(a)) return true
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return (row[b.length] ?? 0) <= 2
+/** How much of both words the pairs of letters make up that both have; no matter where, so that a slip costs little. */
+function likeness(a: string, b: string): number {
+  const pairs = (word: string): string[] =>
+    `${word} `
+      .toLowerCase()
+      .split('')
+      .map((letter, at, all) => `${all[at - 1]}${letter}`)
+  const others = pairs(b)
+  return pairs(a).filter((pair) => others.includes(pair)).length / (a.length + b.length)
 }
 
-/** @throws ConfigError unless it is a whole number of at least 1 */
-export function checkMs(field: string, value: number | undefined, otherwise: number): number {
-  if (value === undefined) return otherwise
-  if (!Number.isInteger(value) || value < 1 || value > 0x7fff_ffff) {
-    throw new ConfigError(field, `takes a whole number from 1 to 2147483647, got ${String(value)}`)
+function parseNameServers(option: string | readonly string[] | undefined, variable: Variable): string[] {
+  const value: unknown = option ?? variable('NAMESRV_ADDR')
+  const entries = typeof value === 'string' ? value.split(';') : Array.isArray(value) ? value : []
+  const addresses = new Set(entries.map((each) => String(each).trim()))
+  addresses.delete('')
+  if (addresses.size === 0) {
+    throw new ConfigError('nameServers', 'takes host:port;host:port, or set ROCKETMQ_NAMESRV_ADDR; got none')
   }
-  return value
-}
-
-function checkStrings(field: string, value: readonly string[] | undefined): readonly string[] | undefined {
-  if (value !== undefined && !(Array.isArray(value) && value.every((each) => typeof each === 'string'))) {
-    throw new ConfigError(field, 'takes an array of strings')
-  }
-  return value
-}
-
-function parseNameServers(
-  option: string | readonly string[] | undefined,
-  variable: string | undefined,
-): string[] {
-  const value = option ?? variable
-  const field = option === undefined ? 'ROCKETMQ_NAMESRV_ADDR' : 'nameServers'
-  const addresses = (typeof value === 'string' ? value.split(';') : Array.isArray(value) ? value : []).map(
-    (each) => String(each).trim(),
-  )
-  const given = addresses.filter((each) => each !== '')
-  if (given.length === 0) {
-    throw new ConfigError(
-      'nameServers',
-      'none given; pass nameServers or set ROCKETMQ_NAMESRV_ADDR, such as 10.0.0.5:9876;10.0.0.6:9876',
-    )
-  }
-  for (const address of given) {
+  for (const address of addresses) {
     try {
       parseHost(address)
     } catch (cause) {
-      throw new ConfigError(field, `takes host:port, got ${JSON.stringify(address)}`, { cause })
+      const field = option ? 'nameServers' : 'ROCKETMQ_NAMESRV_ADDR'
+      throw new ConfigError(field, `takes host:port, got ${address}`, { cause })
     }
   }
-  return [...new Set(given)]
+  return [...addresses]
 }
 
 function resolveCredentials(
   option: CredentialsOption | undefined,
-  environment: NodeJS.ProcessEnv,
+  variable: Variable,
 ): CredentialsOption | undefined {
   if (typeof option === 'function') return option
   if (option !== undefined) return checkCredentials(option, 'credentials')
-  const accessKey = environment['ROCKETMQ_ACCESS_KEY']
-  const secretKey = environment['ROCKETMQ_SECRET_KEY']
+  const accessKey = variable('ACCESS_KEY')
+  const secretKey = variable('SECRET_KEY')
+  const securityToken = variable('SECURITY_TOKEN')
   if (!accessKey && !secretKey) return undefined
-  if (!accessKey || !secretKey) {
-    throw new ConfigError(
-      accessKey ? 'ROCKETMQ_SECRET_KEY' : 'ROCKETMQ_ACCESS_KEY',
-      'is not set though the other key is',
-    )
+  return {
+    accessKey: checkText('ROCKETMQ_ACCESS_KEY', accessKey),
+    secretKey: checkText('ROCKETMQ_SECRET_KEY', secretKey),
+    ...(securityToken ? { securityToken } : {}),
   }
-  const credentials: Credentials = { accessKey, secretKey }
-  const securityToken = environment['ROCKETMQ_SECURITY_TOKEN']
-  return securityToken ? { ...credentials, securityToken } : credentials
 }
 
-function resolveTls(
-  option: boolean | TlsOptions | undefined,
-  environment: NodeJS.ProcessEnv,
-): TlsOptions | undefined {
-  if (option !== undefined) return option === true ? {} : option === false ? undefined : option
-  const variable = environment['ROCKETMQ_TLS']
-  if (variable === undefined || variable === '' || variable === 'false') return undefined
-  if (variable !== 'true')
-    throw new ConfigError('ROCKETMQ_TLS', `takes true or false, got ${JSON.stringify(variable)}`)
-  const ca = environment['ROCKETMQ_TLS_CA']
-  return ca ? { ca } : {}
+function resolveTls(option: boolean | TlsOptions | undefined, variable: Variable): TlsOptions | undefined {
+  checkType('tls', option, 'boolean', 'object', 'undefined')
+  if (option !== undefined) return option === true ? {} : option || undefined
+  const value = variable('TLS') || 'false'
+  checkChoice('ROCKETMQ_TLS', value, 'true', 'false')
+  const ca = variable('TLS_CA')
+  return value === 'false' ? undefined : ca ? { ca } : {}
 }

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError } from '../errors.ts'
+import { checkInt, checkText, checkTime } from '../wire/checks.ts'
 import { compress, compressionFlags } from '../wire/compression.ts'
 import { createUniqKey } from '../wire/message-id.ts'
 import { checkTopicName } from '../wire/names.ts'
@@ -14,6 +15,10 @@ import { checkPropertiesLength, checkUserProperties, encodeProperties } from '..
 export const MAX_BODY_BYTES = 4_194_304
 
 const HIGHEST_DELAY_LEVEL = 18
+const DELAYS = ['delayLevel', 'delayMs', 'deliverAt'] as const
+
+/** RocketMQ separates keys by a space, so a key with one would be two; U+0001 and U+0002 separate properties. */
+const BLANK = /[\s\p{Cc}]/u
 
 /** At most one of them: a message is delayed by level or by time. */
 export type Delay =
@@ -83,23 +88,48 @@ export function createMessageId(): string {
   return createUniqKey(randomBytes(16))
 }
 
-/** @param path of the message in errors, such as `messages[3].`; @throws ConfigError */
+/**
+ * @param index of the message in a batch, for errors; brokers delay no message of a batch
+ * @throws ConfigError naming what is wrong, such as `messages[3].tag`
+ */
 export function prepare(
   topic: string,
   message: BatchedMessage & Delay,
-  path: string,
   compression?: Compression,
+  index?: number,
 ): Prepared {
-  checkTopicName(topic, 'topic')
-  const flag = message.flag ?? 0
-  if (flag !== (flag | 0)) throw new ConfigError(`${path}flag`, `takes an int32, got ${String(flag)}`)
-  const messageId = message.messageId ?? createMessageId()
+  const batched = index !== undefined
+  if (typeof message !== 'object' || message === null)
+    throw new ConfigError(`messages[${index}]`, 'takes a message')
+  const path = batched ? `messages[${index}].` : ''
+  checkTopicName(topic)
+  const delays = DELAYS.filter((name) => message[name] !== undefined)
+  const excess = delays[batched ? 0 : 1]
+  if (excess) {
+    throw new ConfigError(
+      path + excess,
+      batched ? 'does not work in a batch; send it by itself' : `excludes ${delays[0]}`,
+    )
+  }
+  const { queue, shardingKey, messageId = createMessageId() } = message
+  const flag = checkInt(`${path}flag`, message.flag ?? 0, -0x8000_0000)
   const properties = encodeProperties(propertiesOf(message, messageId, path))
   checkPropertiesLength(properties)
-  const { queue, shardingKey } = message
-  if (queue !== undefined) checkQueue(queue, topic, shardingKey, `${path}queue`)
-  const { body, sysFlag } = encodeBody(message.body, `${path}body`, compression)
-  return { topic, messageId, body, properties, sysFlag, flag, shardingKey, queue }
+  if (queue) {
+    if (shardingKey !== undefined) throw new ConfigError(`${path}queue`, 'excludes shardingKey')
+    if (queue.topic !== topic)
+      throw new ConfigError(`${path}queue.topic`, `is ${queue.topic}, the message's is ${topic}`)
+    checkInt(`${path}queue.queueId`, queue.queueId)
+  }
+  return {
+    topic,
+    messageId,
+    ...encodeBody(message.body, `${path}body`, compression),
+    properties,
+    flag,
+    shardingKey,
+    queue,
+  }
 }
 
 function encodeBody(
@@ -107,20 +137,14 @@ function encodeBody(
   field: string,
   compression: Compression | undefined,
 ): { body: Buffer; sysFlag: number } {
-  if (typeof value !== 'string' && !(value instanceof Uint8Array)) {
-    throw new ConfigError(
-      field,
-      `takes bytes or text, got ${value === null ? 'null' : typeof value}; JSON.stringify an object`,
-    )
-  }
+  if (typeof value !== 'string' && !(value instanceof Uint8Array))
+    throw new ConfigError(field, `takes bytes or text, got ${typeof value}; JSON.stringify an object`)
   const body =
     typeof value === 'string'
       ? Buffer.from(value)
       : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-  if (body.length === 0) throw new ConfigError(field, 'is empty; brokers refuse an empty body')
-  if (body.length > MAX_BODY_BYTES) {
-    throw new ConfigError(field, `has ${body.length} bytes; brokers take at most ${MAX_BODY_BYTES}`)
-  }
+  if (body.length === 0 || body.length > MAX_BODY_BYTES)
+    throw new ConfigError(field, `has ${body.length} bytes; brokers take 1 to ${MAX_BODY_BYTES}`)
   if (compression && body.length > compression.aboveBytes) {
     const compressed = compress(compression.type, body)
     if (compressed.length < body.length)
@@ -129,72 +153,28 @@ function encodeBody(
   return { body, sysFlag: 0 }
 }
 
-function* propertiesOf(
-  message: BatchedMessage & Delay,
-  messageId: string,
-  path: string,
-): Generator<readonly [string, string]> {
-  const { tag, keys, properties, shardingKey } = message
-  if (properties) {
-    checkUserProperties(properties)
-    yield* Object.entries(properties)
-  }
-  if (tag !== undefined) yield ['TAGS', checkText(`${path}tag`, tag, /[\s|]/, 'white space or |')]
+function propertiesOf(message: BatchedMessage & Delay, messageId: string, path: string): [string, string][] {
+  const { tag, keys, properties = {}, shardingKey, delayLevel, delayMs, deliverAt } = message
+  // Of a Map or a list Object.entries would send something else, or nothing.
+  if (Object.prototype.toString.call(properties) !== '[object Object]')
+    throw new ConfigError(`${path}properties`, 'takes an object of texts')
+  checkUserProperties(properties)
+  const pairs = Object.entries(properties)
+  const add = (name: string, value: string | number): number => pairs.push([name, String(value)])
+  if (tag !== undefined) add('TAGS', checkText(`${path}tag`, tag, /[\s\p{Cc}|]/u))
   if (keys !== undefined) {
-    const list = typeof keys === 'string' ? [keys] : keys
+    const list: unknown = typeof keys === 'string' ? [keys] : keys
     if (!Array.isArray(list)) throw new ConfigError(`${path}keys`, 'takes a string or an array of strings')
-    // RocketMQ separates keys by a space, so a key with one would be two.
-    const checked = list.map((key, index) => checkText(`${path}keys[${index}]`, key, /\s/, 'white space'))
-    if (checked.length > 0) yield ['KEYS', checked.join(' ')]
+    const checked = list.map((key, at) => checkText(`${path}keys[${at}]`, key, BLANK))
+    if (checked.length > 0) add('KEYS', checked.join(' '))
   }
-  if (shardingKey !== undefined) yield ['__SHARDINGKEY', checkText(`${path}shardingKey`, shardingKey)]
-  yield ['UNIQ_KEY', checkText(`${path}messageId`, messageId, /\s/, 'white space')]
-  yield* delayProperties(message, path)
-  yield ['WAIT', 'true']
-}
-
-function* delayProperties(delay: Delay, path: string): Generator<readonly [string, string]> {
-  const given = (['delayLevel', 'delayMs', 'deliverAt'] as const).filter((name) => delay[name] !== undefined)
-  if (given.length > 1) throw new ConfigError(`${path}${given[1]}`, `excludes ${given[0]}; give one of them`)
-  const { delayLevel, delayMs, deliverAt } = delay
-  if (delayLevel !== undefined) {
-    if (!Number.isInteger(delayLevel) || delayLevel < 1 || delayLevel > HIGHEST_DELAY_LEVEL) {
-      throw new ConfigError(
-        `${path}delayLevel`,
-        `takes a whole number from 1 to ${HIGHEST_DELAY_LEVEL}, got ${String(delayLevel)}`,
-      )
-    }
-    yield ['DELAY', String(delayLevel)]
-  } else if (delayMs !== undefined) {
-    if (!Number.isSafeInteger(delayMs) || delayMs < 1) {
-      throw new ConfigError(`${path}delayMs`, `takes a whole number of ms from 1 up, got ${String(delayMs)}`)
-    }
-    yield ['TIMER_DELAY_MS', String(delayMs)]
-  } else if (deliverAt !== undefined) {
-    const at = deliverAt instanceof Date ? deliverAt.getTime() : deliverAt
-    if (!Number.isSafeInteger(at) || at < 0) {
-      throw new ConfigError(`${path}deliverAt`, `takes a Date or epoch ms, got ${String(deliverAt)}`)
-    }
-    yield ['TIMER_DELIVER_MS', String(at)]
-  }
-}
-
-function checkText(field: string, value: unknown, forbidden?: RegExp, what?: string): string {
-  if (typeof value !== 'string' || value === '') throw new ConfigError(field, 'takes a non-empty string')
-  if (forbidden?.test(value)) throw new ConfigError(field, `must not contain ${what}`)
-  return value
-}
-
-function checkQueue(
-  queue: MessageQueue,
-  topic: string,
-  shardingKey: string | undefined,
-  field: string,
-): void {
-  if (shardingKey !== undefined) throw new ConfigError(field, 'excludes shardingKey; give one of them')
-  if (queue.topic !== topic)
-    throw new ConfigError(`${field}.topic`, `is ${queue.topic}, but the message goes to ${topic}`)
-  if (!Number.isInteger(queue.queueId) || queue.queueId < 0) {
-    throw new ConfigError(`${field}.queueId`, `takes a whole number from 0 up, got ${String(queue.queueId)}`)
-  }
+  if (shardingKey !== undefined) add('__SHARDINGKEY', checkText(`${path}shardingKey`, shardingKey, /\p{Cc}/u))
+  add('UNIQ_KEY', checkText(`${path}messageId`, messageId, BLANK))
+  if (delayLevel !== undefined)
+    add('DELAY', checkInt(`${path}delayLevel`, delayLevel, 1, HIGHEST_DELAY_LEVEL))
+  if (delayMs !== undefined)
+    add('TIMER_DELAY_MS', checkInt(`${path}delayMs`, delayMs, 1, Number.MAX_SAFE_INTEGER))
+  if (deliverAt !== undefined) add('TIMER_DELIVER_MS', checkTime(`${path}deliverAt`, deliverAt))
+  add('WAIT', 'true')
+  return pairs
 }

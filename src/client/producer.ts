@@ -4,8 +4,6 @@
  * A send that failed is tried again on another broker within the deadline, under the same UNIQ_KEY, so that consumers
  * recognise a copy. When the last attempt fails and any of them may have stored the message, the error says `unknown`.
  */
-
-import type { Command } from '../commands/define.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { RecallMessage } from '../commands/recall.ts'
 import { PERM_WRITE } from '../commands/route.ts'
@@ -27,16 +25,16 @@ import {
   TimeoutError,
 } from '../errors.ts'
 import { type CallOptions, type Deadline, pause, remainingMs } from '../net/deadline.ts'
-import type { Route } from '../routing/routes.ts'
+import { type Route, TOPIC_NOT_EXIST } from '../routing/routes.ts'
+import { encodeBatch } from '../wire/batch.ts'
+import { checkChoice, checkInt } from '../wire/checks.ts'
 import { selectQueueIndex } from '../wire/hash.ts'
-import { encodeBatch } from '../wire/message.ts'
 import { checkGroupName } from '../wire/names.ts'
 import { parseRecallHandle } from '../wire/recall-handle.ts'
 import { type Client, isStaleRoute } from './client.ts'
 import { checkKeys } from './options.ts'
 import {
   type BatchedMessage,
-  type Compression,
   MAX_BODY_BYTES,
   type OutgoingMessage,
   type Prepared,
@@ -79,7 +77,6 @@ export interface Producer {
   recall(topic: string, recallHandle: string, options?: CallOptions): Promise<string>
 }
 
-const TOPIC_NOT_EXIST = 17
 /** The route of a broker that creates topics lists this one; a send that names it copies its settings. */
 const DEFAULT_TOPIC = 'TBW102'
 const FIRST_PAUSE_MS = 20
@@ -98,238 +95,13 @@ const KEYS: readonly (keyof ProducerOptions)[] = [
   'defaultTopicQueueNums',
 ]
 
-/** @throws ConfigError naming the option */
-export function createProducer(client: Client, options: ProducerOptions): Producer {
-  return new DefaultProducer(client, options)
-}
-
-type SendCommand = Command<SendMessageRequest, SendMessageResponse, Buffer>
-
 /** What goes to one queue in one request. */
-interface Parcel {
-  topic: string
-  command: SendCommand
-  body: Buffer
-  properties: string
-  sysFlag: number
-  flag: number
-  shardingKey: string | undefined
-  queue: MessageQueue | undefined
-}
+type Parcel = Omit<Prepared, 'messageId'> & { batch?: boolean }
 
+/** The queue that a request is for, and the route that it was found by. */
 interface Target {
   route: Route
   queue: MessageQueue
-}
-
-class DefaultProducer implements Producer {
-  readonly #client: Client
-  readonly #group: string
-  readonly #retries: number
-  readonly #compression: Compression | undefined
-  readonly #topicQueueNums: number
-  #turn = Math.floor(Math.random() * 1_000_000)
-
-  constructor(client: Client, options: ProducerOptions) {
-    checkKeys('createProducer', options, KEYS)
-    const {
-      producerGroup,
-      retries = 2,
-      compression = 'zlib',
-      compressAboveBytes = 4_096,
-      defaultTopicQueueNums = 4,
-    } = options
-    checkGroupName(producerGroup, 'producerGroup')
-    checkCount('retries', retries, 0)
-    checkCount('compressAboveBytes', compressAboveBytes, 0)
-    checkCount('defaultTopicQueueNums', defaultTopicQueueNums, 1)
-    if (!['zlib', 'zstd', 'none'].includes(compression)) {
-      throw new ConfigError('compression', `takes zlib, zstd or none, got ${JSON.stringify(compression)}`)
-    }
-    this.#client = client
-    this.#group = client.wrap(producerGroup)
-    this.#retries = retries
-    this.#compression =
-      compression === 'none' ? undefined : { type: compression, aboveBytes: compressAboveBytes }
-    this.#topicQueueNums = defaultTopicQueueNums
-  }
-
-  async send(message: OutgoingMessage, options: CallOptions = {}): Promise<SendResult> {
-    const prepared = prepare(message.topic, message, '', this.#compression)
-    return await this.#deliver(
-      { ...prepared, command: SendMessageV2 },
-      this.#client.deadline(options),
-      (answer) => toResult(prepared, answer, answer.header.msgId, 0),
-    )
-  }
-
-  async sendBatch(
-    topic: string,
-    messages: readonly BatchedMessage[],
-    options: CallOptions = {},
-  ): Promise<BatchResult[]> {
-    if (!Array.isArray(messages)) throw new ConfigError('messages', 'takes an array')
-    const prepared = messages.map((message, index) =>
-      prepare(topic, checkBatched(message, index), `messages[${index}].`),
-    )
-    const deadline = this.#client.deadline(options)
-    const results: BatchResult[] = []
-    if (prepared.length === 0) return results
-    const { route } = await this.#target(
-      { topic, shardingKey: undefined, queue: undefined },
-      new Set(),
-      deadline,
-    )
-    for (const group of groupByQueue(prepared, route)) {
-      let stopped: BatchResult | undefined
-      for (const batch of splitBatch(group)) {
-        const outcome = stopped
-          ? notSentBehind(batch, stopped)
-          : await this.#sendOneBatch(topic, batch, deadline)
-        for (const [at, each] of batch.entries()) results[each.index] = outcome[at] as BatchResult
-        // The messages behind a failed batch must not overtake it, where their order matters.
-        if (group.ordered && outcome[0]?.outcome !== 'stored') stopped = outcome[0]
-      }
-    }
-    return results
-  }
-
-  async sendOneway(message: OutgoingMessage, options: CallOptions = {}): Promise<void> {
-    const parcel = { ...prepare(message.topic, message, '', this.#compression), command: SendMessageV2 }
-    const deadline = this.#client.deadline(options)
-    const { route, queue } = await this.#target(parcel, new Set(), deadline)
-    const address = this.#client.routes.address(route, queue.brokerName)
-    await this.#client.network.oneway(address, parcel.command, this.#header(parcel, queue), parcel.body, {
-      deadline,
-      topic: parcel.topic,
-    })
-  }
-
-  async recall(topic: string, recallHandle: string, options: CallOptions = {}): Promise<string> {
-    const { brokerName } = readRecallHandle(recallHandle)
-    const { header } = await this.#client.callQueue(
-      { topic, brokerName, queueId: 0 },
-      RecallMessage,
-      { producerGroup: this.#group, topic: this.#client.wrap(topic), recallHandle },
-      undefined,
-      { deadline: this.#client.deadline(options) },
-    )
-    return header.msgId
-  }
-
-  async #sendOneBatch(topic: string, batch: Indexed[], deadline: Deadline): Promise<BatchResult[]> {
-    const [first] = batch
-    const parcel: Parcel = {
-      topic,
-      command: SendBatchMessage,
-      body: encodeBatch(batch),
-      properties: '',
-      sysFlag: 0,
-      flag: 0,
-      shardingKey: first?.shardingKey,
-      queue: first?.queue,
-    }
-    try {
-      return await this.#deliver(parcel, deadline, (answer) => {
-        const ids = answer.header.msgId.split(',')
-        return batch.map((each, at) => ({
-          outcome: 'stored' as const,
-          result: toResult(each, answer, ids[at] ?? '', at),
-        }))
-      })
-    } catch (error) {
-      if (!RocketMQError.is(error)) throw error
-      return batch.map((each) => ({ outcome: error.outcome ?? 'unknown', messageId: each.messageId, error }))
-    }
-  }
-
-  /** Chooses, sends, and on failure chooses again, until it is stored or there is no point in going on. */
-  async #deliver<T>(parcel: Parcel, deadline: Deadline, read: (answer: SendAnswer) => T): Promise<T> {
-    const avoid = new Set<string>()
-    let unknown: RocketMQError | undefined
-    for (let attempt = 0; ; attempt++) {
-      let target: Target | undefined
-      try {
-        target = await this.#target(parcel, avoid, deadline)
-        const { route, queue } = target
-        const address = this.#client.routes.address(route, queue.brokerName)
-        const limits = { deadline, topic: parcel.topic }
-        const answer = await this.#client.network.call(
-          address,
-          parcel.command,
-          this.#header(parcel, queue),
-          parcel.body,
-          limits,
-        )
-        return read({ code: answer.code, header: answer.header, queue })
-      } catch (error) {
-        if (!RocketMQError.is(error)) throw error
-        if (error.outcome === 'unknown') unknown ??= error
-        if (target && isStaleRoute(error)) this.#client.routes.forget(target.route)
-        if (attempt >= this.#retries || !target || !mayTryAgain(error) || remainingMs(deadline) === 0) {
-          throw withOutcome(error, unknown)
-        }
-        const alone = target.route.writable.every((queue) => queue.brokerName === target?.queue.brokerName)
-        avoid.add(target.queue.brokerName)
-        if (alone || parcel.queue || parcel.shardingKey !== undefined) {
-          await pause(FIRST_PAUSE_MS * 4 ** attempt * (0.5 + Math.random()), deadline)
-        }
-      }
-    }
-  }
-
-  #header(parcel: Parcel, queue: MessageQueue): SendMessageRequest {
-    return {
-      producerGroup: this.#group,
-      topic: this.#client.wrap(parcel.topic),
-      defaultTopic: DEFAULT_TOPIC,
-      defaultTopicQueueNums: this.#topicQueueNums,
-      queueId: queue.queueId,
-      sysFlag: parcel.sysFlag,
-      bornTimestamp: BigInt(Date.now()),
-      flag: parcel.flag,
-      properties: parcel.properties,
-      reconsumeTimes: 0,
-      unitMode: false,
-      batch: parcel.command === SendBatchMessage,
-    }
-  }
-
-  async #target(
-    wanted: Pick<Parcel, 'topic' | 'shardingKey' | 'queue'>,
-    avoid: ReadonlySet<string>,
-    deadline: Deadline,
-  ): Promise<Target> {
-    const { topic, shardingKey, queue } = wanted
-    const route = await this.#writableRoute(topic, deadline)
-    if (queue) return { route, queue: { topic, brokerName: queue.brokerName, queueId: queue.queueId } }
-    const { writable } = route
-    if (writable.length === 0) throw noQueue(topic, route)
-    if (shardingKey !== undefined) {
-      return {
-        route,
-        queue: { ...(writable[selectQueueIndex(shardingKey, writable.length)] as MessageQueue), topic },
-      }
-    }
-    const turn = this.#turn++
-    const candidates = avoid.size === 0 ? writable : writable.filter((each) => !avoid.has(each.brokerName))
-    const from = candidates.length > 0 ? candidates : writable
-    return { route, queue: { ...(from[turn % from.length] as MessageQueue), topic } }
-  }
-
-  /** The route of the topic, or of the default topic when the topic is not there yet and brokers may create it. */
-  async #writableRoute(topic: string, deadline: Deadline): Promise<Route> {
-    try {
-      return await this.#client.route(topic, deadline)
-    } catch (error) {
-      if (!(error instanceof RouteError) || error.responseCode !== TOPIC_NOT_EXIST) throw error
-      const route = await this.#client.routes.get(DEFAULT_TOPIC, deadline).catch((cause: unknown) => {
-        throw cause instanceof RouteError && cause.responseCode === TOPIC_NOT_EXIST ? error : cause
-      })
-      const writable = route.writable.filter((queue) => queue.queueId < this.#topicQueueNums)
-      return { ...route, writable }
-    }
-  }
 }
 
 interface SendAnswer {
@@ -338,19 +110,192 @@ interface SendAnswer {
   queue: MessageQueue
 }
 
-interface Indexed extends Prepared {
-  index: number
+/** @throws ConfigError naming the option */
+export function createProducer(client: Client, options: ProducerOptions): Producer {
+  checkKeys('createProducer', options, KEYS)
+  const {
+    producerGroup,
+    retries = 2,
+    compression: type = 'zlib',
+    compressAboveBytes: aboveBytes = 4_096,
+    defaultTopicQueueNums = 4,
+  } = options
+  checkGroupName(producerGroup, 'producerGroup')
+  checkInt('retries', retries)
+  checkInt('compressAboveBytes', aboveBytes)
+  checkInt('defaultTopicQueueNums', defaultTopicQueueNums, 1)
+  checkChoice('compression', type, 'zlib', 'zstd', 'none')
+  const compression = type === 'none' ? undefined : { type, aboveBytes }
+  const group = client.wrap(producerGroup)
+  const { network, routes } = client
+  let turn = Math.floor(Math.random() * 1_000_000)
+
+  /** The route of the topic, or of the default topic when the topic is not there yet and brokers may create it. */
+  const findRoute = async (topic: string, deadline: Deadline): Promise<Route> => {
+    try {
+      return await client.route(topic, deadline)
+    } catch (error) {
+      if (!isUnknownTopic(error)) throw error
+      const route = await routes.get(DEFAULT_TOPIC, deadline).catch((cause: unknown) => {
+        throw isUnknownTopic(cause) ? error : cause
+      })
+      const writable = route.writable.filter(({ queueId }) => queueId < defaultTopicQueueNums)
+      return { ...route, writable }
+    }
+  }
+
+  const choose = async (
+    { topic, shardingKey, queue }: Pick<Parcel, 'topic' | 'shardingKey' | 'queue'>,
+    deadline: Deadline,
+    avoid?: ReadonlySet<string>,
+  ): Promise<Target> => {
+    const route = await findRoute(topic, deadline)
+    const { writable } = route
+    const at = (one: MessageQueue | undefined): Target => {
+      const { brokerName, queueId } = one as MessageQueue
+      return { route, queue: { topic, brokerName, queueId } }
+    }
+    // A broker would take it: that a topic is read-only is for the client alone to honour (protocol.md 2).
+    if (queue ? isReadOnly(route, queue.brokerName) : writable.length === 0)
+      throw noQueue(topic, isReadOnly(route, queue?.brokerName))
+    if (queue) return at(queue)
+    if (shardingKey !== undefined) return at(writable[selectQueueIndex(shardingKey, writable.length)])
+    const others = avoid?.size ? writable.filter((each) => !avoid.has(each.brokerName)) : []
+    const candidates = others.length > 0 ? others : writable
+    return at(candidates[turn++ % candidates.length])
+  }
+
+  const headerOf = (parcel: Parcel, queueId: number): SendMessageRequest => ({
+    producerGroup: group,
+    topic: client.wrap(parcel.topic),
+    defaultTopic: DEFAULT_TOPIC,
+    defaultTopicQueueNums,
+    queueId,
+    sysFlag: parcel.sysFlag,
+    bornTimestamp: BigInt(Date.now()),
+    flag: parcel.flag,
+    properties: parcel.properties,
+    reconsumeTimes: 0,
+    unitMode: false,
+    batch: parcel.batch === true,
+  })
+
+  /** Chooses, sends, and on failure chooses again, until it is stored or there is no point in going on. */
+  const deliver = async (parcel: Parcel, deadline: Deadline): Promise<SendAnswer> => {
+    const { topic, body, shardingKey } = parcel
+    const avoid = new Set<string>()
+    let unknown: RocketMQError | undefined
+    for (let attempt = 0; ; attempt++) {
+      let target: Target | undefined
+      try {
+        target = await choose(parcel, deadline, avoid)
+        const { route, queue } = target
+        const { code, header } = await network.call(
+          routes.address(route, queue.brokerName),
+          parcel.batch ? SendBatchMessage : SendMessageV2,
+          headerOf(parcel, queue.queueId),
+          body,
+          { deadline, topic },
+        )
+        return { code, header, queue }
+      } catch (error) {
+        if (!RocketMQError.is(error)) throw error
+        if (error.outcome === 'unknown') unknown ??= error
+        if (target && isStaleRoute(error)) routes.forget(target.route)
+        if (attempt >= retries || !target || !mayTryAgain(error) || remainingMs(deadline) === 0)
+          throw withOutcome(error, unknown)
+        const { route, queue } = target
+        avoid.add(queue.brokerName)
+        const fixed = parcel.queue || shardingKey !== undefined
+        if (fixed || route.writable.every(({ brokerName }) => brokerName === queue.brokerName))
+          await pause(FIRST_PAUSE_MS * 4 ** attempt * (0.5 + Math.random()), deadline)
+      }
+    }
+  }
+
+  const deliverBatch = async (batch: Prepared[], deadline: Deadline): Promise<BatchResult[]> => {
+    const [first] = batch as [Prepared]
+    try {
+      const body = encodeBatch(batch)
+      const answer = await deliver(
+        { ...first, body, properties: '', sysFlag: 0, flag: 0, batch: true },
+        deadline,
+      )
+      const ids = answer.header.msgId.split(',')
+      return batch.map((each, at) => ({
+        outcome: 'stored',
+        result: toResult(each, answer, ids[at] ?? '', at),
+      }))
+    } catch (error) {
+      if (!RocketMQError.is(error)) throw error
+      return batch.map(({ messageId }) => ({ outcome: error.outcome ?? 'unknown', messageId, error }))
+    }
+  }
+
+  return {
+    async send(message, limits = {}) {
+      const prepared = prepare(message.topic, message, compression)
+      const answer = await deliver(prepared, client.deadline(limits))
+      return toResult(prepared, answer, answer.header.msgId, 0)
+    },
+
+    async sendBatch(topic, messages, limits = {}) {
+      if (!Array.isArray(messages)) throw new ConfigError('messages', 'takes an array')
+      const prepared = messages.map((message: BatchedMessage, index) =>
+        prepare(topic, message, undefined, index),
+      )
+      const deadline = client.deadline(limits)
+      const results = new Map<Prepared, BatchResult>()
+      if (prepared.length === 0) return []
+      const { route } = await choose({ topic, shardingKey: undefined, queue: undefined }, deadline)
+      for (const [key, messagesOfKey] of Map.groupBy(prepared, (each) => orderKey(each, route))) {
+        let failed: RocketMQError | undefined
+        for (const batch of splitBatch(messagesOfKey)) {
+          const outcomes = failed ? notSentBehind(batch, failed) : await deliverBatch(batch, deadline)
+          for (const [at, each] of batch.entries()) results.set(each, outcomes[at] as BatchResult)
+          // The messages behind a failed batch must not overtake it, where their order matters.
+          const [outcome] = outcomes
+          if (key !== '' && outcome && outcome.outcome !== 'stored') failed = outcome.error
+        }
+      }
+      return prepared.map((each) => results.get(each) as BatchResult)
+    },
+
+    async sendOneway(message, limits = {}) {
+      const parcel = prepare(message.topic, message, compression)
+      const deadline = client.deadline(limits)
+      const { route, queue } = await choose(parcel, deadline)
+      const address = routes.address(route, queue.brokerName)
+      const { topic, body } = parcel
+      await network.oneway(address, SendMessageV2, headerOf(parcel, queue.queueId), body, { deadline, topic })
+    },
+
+    async recall(topic, recallHandle, limits = {}) {
+      const { header } = await client.callQueue(
+        { topic, brokerName: brokerOf(recallHandle), queueId: 0 },
+        RecallMessage,
+        { producerGroup: group, topic: client.wrap(topic), recallHandle },
+        undefined,
+        { deadline: client.deadline(limits) },
+      )
+      return header.msgId
+    },
+  }
 }
 
+const isUnknownTopic = (error: unknown): boolean =>
+  error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST
+
 function toResult(prepared: Prepared, answer: SendAnswer, offsetMessageId: string, at: number): SendResult {
-  const { header, queue } = answer
+  const { code, header, queue } = answer
+  const { queueId, queueOffset, recallHandle } = header
   return new SendResult({
-    status: STATUS[answer.code] ?? 'SEND_OK',
+    status: STATUS[code] ?? 'SEND_OK',
     messageId: prepared.messageId,
     offsetMessageId,
-    queue: { topic: prepared.topic, brokerName: queue.brokerName, queueId: header.queueId },
-    queueOffset: header.queueOffset + BigInt(at),
-    ...(header.recallHandle === undefined ? {} : { recallHandle: header.recallHandle }),
+    queue: { ...queue, queueId },
+    queueOffset: queueOffset + BigInt(at),
+    ...(recallHandle === undefined ? {} : { recallHandle }),
   })
 }
 
@@ -364,102 +309,64 @@ function mayTryAgain(error: RocketMQError): boolean {
 /** The error of the last attempt, unless an earlier one may have stored the message: then it is that what counts. */
 function withOutcome(last: RocketMQError, unknown: RocketMQError | undefined): RocketMQError {
   if (!unknown || last.outcome === 'unknown') return last
+  const { topic, address } = unknown
   return last instanceof AbortError
-    ? new AbortError(last.message, {
-        outcome: 'unknown',
-        topic: unknown.topic,
-        address: unknown.address,
-        cause: last.cause,
-      })
+    ? new AbortError(last.message, { outcome: 'unknown', topic, address, cause: last.cause })
     : unknown
 }
 
-function noQueue(topic: string, route: Route): RouteError {
-  const readOnly =
-    route.data.queueDatas.length > 0 && route.data.queueDatas.every((each) => !(each.perm & PERM_WRITE))
-  return new RouteError(
-    readOnly
-      ? `topic ${topic} is read-only (its perm has no write bit); allow writing with updateTopicPerm`
-      : `no broker with a master holds a writable queue of topic ${topic}`,
-    { topic, outcome: 'not-sent', retryable: !readOnly },
-  )
+/** Whether the topic may not be written, on this broker or on any. */
+function isReadOnly({ data }: Route, brokerName?: string): boolean {
+  const own = data.queueDatas.filter((each) => each.brokerName === (brokerName ?? each.brokerName))
+  return own.length > 0 && own.every((each) => !(each.perm & PERM_WRITE))
 }
 
-/** Messages for the same queue together, each group in the order given; the rest may go to any queue. */
-function groupByQueue(prepared: Prepared[], route: Route): (Indexed[] & { ordered?: boolean })[] {
-  const groups = new Map<string, Indexed[] & { ordered?: boolean }>()
-  for (const [index, message] of prepared.entries()) {
-    const { queue, shardingKey } = message
-    let key = ''
-    if (queue) key = `${queue.brokerName}/${queue.queueId}`
-    else if (shardingKey !== undefined)
-      key = `#${selectQueueIndex(shardingKey, Math.max(1, route.writable.length))}`
-    let group = groups.get(key)
-    if (!group) {
-      group = []
-      group.ordered = key !== ''
-      groups.set(key, group)
-    }
-    group.push({ ...message, index })
-  }
-  return [...groups.values()]
+function noQueue(topic: string, readOnly: boolean): RouteError {
+  const rule = readOnly
+    ? 'is read-only; allow writing with updateTopicPerm'
+    : 'has no writable queue on a master'
+  return new RouteError(`topic ${topic} ${rule}`, { topic, retryable: !readOnly })
+}
+
+/** Messages with the same key go to the same queue, in the order given; those with none to any queue. */
+function orderKey({ queue, shardingKey }: Prepared, { writable }: Route): string {
+  if (queue) return `${queue.brokerName}/${queue.queueId}`
+  return shardingKey === undefined ? '' : `#${selectQueueIndex(shardingKey, writable.length)}`
 }
 
 /** Fixed part of a batched message: lengths, magic, crc and flag (protocol.md 4.2). */
 const BATCHED_OVERHEAD = 22
 
-function splitBatch(group: Indexed[]): Indexed[][] {
-  const batches: Indexed[][] = []
-  let bytes = Number.POSITIVE_INFINITY
-  for (const message of group) {
+function splitBatch(messages: Prepared[]): Prepared[][] {
+  const batches: Prepared[][] = []
+  let bytes = MAX_BODY_BYTES
+  for (const message of messages) {
     const size = BATCHED_OVERHEAD + message.body.length + Buffer.byteLength(message.properties)
-    if (bytes + size > MAX_BODY_BYTES) {
+    bytes += size
+    if (bytes > MAX_BODY_BYTES) {
       batches.push([])
-      bytes = 0
+      bytes = size
     }
     batches.at(-1)?.push(message)
-    bytes += size
   }
   return batches
 }
 
-function notSentBehind(batch: Indexed[], failed: BatchResult): BatchResult[] {
-  const cause = failed.outcome === 'stored' ? undefined : failed.error
+function notSentBehind(batch: Prepared[], cause: RocketMQError): BatchResult[] {
   return batch.map(({ messageId, topic }) => ({
     outcome: 'not-sent',
     messageId,
-    error: new ConnectError('not sent: an earlier batch for the same queue failed, and the order is kept', {
-      outcome: 'not-sent',
+    error: new ConnectError('an earlier batch for the same queue failed; not sent, to keep the order', {
       topic,
       cause,
     }),
   }))
 }
 
-function checkBatched(message: BatchedMessage, index: number): BatchedMessage {
-  if (typeof message !== 'object' || message === null)
-    throw new ConfigError(`messages[${index}]`, 'takes a message')
-  for (const name of ['delayLevel', 'delayMs', 'deliverAt'] as const) {
-    if ((message as { [K in typeof name]?: unknown })[name] !== undefined) {
-      throw new ConfigError(
-        `messages[${index}].${name}`,
-        'brokers do not delay messages of a batch; send it by itself',
-      )
-    }
-  }
-  return message
-}
-
-function readRecallHandle(handle: string): { brokerName: string } {
+function brokerOf(recallHandle: string): string {
   try {
-    return parseRecallHandle(handle)
+    return parseRecallHandle(recallHandle).brokerName
   } catch (cause) {
     throw new ConfigError('recallHandle', 'is not the recallHandle of a SendResult', { cause })
-  }
-}
-
-function checkCount(field: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least || value > 0x7fff_ffff) {
-    throw new ConfigError(field, `takes a whole number from ${least} up, got ${String(value)}`)
   }
 }

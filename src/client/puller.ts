@@ -4,7 +4,8 @@
  * replica a broker suggested. No heartbeat is sent: to brokers and to other consumers this consumer is invisible.
  */
 import { randomBytes } from 'node:crypto'
-import { LockBatchMQ, UnlockBatchMQ } from '../commands/locks.ts'
+import type { Command, NoFields } from '../commands/define.ts'
+import { LockBatchMQ, type LockBatchRequestBody, UnlockBatchMQ } from '../commands/locks.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import {
   GetMaxOffset,
@@ -18,8 +19,11 @@ import { CheckClientConfig, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage } from 
 import { ConsumerSendMsgBack } from '../commands/send-back.ts'
 import { BrokerError, ConfigError, OffsetResetError, ProtocolError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, remainingMs } from '../net/deadline.ts'
+import type { Answer } from '../net/network.ts'
+import { TOPIC_NOT_EXIST } from '../routing/routes.ts'
+import { checkChoice, checkInt, checkText, checkTime } from '../wire/checks.ts'
 import { decodeMessages, type UndecodableMessage } from '../wire/message.ts'
-import { checkGroupName, checkTopicName } from '../wire/names.ts'
+import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { Client } from './client.ts'
 import { checkKeys } from './options.ts'
@@ -34,7 +38,7 @@ export interface PullConsumerOptions {
   filter?: Filter | undefined
   /** The holder of queue locks; unique per invocation, since sandboxes are clones. @default 32 random hex digits */
   clientId?: string | undefined
-  /** A message whose body is larger once decompressed is reported as undecodable. @default 67108864 */
+  /** A message whose body is larger once decompressed is reported as undecodable. @default 16777216 */
   maxBodyBytes?: number | undefined
 }
 
@@ -106,7 +110,6 @@ const MOST_MESSAGES = 32
 /** Brokers wake held pulls every 5 s only. */
 const WAIT_GRAIN_MS = 5_000
 const ROUND_TRIP_MS = 500
-const TOPIC_NOT_EXIST = 17
 const MASTER = 0
 const STATUS: Readonly<Record<number, PullStatus>> = {
   0: 'FOUND',
@@ -117,336 +120,260 @@ const STATUS: Readonly<Record<number, PullStatus>> = {
 
 /** @throws ConfigError naming the option */
 export function createPullConsumer(client: Client, options: PullConsumerOptions): PullConsumer {
-  return new DefaultPullConsumer(client, options)
-}
+  checkKeys('createPullConsumer', options, KEYS)
+  const {
+    consumerGroup,
+    filter = '*',
+    clientId = randomBytes(16).toString('hex').toUpperCase(),
+    maxBodyBytes,
+  } = options
+  checkGroupName(consumerGroup)
+  checkText('clientId', clientId)
+  if (maxBodyBytes !== undefined) checkInt('maxBodyBytes', maxBodyBytes, 1)
+  const { subscription, expressionType, tags } = parseFilter(filter)
+  const group = client.wrap(consumerGroup)
+  const ownRetryTopic = retryTopic(consumerGroup)
+  /** The replica that a broker suggested, by queue. */
+  const suggested = new Map<string, number>()
+  /** Where the SQL92 filter was found right, by topic and broker name. */
+  const checked = new Set<string>()
 
-class DefaultPullConsumer implements PullConsumer {
-  readonly #client: Client
-  readonly #group: string
-  readonly #retryTopic: string
-  readonly #tags: ReadonlySet<string> | undefined
-  readonly #subscription: { subscription: string; expressionType: 'TAG' | 'SQL92' }
-  readonly #maxBodyBytes: number | undefined
-  /** Checks of an SQL92 filter, by topic and broker name. */
-  readonly #checked = new Map<string, Promise<void>>()
-  readonly #suggested = new Map<string, number>()
-  #clientId: string | undefined
-
-  constructor(client: Client, options: PullConsumerOptions) {
-    checkKeys('createPullConsumer', options, KEYS)
-    const { consumerGroup, filter = '*', clientId, maxBodyBytes } = options
-    checkGroupName(consumerGroup, 'consumerGroup')
-    this.#client = client
-    this.#group = client.wrap(consumerGroup)
-    this.#retryTopic = `%RETRY%${consumerGroup}`
-    this.#clientId = clientId
-    this.#maxBodyBytes = maxBodyBytes
-    if (typeof filter === 'string') {
-      const { tags } = parseTagExpression(filter)
-      this.#tags = tags.length > 0 ? new Set(tags) : undefined
-      this.#subscription = { subscription: tags.length > 0 ? filter : '*', expressionType: 'TAG' }
-    } else {
-      if (typeof filter?.sql !== 'string' || filter.sql.trim() === '') {
-        throw new ConfigError('filter', "takes a tag expression such as 'a || b', or { sql: '…' }")
-      }
-      this.#subscription = { subscription: filter.sql, expressionType: 'SQL92' }
-    }
-  }
-
-  async queues(topic: string, options: CallOptions = {}): Promise<MessageQueue[]> {
-    checkTopicName(topic, 'topic')
-    try {
-      const route = await this.#client.route(topic, this.#client.deadline(options))
-      return route.readable.map((queue) => ({ ...queue, topic }))
-    } catch (error) {
-      const unused = error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST
-      if (unused && topic.startsWith('%RETRY%')) return []
-      throw error
-    }
-  }
-
-  async pull(queue: MessageQueue, offset: bigint, options: PullOptions = {}): Promise<PullResult> {
+  const addressOf = (queue: MessageQueue): { consumerGroup: string; topic: string; queueId: number } => {
     checkQueue(queue)
-    checkOffset('offset', offset)
-    const { maxMessages = MOST_MESSAGES, waitMs = 0 } = options
-    checkWhole('maxMessages', maxMessages, 1)
-    checkWhole('waitMs', waitMs, 0)
-    const client = this.#client
-    const wait = waitMs > 0 && options.deadlineMs === undefined ? waitMs + WAIT_GRAIN_MS : 0
-    const deadline = client.deadline(options)
-    const total: Deadline = { ...deadline, at: deadline.at + wait }
-    const suspendMs = Math.max(0, Math.min(waitMs, remainingMs(total) - WAIT_GRAIN_MS - ROUND_TRIP_MS))
-    const whole = queue.topic === this.#retryTopic
-    const { subscription, expressionType } = whole
-      ? { subscription: '*', expressionType: 'TAG' as const }
-      : this.#subscription
-    if (expressionType === 'SQL92') await this.#checkFilter(queue, subscription, total)
-    const key = `${queue.topic}/${queue.brokerName}/${queue.queueId}`
-    const answer = await client.callQueue(
-      queue,
-      PullMessage,
-      {
-        consumerGroup: this.#group,
-        topic: client.wrap(queue.topic),
-        queueId: queue.queueId,
-        queueOffset: offset,
-        maxMsgNums: Math.min(maxMessages, MOST_MESSAGES),
-        sysFlag: PULL_SUBSCRIPTION | (suspendMs > 0 ? PULL_SUSPEND : 0),
-        suspendTimeoutMillis: BigInt(suspendMs),
-        subscription,
-        expressionType,
-      },
-      undefined,
-      {
-        deadline: total,
-        timeoutMs: client.timeoutMs + (suspendMs > 0 ? suspendMs + WAIT_GRAIN_MS : 0),
-        readFrom: this.#suggested.get(key) ?? MASTER,
-      },
-    )
-    const { header, body } = answer
-    const suggestedBrokerId = Number(header.suggestWhichBrokerId)
-    if (suggestedBrokerId === MASTER) this.#suggested.delete(key)
-    else this.#suggested.set(key, suggestedBrokerId)
-    return this.#toResult(queue, STATUS[answer.code] ?? 'FOUND', header, body, whole ? undefined : this.#tags)
+    return { consumerGroup: group, topic: client.wrap(queue.topic), queueId: queue.queueId }
   }
 
-  async committedOffset(queue: MessageQueue, options: CallOptions = {}): Promise<bigint | undefined> {
-    checkQueue(queue)
-    const answer = await this.#client.callQueue(
-      queue,
-      QueryConsumerOffset,
-      { ...this.#at(queue), consumerGroup: this.#group, setZeroIfNotFound: false },
-      undefined,
-      { deadline: this.#client.deadline(options) },
-    )
-    if (answer.meaning === 'empty') return undefined
-    const { offset } = answer.header
-    if (offset === undefined) {
-      throw new ProtocolError(
-        `the broker ${queue.brokerName} answered QUERY_CONSUMER_OFFSET without an offset`,
-        {
-          field: 'offset',
-          topic: queue.topic,
-        },
-      )
-    }
-    return offset
-  }
-
-  async commitOffset(queue: MessageQueue, offset: bigint, options: CallOptions = {}): Promise<void> {
-    checkQueue(queue)
-    checkOffset('offset', offset)
-    const answer = await this.#client.callQueue(
-      queue,
-      UpdateConsumerOffset,
-      { ...this.#at(queue), consumerGroup: this.#group, commitOffset: offset },
-      undefined,
-      { deadline: this.#client.deadline(options) },
-    )
-    // Code 0, and yet nothing was committed: only the remark says so (protocol.md 9.1).
-    if (answer.remark.includes(OFFSET_RESET_REMARK)) {
-      throw new OffsetResetError(
-        `an administrator has reset the offset of queue ${queue.queueId} of ${queue.topic} on ${queue.brokerName}; read committedOffset and continue there`,
-        answer.remark,
-        { responseCode: answer.code, topic: queue.topic, outcome: 'refused' },
-      )
-    }
-  }
-
-  async minOffset(queue: MessageQueue, options: CallOptions = {}): Promise<bigint> {
-    checkQueue(queue)
-    const limits = { deadline: this.#client.deadline(options) }
-    return (await this.#client.callQueue(queue, GetMinOffset, this.#at(queue), undefined, limits)).header
-      .offset
-  }
-
-  async maxOffset(queue: MessageQueue, options: CallOptions = {}): Promise<bigint> {
-    checkQueue(queue)
-    const limits = { deadline: this.#client.deadline(options) }
-    return (await this.#client.callQueue(queue, GetMaxOffset, this.#at(queue), undefined, limits)).header
-      .offset
-  }
-
-  async searchOffset(
+  /** A call of one attempt's length, to the master. */
+  const call = <Q, S, QB, SB>(
     queue: MessageQueue,
-    timestamp: Date | number,
-    boundary: 'lower' | 'upper' = 'lower',
-    options: CallOptions = {},
-  ): Promise<bigint> {
-    checkQueue(queue)
-    const ms = timestamp instanceof Date ? timestamp.getTime() : timestamp
-    if (!Number.isSafeInteger(ms) || ms < 0)
-      throw new ConfigError('timestamp', `takes a Date or epoch ms, got ${String(timestamp)}`)
-    if (boundary !== 'lower' && boundary !== 'upper')
-      throw new ConfigError('boundary', 'takes lower or upper')
-    const answer = await this.#client.callQueue(
-      queue,
-      SearchOffsetByTimestamp,
-      { ...this.#at(queue), timestamp: BigInt(ms), boundaryType: boundary },
-      undefined,
-      { deadline: this.#client.deadline(options) },
-    )
-    return answer.header.offset
+    command: Command<Q, S, QB, SB>,
+    request: Q,
+    body: QB,
+    limits: CallOptions = {},
+  ): Promise<Answer<S, SB>> =>
+    client.callQueue(queue, command, request, body, { deadline: client.deadline(limits) })
+
+  const minOffset = async (queue: MessageQueue, limits?: CallOptions): Promise<bigint> =>
+    (await call(queue, GetMinOffset, addressOf(queue), undefined, limits)).header.offset
+
+  const maxOffset = async (queue: MessageQueue, limits?: CallOptions): Promise<bigint> =>
+    (await call(queue, GetMaxOffset, addressOf(queue), undefined, limits)).header.offset
+
+  const searchOffset: PullConsumer['searchOffset'] = async (
+    queue,
+    timestamp,
+    boundaryType = 'lower',
+    limits,
+  ) => {
+    checkChoice('boundary', boundaryType, 'lower', 'upper')
+    const ms = BigInt(checkTime('timestamp', timestamp))
+    const request = { ...addressOf(queue), timestamp: ms, boundaryType }
+    return (await call(queue, SearchOffsetByTimestamp, request, undefined, limits)).header.offset
   }
 
-  async startOffset(
-    queue: MessageQueue,
-    startingPosition: StartingPosition,
-    startingPositionTimestamp?: Date | number,
-    options: CallOptions = {},
-  ): Promise<bigint> {
-    if (queue.topic.startsWith('%RETRY%') || startingPosition === 'TRIM_HORIZON')
-      return await this.minOffset(queue, options)
-    if (startingPosition === 'LATEST') return await this.maxOffset(queue, options)
-    if (startingPosition !== 'AT_TIMESTAMP') {
-      throw new ConfigError('startingPosition', 'takes TRIM_HORIZON, LATEST or AT_TIMESTAMP')
-    }
-    if (startingPositionTimestamp === undefined) {
-      throw new ConfigError('startingPositionTimestamp', 'is required with startingPosition AT_TIMESTAMP')
-    }
-    return await this.searchOffset(queue, startingPositionTimestamp, 'lower', options)
-  }
-
-  async lock(queues: readonly MessageQueue[], options: CallOptions = {}): Promise<MessageQueue[]> {
-    const answers = await this.#onEachBroker(queues, options, async (own, deadline) => {
-      const [first] = own as [MessageQueue]
-      const { body } = await this.#client.callQueue(first, LockBatchMQ, {}, this.#lockBody(own), { deadline })
-      const granted = new Set(
-        body.lockOKMQSet.map((each) => `${this.#client.unwrap(each.topic)}/${each.queueId}`),
-      )
-      return own.filter((each) => granted.has(`${each.topic}/${each.queueId}`))
-    })
-    const failed = answers.find((each) => each.status === 'rejected')
-    if (failed && answers.every((each) => each.status === 'rejected')) throw failed.reason
-    return answers.flatMap((each) => (each.status === 'fulfilled' ? each.value : []))
-  }
-
-  async unlock(queues: readonly MessageQueue[], options: CallOptions = {}): Promise<void> {
-    const answers = await this.#onEachBroker(queues, options, async (own, deadline) => {
-      const [first] = own as [MessageQueue]
-      await this.#client.callQueue(first, UnlockBatchMQ, {}, this.#lockBody(own), { deadline })
-    })
-    const failed = answers.find((each) => each.status === 'rejected')
-    if (failed) throw failed.reason
-  }
-
-  async sendBack(message: Message, options: SendBackOptions = {}): Promise<void> {
-    const { delayLevel = 0, maxReconsumeTimes } = options
-    if (!Number.isInteger(delayLevel))
-      throw new ConfigError('delayLevel', `takes a whole number, got ${String(delayLevel)}`)
-    if (maxReconsumeTimes !== undefined) checkWhole('maxReconsumeTimes', maxReconsumeTimes, 0)
-    await this.#client.callQueue(
-      message.queue,
-      ConsumerSendMsgBack,
-      {
-        offset: message.commitLogOffset,
-        group: this.#group,
-        delayLevel,
-        originMsgId: message.offsetMessageId,
-        originTopic: this.#client.wrap(message.topic),
-        unitMode: false,
-        maxReconsumeTimes,
-      },
-      undefined,
-      { deadline: this.#client.deadline(options) },
-    )
-  }
-
-  #at(queue: MessageQueue): { topic: string; queueId: number } {
-    return { topic: this.#client.wrap(queue.topic), queueId: queue.queueId }
-  }
-
-  #lockBody(queues: readonly MessageQueue[]): {
-    consumerGroup: string
-    clientId: string
-    mqSet: MessageQueue[]
-  } {
-    this.#clientId ??= randomBytes(16).toString('hex').toUpperCase()
-    const mqSet = queues.map((queue) => ({ ...queue, topic: this.#client.wrap(queue.topic) }))
-    return { consumerGroup: this.#group, clientId: this.#clientId, mqSet }
-  }
-
-  /** One call per broker, each with the queues it has, all at once. */
-  async #onEachBroker<T>(
+  /** Locks or unlocks: one call per broker, each with the queues it has, all at once. */
+  const onEachBroker = async <SB>(
+    command: Command<NoFields, NoFields, LockBatchRequestBody, SB>,
     queues: readonly MessageQueue[],
-    options: CallOptions,
-    call: (own: MessageQueue[], deadline: Deadline) => Promise<T>,
-  ): Promise<PromiseSettledResult<T>[]> {
+    limits: CallOptions = {},
+  ): Promise<PromiseSettledResult<{ own: MessageQueue[]; body: SB }>[]> => {
     for (const queue of queues) checkQueue(queue)
-    const deadline = this.#client.deadline(options)
-    const byBroker = Map.groupBy(queues, (queue) => queue.brokerName)
-    return await Promise.allSettled([...byBroker.values()].map((own) => call(own, deadline)))
+    const deadline = client.deadline(limits)
+    const ask = async (own: MessageQueue[]): Promise<{ own: MessageQueue[]; body: SB }> => {
+      const mqSet = own.map((queue) => ({ ...queue, topic: client.wrap(queue.topic) }))
+      const request = { consumerGroup: group, clientId, mqSet }
+      const { body } = await client.callQueue(own[0] as MessageQueue, command, {}, request, { deadline })
+      return { own, body }
+    }
+    return await Promise.allSettled([...Map.groupBy(queues, (queue) => queue.brokerName).values()].map(ask))
   }
 
   /** A pull with a wrong SQL92 expression is answered with everything, unfiltered: ask the parser first (protocol.md 8). */
-  async #checkFilter(queue: MessageQueue, sql: string, deadline: Deadline): Promise<void> {
-    const key = `${queue.topic}/${queue.brokerName}`
-    let checked = this.#checked.get(key)
-    if (!checked) {
-      checked = this.#askFilter(queue, sql, deadline)
-      this.#checked.set(key, checked)
-      checked.catch(() => this.#checked.delete(key))
-    }
-    await checked
-  }
-
-  async #askFilter(queue: MessageQueue, sql: string, deadline: Deadline): Promise<void> {
-    const topic = this.#client.wrap(queue.topic)
+  const checkFilter = async (queue: MessageQueue, deadline: Deadline): Promise<void> => {
+    const { topic, brokerName } = queue
+    const key = `${topic}/${brokerName}`
+    // Each pull asks for itself until one was answered: a shared question would end with the call that began it.
+    if (checked.has(key)) return
     const subscriptionData = {
-      topic,
-      subString: sql,
-      expressionType: 'SQL92',
+      topic: client.wrap(topic),
+      subString: subscription,
+      expressionType,
       tagsSet: [],
       codeSet: [],
       subVersion: 0n,
       classFilterMode: false,
     }
-    const body = { clientId: 'rocketmq-lambda', group: this.#group, subscriptionData }
     try {
-      await this.#client.callQueue(queue, CheckClientConfig, {}, body, { deadline })
-    } catch (error) {
-      if (!(error instanceof BrokerError)) throw error
-      if (error.responseCode === 23)
-        throw new ConfigError('filter.sql', error.remark, { cause: error, topic: queue.topic })
-      if (error.responseCode !== 1) throw error
-      throw new ConfigError(
-        'filter.sql',
-        `broker ${queue.brokerName} does not filter by SQL92 (${error.remark}); set enablePropertyFilter=true there, or filter by tag`,
-        { cause: error, topic: queue.topic },
-      )
+      const body = { clientId, group, subscriptionData }
+      await client.callQueue(queue, CheckClientConfig, {}, body, { deadline })
+    } catch (cause) {
+      const code = cause instanceof BrokerError ? cause.responseCode : 0
+      if (code !== 1 && code !== 23) throw cause
+      const { remark } = cause as BrokerError
+      const rule =
+        code === 23
+          ? remark
+          : `needs enablePropertyFilter=true on broker ${brokerName}, or filter by tag (${remark})`
+      throw new ConfigError('filter.sql', rule, { cause, topic })
     }
+    checked.add(key)
   }
 
-  #toResult(
-    queue: MessageQueue,
-    status: PullStatus,
-    header: { nextBeginOffset: bigint; minOffset: bigint; maxOffset: bigint; suggestWhichBrokerId: bigint },
-    body: Buffer,
-    tags: ReadonlySet<string> | undefined,
-  ): PullResult {
-    const { minOffset, maxOffset } = header
-    const suggestedBrokerId = Number(header.suggestWhichBrokerId)
-    const options = this.#maxBodyBytes === undefined ? {} : { maxBodyBytes: this.#maxBodyBytes }
-    const decoded = status === 'FOUND' ? decodeMessages(body, options) : { messages: [], undecodable: [] }
-    const unwrap = (name: string): string => this.#client.unwrap(name)
-    const messages: Message[] = []
-    for (const stored of decoded.messages) {
-      // Brokers compare the hash of a tag; only the text tells "Aa" from "BB".
-      if (tags && !tags.has(stored.properties['TAGS'] ?? '')) continue
-      messages.push(new Message(stored, queue.brokerName, unwrap))
-    }
-    const { undecodable } = decoded
-    const filteredOut = status === 'FOUND' && messages.length === 0 && undecodable.length === 0
-    return new PullResult({
-      status: filteredOut ? 'NO_MATCHED_MESSAGE' : status,
-      messages,
-      undecodable,
-      nextBeginOffset: nextOffset(header.nextBeginOffset, decoded.messages, undecodable),
-      minOffset,
-      maxOffset,
-      suggestedBrokerId,
-    })
+  return {
+    async queues(topic, limits = {}) {
+      checkTopicName(topic)
+      try {
+        const route = await client.route(topic, client.deadline(limits))
+        return route.readable.map((queue) => ({ ...queue, topic }))
+      } catch (error) {
+        const unused = error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST
+        if (unused && topic.startsWith(retryTopic(''))) return []
+        throw error
+      }
+    },
+
+    async pull(queue, queueOffset, limits = {}) {
+      const own = addressOf(queue)
+      checkOffset(queueOffset)
+      const { maxMessages = MOST_MESSAGES, waitMs = 0, deadlineMs } = limits
+      checkInt('maxMessages', maxMessages, 1)
+      checkInt('waitMs', waitMs)
+      const given = client.deadline(limits)
+      const more = waitMs > 0 && deadlineMs === undefined ? waitMs + WAIT_GRAIN_MS : 0
+      const deadline = { ...given, at: given.at + more }
+      const room = Math.floor(remainingMs(deadline)) - WAIT_GRAIN_MS - ROUND_TRIP_MS
+      const suspendMs = Math.max(0, Math.min(waitMs, room))
+      const whole = queue.topic === ownRetryTopic
+      if (!whole && expressionType === 'SQL92') await checkFilter(queue, deadline)
+      const key = keyOf(queue)
+      const request = {
+        ...own,
+        queueOffset,
+        maxMsgNums: Math.min(maxMessages, MOST_MESSAGES),
+        sysFlag: PULL_SUBSCRIPTION | (suspendMs > 0 ? PULL_SUSPEND : 0),
+        suspendTimeoutMillis: BigInt(suspendMs),
+        subscription: whole ? '*' : subscription,
+        expressionType: whole ? 'TAG' : expressionType,
+      }
+      const readFrom = suggested.get(key) ?? MASTER
+      const timeoutMs = client.timeoutMs + (suspendMs > 0 ? suspendMs + WAIT_GRAIN_MS : 0)
+      const pulled = client.callQueue(queue, PullMessage, request, undefined, {
+        deadline,
+        timeoutMs,
+        readFrom,
+      })
+      // A replica that cannot be read is not asked again: the next pull goes to the master.
+      pulled.catch(() => suggested.delete(key))
+      const { code, header, body } = await pulled
+      const { minOffset: least, maxOffset: most, nextBeginOffset } = header
+      const suggestedBrokerId = Number(header.suggestWhichBrokerId)
+      if (suggestedBrokerId === MASTER) suggested.delete(key)
+      else suggested.set(key, suggestedBrokerId)
+      const stored = decodeMessages(code === 0 ? body : body.subarray(0, 0), { maxBodyBytes })
+      const { undecodable } = stored
+      const messages: Message[] = []
+      for (const each of stored.messages) {
+        // Brokers compare the hash of a tag; only the text tells "Aa" from "BB".
+        if (whole || !tags || tags.has(each.properties['TAGS'] ?? ''))
+          messages.push(new Message(each, queue.brokerName, client.unwrap))
+      }
+      return new PullResult({
+        status:
+          code === 0 && messages.length + undecodable.length === 0
+            ? 'NO_MATCHED_MESSAGE'
+            : (STATUS[code] ?? 'FOUND'),
+        messages,
+        undecodable,
+        nextBeginOffset: nextOffset(nextBeginOffset, stored.messages, undecodable),
+        minOffset: least,
+        maxOffset: most,
+        suggestedBrokerId,
+      })
+    },
+
+    async committedOffset(queue, limits) {
+      const { brokerName, topic } = queue
+      const request = { ...addressOf(queue), setZeroIfNotFound: false }
+      const { meaning, header } = await call(queue, QueryConsumerOffset, request, undefined, limits)
+      if (meaning === 'empty') return undefined
+      if (header.offset === undefined)
+        throw new ProtocolError(`${brokerName} answered without an offset`, { field: 'offset', topic })
+      return header.offset
+    },
+
+    async commitOffset(queue, commitOffset, limits) {
+      checkOffset(commitOffset)
+      const request = { ...addressOf(queue), commitOffset }
+      const { code, remark } = await call(queue, UpdateConsumerOffset, request, undefined, limits)
+      // Code 0, and yet nothing was committed: only the remark says so (protocol.md 9.1).
+      if (remark.includes(OFFSET_RESET_REMARK)) {
+        const text = `the offset of ${keyOf(queue)} was reset by an administrator; read committedOffset and go on there`
+        throw new OffsetResetError(text, remark, {
+          responseCode: code,
+          topic: queue.topic,
+          outcome: 'refused',
+        })
+      }
+    },
+
+    minOffset,
+    maxOffset,
+    searchOffset,
+
+    async startOffset(queue, startingPosition, startingPositionTimestamp, limits) {
+      checkChoice('startingPosition', startingPosition, 'TRIM_HORIZON', 'LATEST', 'AT_TIMESTAMP')
+      if (queue.topic.startsWith(retryTopic('')) || startingPosition === 'TRIM_HORIZON')
+        return await minOffset(queue, limits)
+      if (startingPosition === 'LATEST') return await maxOffset(queue, limits)
+      const ms = checkTime('startingPositionTimestamp', startingPositionTimestamp)
+      return await searchOffset(queue, ms, 'lower', limits)
+    },
+
+    async lock(queues, limits) {
+      const answers = await onEachBroker(LockBatchMQ, queues, limits)
+      if (answers.every((each) => each.status === 'rejected')) throwFirst(answers)
+      return answers.flatMap((each) => {
+        if (each.status === 'rejected') return []
+        const { own, body } = each.value
+        const held = body.lockOKMQSet.map((queue) => keyOf({ ...queue, topic: client.unwrap(queue.topic) }))
+        return own.filter((queue) => held.includes(keyOf(queue)))
+      })
+    },
+
+    async unlock(queues, limits) {
+      throwFirst(await onEachBroker(UnlockBatchMQ, queues, limits))
+    },
+
+    async sendBack(message, limits = {}) {
+      const { delayLevel = 0, maxReconsumeTimes } = limits
+      if (maxReconsumeTimes !== undefined) checkInt('maxReconsumeTimes', maxReconsumeTimes)
+      const request = {
+        offset: message.commitLogOffset,
+        group,
+        delayLevel: checkInt('delayLevel', delayLevel, -0x8000_0000),
+        originMsgId: message.offsetMessageId,
+        originTopic: client.wrap(message.topic),
+        unitMode: false,
+        maxReconsumeTimes,
+      }
+      await call(message.queue, ConsumerSendMsgBack, request, undefined, limits)
+    },
   }
+}
+
+/** What a pull says of the filter. `tags` are compared again here; none with SQL92, and where everything is wanted. */
+function parseFilter(filter: Filter): { subscription: string; expressionType: string; tags?: Set<string> } {
+  if (typeof filter !== 'string')
+    return { subscription: checkText('filter.sql', filter?.sql?.trim()), expressionType: 'SQL92' }
+  const { tags } = parseTagExpression(filter)
+  const expressionType = 'TAG'
+  return tags.length > 0
+    ? { subscription: filter, expressionType, tags: new Set(tags) }
+    : { subscription: '*', expressionType }
+}
+
+function throwFirst(answers: PromiseSettledResult<unknown>[]): void {
+  for (const each of answers) if (each.status === 'rejected') throw each.reason
 }
 
 /**
@@ -461,32 +388,29 @@ function nextOffset(
   if (undecodable.every((each) => each.queueOffset !== undefined)) return next
   let last: bigint | undefined
   for (const { queueOffset } of [...messages, ...undecodable]) {
-    if (queueOffset !== undefined && (last === undefined || queueOffset > last)) last = queueOffset
+    // An offset at or past `next` cannot be right: it was read from bytes that are no message.
+    if (queueOffset !== undefined && queueOffset < next && (last === undefined || queueOffset > last))
+      last = queueOffset
   }
   if (last !== undefined) return last + 1n
   const reason = undecodable[0]?.reason
-  throw new ProtocolError(`the messages of a pull cannot be told apart: ${reason?.message}`, {
+  throw new ProtocolError(`the answer holds no message: ${reason?.message}`, {
     field: reason?.field,
     cause: reason,
   })
 }
 
+function keyOf({ topic, brokerName, queueId }: MessageQueue): string {
+  return `${topic}/${brokerName}/${queueId}`
+}
+
 function checkQueue(queue: MessageQueue): void {
-  if (typeof queue !== 'object' || queue === null)
-    throw new ConfigError('queue', 'takes { topic, brokerName, queueId }')
-  checkTopicName(queue.topic, 'queue.topic')
-  if (typeof queue.brokerName !== 'string' || queue.brokerName === '')
-    throw new ConfigError('queue.brokerName', 'takes a broker name')
-  checkWhole('queue.queueId', queue.queueId, 0)
+  const { topic, brokerName, queueId } = (queue ?? {}) as Partial<MessageQueue>
+  checkTopicName(topic, 'queue.topic')
+  checkText('queue.brokerName', brokerName)
+  checkInt('queue.queueId', queueId)
 }
 
-function checkOffset(field: string, offset: bigint): void {
-  if (typeof offset !== 'bigint')
-    throw new ConfigError(field, `takes a bigint, got ${typeof offset} ${String(offset)}`)
-}
-
-function checkWhole(field: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least || value > 0x7fff_ffff) {
-    throw new ConfigError(field, `takes a whole number from ${least} up, got ${String(value)}`)
-  }
+function checkOffset(offset: bigint): void {
+  if (typeof offset !== 'bigint') throw new ConfigError('offset', `takes a bigint, got ${typeof offset}`)
 }

@@ -27,59 +27,54 @@ function jsonable(value: unknown): unknown {
 export type SendStatus = 'SEND_OK' | 'FLUSH_DISK_TIMEOUT' | 'FLUSH_SLAVE_TIMEOUT' | 'SLAVE_NOT_AVAILABLE'
 
 export class SendResult extends Value {
-  readonly status: SendStatus
+  declare readonly status: SendStatus
   /** UNIQ_KEY: the same for every copy of the message, so consumers recognise duplicates by it. */
-  readonly messageId: string
+  declare readonly messageId: string
   /** Of this copy: holds the broker's address and the commit-log offset. */
-  readonly offsetMessageId: string
-  readonly queue: MessageQueue
-  readonly queueOffset: bigint
+  declare readonly offsetMessageId: string
+  declare readonly queue: MessageQueue
+  declare readonly queueOffset: bigint
   /** Timer messages only: what `recall` takes. */
   declare readonly recallHandle?: string
 
   constructor(fields: Omit<SendResult, 'toJSON'>) {
     super()
-    this.status = fields.status
-    this.messageId = fields.messageId
-    this.offsetMessageId = fields.offsetMessageId
-    this.queue = fields.queue
-    this.queueOffset = fields.queueOffset
-    if (fields.recallHandle !== undefined) this.recallHandle = fields.recallHandle
+    Object.assign(this, fields)
   }
 }
 
 /** A message as it was read from a queue. */
 export class Message extends Value {
   /** The topic it was published to; of a retry message too. */
-  readonly topic: string
+  declare readonly topic: string
   /** Decompressed. */
-  readonly body: Buffer
+  declare readonly body: Buffer
   declare readonly tag?: string
-  readonly keys: readonly string[]
+  declare readonly keys: readonly string[]
   /** The user's own properties; null prototype. */
-  readonly properties: Readonly<Record<string, string>>
+  declare readonly properties: Readonly<Record<string, string>>
   /** RocketMQ's properties (UNIQ_KEY, TAGS, RETRY_TOPIC, …); null prototype. */
-  readonly systemProperties: Readonly<Record<string, string>>
+  declare readonly systemProperties: Readonly<Record<string, string>>
   /** UNIQ_KEY, or the offset message id of a message without one. */
-  readonly messageId: string
-  readonly offsetMessageId: string
+  declare readonly messageId: string
+  declare readonly offsetMessageId: string
   /** Where it is stored: of a retry message the topic is `%RETRY%group`. */
-  readonly queue: MessageQueue
-  readonly queueOffset: bigint
-  readonly commitLogOffset: bigint
+  declare readonly queue: MessageQueue
+  declare readonly queueOffset: bigint
+  declare readonly commitLogOffset: bigint
   /** Epoch ms. */
-  readonly bornTimestamp: number
+  declare readonly bornTimestamp: number
   /** Epoch ms. */
-  readonly storeTimestamp: number
+  declare readonly storeTimestamp: number
   /** `host:port` */
-  readonly bornHost: string
+  declare readonly bornHost: string
   /** `host:port` */
-  readonly storeHost: string
+  declare readonly storeHost: string
   /** How often it has been sent back. */
-  readonly reconsumeTimes: number
+  declare readonly reconsumeTimes: number
   /** The application's own flag. */
-  readonly flag: number
-  readonly sysFlag: number
+  declare readonly flag: number
+  declare readonly sysFlag: number
 
   /** @param unwrap takes the namespace off a topic name */
   constructor(stored: StoredMessage, brokerName: string, unwrap: (name: string) => string) {
@@ -119,26 +114,20 @@ export class Message extends Value {
 export type PullStatus = 'FOUND' | 'NO_NEW_MESSAGE' | 'NO_MATCHED_MESSAGE' | 'OFFSET_MOVED'
 
 export class PullResult extends Value {
-  readonly status: PullStatus
-  readonly messages: readonly Message[]
+  declare readonly status: PullStatus
+  declare readonly messages: readonly Message[]
   /** Messages whose bytes made no sense, each with the reason; the others of the pull are in `messages`. */
-  readonly undecodable: readonly UndecodableMessage[]
+  declare readonly undecodable: readonly UndecodableMessage[]
   /** Where to pull next. With `OFFSET_MOVED` the place to go to: the old offset is outside the queue, or was reset. */
-  readonly nextBeginOffset: bigint
-  readonly minOffset: bigint
-  readonly maxOffset: bigint
+  declare readonly nextBeginOffset: bigint
+  declare readonly minOffset: bigint
+  declare readonly maxOffset: bigint
   /** The replica to read from next: 0 is the master. */
-  readonly suggestedBrokerId: number
+  declare readonly suggestedBrokerId: number
 
   constructor(fields: Omit<PullResult, 'toJSON'>) {
     super()
-    this.status = fields.status
-    this.messages = fields.messages
-    this.undecodable = fields.undecodable
-    this.nextBeginOffset = fields.nextBeginOffset
-    this.minOffset = fields.minOffset
-    this.maxOffset = fields.maxOffset
-    this.suggestedBrokerId = fields.suggestedBrokerId
+    Object.assign(this, fields)
   }
 
   override toJSON(): Record<string, unknown> {

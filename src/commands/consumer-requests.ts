@@ -3,8 +3,29 @@
  * RESET_CONSUMER_CLIENT_OFFSET 220, GET_CONSUMER_RUNNING_INFO 307 and CONSUME_MESSAGE_DIRECTLY 309 (protocol.md 13.2, 16;
  * upstream ResetOffsetRequestHeader, ConsumerRunningInfo, ConsumeMessageDirectlyResult).
  */
-import { type BodyCodec, bytesBody, type Command, type Fields, type NoFields, noBody } from './define.ts'
-import { type JsonView, jsonBody } from './json.ts'
+import {
+  type BodyCodec,
+  bytesBody,
+  type Command,
+  defineCommand,
+  type Fields,
+  type NoFields,
+} from './define.ts'
+import { fastjsonBody } from './fastjson.ts'
+import {
+  boolean,
+  double,
+  int,
+  jsonBody,
+  list,
+  long,
+  object,
+  optional,
+  orElse,
+  type Read,
+  record,
+  text,
+} from './json.ts'
 import { type QueueTable, readQueueTable, writeQueueTable } from './message-queue.ts'
 import { readSubscriptionData, type SubscriptionData } from './subscription.ts'
 
@@ -37,9 +58,9 @@ export interface ResetOffsetBody {
   offsetTable: QueueTable<bigint>
 }
 
-const resetBody: BodyCodec<ResetOffsetBody> = /* @__PURE__ */ jsonBody<ResetOffsetBody>(
+const resetBody: BodyCodec<ResetOffsetBody> = /* @__PURE__ */ fastjsonBody<ResetOffsetBody>(
   'reset',
-  (root) => ({ offsetTable: readQueueTable(root.at('offsetTable'), (offset) => offset.long()) }),
+  /* @__PURE__ */ object<ResetOffsetBody>({ offsetTable: readQueueTable(long) }),
   (body) => ({ offsetTable: writeQueueTable(body.offsetTable) }),
 )
 
@@ -47,33 +68,29 @@ const resetBody: BodyCodec<ResetOffsetBody> = /* @__PURE__ */ jsonBody<ResetOffs
  * Resets a group's offsets on one broker. The next pull of each queue answers 21 with the new offset, and commits are
  * ignored until then. 26: unknown group. 206: the broker resets through its clients and none is online.
  */
-export const InvokeBrokerToResetOffset: Command<ResetOffsetRequest, NoFields, undefined, ResetOffsetBody> = {
-  code: 222,
-  name: 'INVOKE_BROKER_TO_RESET_OFFSET',
-  to: 'broker',
-  effect: 'idempotent',
-  request: resetRequest,
-  defaults: resetDefaults,
-  response: {},
-  requestBody: noBody,
-  responseBody: resetBody,
-  answers: { 26: 'create' },
-}
+export const InvokeBrokerToResetOffset: Command<ResetOffsetRequest, NoFields, undefined, ResetOffsetBody> =
+  /* @__PURE__ */ defineCommand({
+    code: 222,
+    name: 'INVOKE_BROKER_TO_RESET_OFFSET',
+    effect: 'idempotent',
+    request: resetRequest,
+    defaults: resetDefaults,
+    responseBody: resetBody,
+    answers: { 26: 'create' },
+  })
 
 /** A broker tells its clients that their offsets were reset. Never answered; sent to a broker it answers code 3. */
-export const ResetConsumerClientOffset: Command<ResetOffsetRequest, NoFields, ResetOffsetBody> = {
-  code: 220,
-  name: 'RESET_CONSUMER_CLIENT_OFFSET',
-  to: 'client',
-  effect: 'idempotent',
-  oneway: true,
-  request: resetRequest,
-  defaults: resetDefaults,
-  response: {},
-  requestBody: resetBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const ResetConsumerClientOffset: Command<ResetOffsetRequest, NoFields, ResetOffsetBody> =
+  /* @__PURE__ */ defineCommand({
+    code: 220,
+    name: 'RESET_CONSUMER_CLIENT_OFFSET',
+    to: 'client',
+    effect: 'idempotent',
+    oneway: true,
+    request: resetRequest,
+    defaults: resetDefaults,
+    requestBody: resetBody,
+  })
 
 export interface GetConsumerRunningInfoRequest {
   consumerGroup: string
@@ -130,48 +147,48 @@ export interface ConsumerRunningInfo {
   jstack?: string
 }
 
-const readProcessQueueInfo = (info: JsonView): ProcessQueueInfo => ({
-  commitOffset: info.at('commitOffset').long(0n),
-  cachedMsgMinOffset: info.at('cachedMsgMinOffset').long(0n),
-  cachedMsgMaxOffset: info.at('cachedMsgMaxOffset').long(0n),
-  cachedMsgCount: info.at('cachedMsgCount').int(0),
-  cachedMsgSizeInMiB: info.at('cachedMsgSizeInMiB').int(0),
-  transactionMsgMinOffset: info.at('transactionMsgMinOffset').long(0n),
-  transactionMsgMaxOffset: info.at('transactionMsgMaxOffset').long(0n),
-  transactionMsgCount: info.at('transactionMsgCount').int(0),
-  locked: info.at('locked').boolean(false),
-  tryUnlockTimes: info.at('tryUnlockTimes').long(0n),
-  lastLockTimestamp: info.at('lastLockTimestamp').long(0n),
-  droped: info.at('droped').boolean(false),
-  lastPullTimestamp: info.at('lastPullTimestamp').long(0n),
-  lastConsumeTimestamp: info.at('lastConsumeTimestamp').long(0n),
+const readProcessQueueInfo: Read<ProcessQueueInfo> = /* @__PURE__ */ object<ProcessQueueInfo>({
+  commitOffset: orElse(long, 0n),
+  cachedMsgMinOffset: orElse(long, 0n),
+  cachedMsgMaxOffset: orElse(long, 0n),
+  cachedMsgCount: orElse(int, 0),
+  cachedMsgSizeInMiB: orElse(int, 0),
+  transactionMsgMinOffset: orElse(long, 0n),
+  transactionMsgMaxOffset: orElse(long, 0n),
+  transactionMsgCount: orElse(int, 0),
+  locked: orElse(boolean, false),
+  tryUnlockTimes: orElse(long, 0n),
+  lastLockTimestamp: orElse(long, 0n),
+  droped: orElse(boolean, false),
+  lastPullTimestamp: orElse(long, 0n),
+  lastConsumeTimestamp: orElse(long, 0n),
 })
 
-const readPopProcessQueueInfo = (info: JsonView): PopProcessQueueInfo => ({
-  waitAckCount: info.at('waitAckCount').int(0),
-  droped: info.at('droped').boolean(false),
-  lastPopTimestamp: info.at('lastPopTimestamp').long(0n),
+const readPopProcessQueueInfo: Read<PopProcessQueueInfo> = /* @__PURE__ */ object<PopProcessQueueInfo>({
+  waitAckCount: orElse(int, 0),
+  droped: orElse(boolean, false),
+  lastPopTimestamp: orElse(long, 0n),
 })
 
-const readConsumeStatus = (status: JsonView): ConsumeStatus => ({
-  pullRT: status.at('pullRT').double(0),
-  pullTPS: status.at('pullTPS').double(0),
-  consumeRT: status.at('consumeRT').double(0),
-  consumeOKTPS: status.at('consumeOKTPS').double(0),
-  consumeFailedTPS: status.at('consumeFailedTPS').double(0),
-  consumeFailedMsgs: status.at('consumeFailedMsgs').long(0n),
+const readConsumeStatus: Read<ConsumeStatus> = /* @__PURE__ */ object<ConsumeStatus>({
+  pullRT: orElse(double, 0),
+  pullTPS: orElse(double, 0),
+  consumeRT: orElse(double, 0),
+  consumeOKTPS: orElse(double, 0),
+  consumeFailedTPS: orElse(double, 0),
+  consumeFailedMsgs: orElse(long, 0n),
 })
 
-const runningInfoBody: BodyCodec<ConsumerRunningInfo> = /* @__PURE__ */ jsonBody<ConsumerRunningInfo>(
+const runningInfoBody: BodyCodec<ConsumerRunningInfo> = /* @__PURE__ */ fastjsonBody<ConsumerRunningInfo>(
   'runningInfo',
-  (root) => ({
-    properties: root.at('properties').record((value) => value.text()),
-    subscriptionSet: root.at('subscriptionSet').list(readSubscriptionData, []),
-    mqTable: readQueueTable(root.at('mqTable'), readProcessQueueInfo),
-    mqPopTable: readQueueTable(root.at('mqPopTable'), readPopProcessQueueInfo),
-    statusTable: root.at('statusTable').record(readConsumeStatus),
-    userConsumerInfo: root.at('userConsumerInfo').record((value) => value.text()),
-    ...root.optional('jstack', (jstack) => jstack.text()),
+  /* @__PURE__ */ object<ConsumerRunningInfo>({
+    properties: orElse(record(text), {}),
+    subscriptionSet: orElse(list(readSubscriptionData), []),
+    mqTable: readQueueTable(readProcessQueueInfo),
+    mqPopTable: readQueueTable(readPopProcessQueueInfo),
+    statusTable: orElse(record(readConsumeStatus), {}),
+    userConsumerInfo: orElse(record(text), {}),
+    jstack: optional(text),
   }),
   (info) => ({
     ...info,
@@ -189,17 +206,14 @@ export const GetConsumerRunningInfo: Command<
   NoFields,
   undefined,
   ConsumerRunningInfo
-> = {
+> = /* @__PURE__ */ defineCommand({
   code: 307,
   name: 'GET_CONSUMER_RUNNING_INFO',
   to: 'client',
   effect: 'read',
   request: { consumerGroup: 'string', clientId: 'string', jstackEnable: 'boolean?' },
-  response: {},
-  requestBody: noBody,
   responseBody: runningInfoBody,
-  answers: {},
-}
+})
 
 export interface ConsumeMessageDirectlyRequest {
   consumerGroup: string
@@ -223,13 +237,16 @@ export interface ConsumeMessageDirectlyResult {
 }
 
 const directResultBody: BodyCodec<ConsumeMessageDirectlyResult> =
-  /* @__PURE__ */ jsonBody<ConsumeMessageDirectlyResult>('result', (root) => ({
-    order: root.at('order').boolean(false),
-    autoCommit: root.at('autoCommit').boolean(true),
-    consumeResult: root.at('consumeResult').text(),
-    ...root.optional('remark', (remark) => remark.text()),
-    spentTimeMills: root.at('spentTimeMills').long(0n),
-  }))
+  /* @__PURE__ */ jsonBody<ConsumeMessageDirectlyResult>(
+    'result',
+    /* @__PURE__ */ object<ConsumeMessageDirectlyResult>({
+      order: orElse(boolean, false),
+      autoCommit: orElse(boolean, true),
+      consumeResult: text,
+      remark: optional(text),
+      spentTimeMills: orElse(long, 0n),
+    }),
+  )
 
 /**
  * One client of a group handles the stored message in the body now; no offset moves. Answered and passed on as
@@ -240,7 +257,7 @@ export const ConsumeMessageDirectly: Command<
   NoFields,
   Buffer,
   ConsumeMessageDirectlyResult
-> = {
+> = /* @__PURE__ */ defineCommand({
   code: 309,
   name: 'CONSUME_MESSAGE_DIRECTLY',
   to: 'client',
@@ -254,8 +271,6 @@ export const ConsumeMessageDirectly: Command<
     topicSysFlag: 'int?',
     groupSysFlag: 'int?',
   },
-  response: {},
   requestBody: bytesBody,
   responseBody: directResultBody,
-  answers: {},
-}
+})

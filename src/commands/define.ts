@@ -25,10 +25,15 @@ type KindOf<T> = [T] extends [string]
  * callers may leave out stands here without `?` when `defaults` has its value: the wire always carries it.
  */
 export type Fields<H> = {
-  readonly [K in keyof H]-?: undefined extends H[K]
-    ? `${KindOf<NonNullable<H[K]>>}?` | KindOf<NonNullable<H[K]>>
-    : KindOf<H[K]>
+  readonly [K in keyof H]-?: unknown extends H[K]
+    ? FieldKind | `${FieldKind}?`
+    : undefined extends H[K]
+      ? `${KindOf<NonNullable<H[K]>>}?` | KindOf<NonNullable<H[K]>>
+      : KindOf<H[K]>
 }
+
+/** Names on the wire of the fields that have another one there. */
+export type WireNames<H> = Readonly<{ [K in keyof H]?: string }>
 
 /** A header without fields. */
 export type NoFields = Record<never, never>
@@ -91,8 +96,8 @@ export interface Command<Request, Response = NoFields, RequestBody = undefined, 
   readonly request: Fields<Request>
   /** Written where the caller gives nothing. Not applied when decoding. */
   readonly defaults?: Partial<Request>
-  /** Names on the wire where they differ from the fields' own (SEND_MESSAGE_V2). */
-  readonly wireNames?: Readonly<Record<keyof Request, string>>
+  /** Names on the wire where they differ from the fields' own. */
+  readonly wireNames?: WireNames<Request>
   readonly response: Fields<Response>
   readonly requestBody: BodyCodec<RequestBody>
   readonly responseBody: BodyCodec<ResponseBody>
@@ -101,16 +106,11 @@ export interface Command<Request, Response = NoFields, RequestBody = undefined, 
 }
 
 /** The fields of any header. */
-export type AnyFields = Readonly<Record<string, FieldKind | `${FieldKind}?`>>
-
-// biome-ignore lint/suspicious/noExplicitAny: a command is invariant in its bodies, so only `any` covers all of them
-type LooseCommand = Command<any, any, any, any> // oxlint-disable-line typescript/no-explicit-any
+export type AnyFields = Fields<Record<string, unknown>>
 
 /** Any command, for code that iterates over the catalogue. */
-export interface AnyCommand extends Omit<LooseCommand, 'request' | 'response'> {
-  readonly request: AnyFields
-  readonly response: AnyFields
-}
+// biome-ignore lint/suspicious/noExplicitAny: a command is invariant in its types, so only `any` covers all of them
+export type AnyCommand = Command<any, any, any, any> // oxlint-disable-line typescript/no-explicit-any
 
 /** The meaning of a response code where a command says nothing else (protocol.md 3). */
 export const COMMON_ANSWERS: Readonly<Record<number, Meaning>> = {
@@ -132,25 +132,38 @@ export function meaningOf(command: AnyCommand, responseCode: number): Meaning {
 
 /** Whether the call resolves with this answer instead of rejecting. */
 export function isResult(meaning: Meaning): boolean {
-  return (
-    meaning === 'done' ||
-    meaning === 'stored' ||
-    meaning === 'empty' ||
-    meaning === 'skip' ||
-    meaning === 'moved'
-  )
+  return RESULTS.includes(meaning)
 }
+
+const RESULTS: readonly Meaning[] = ['done', 'stored', 'empty', 'skip', 'moved']
 
 export const noBody: BodyCodec<undefined> = { encode: () => undefined, decode: () => undefined }
 
 /** The bytes as they are. An empty Buffer is the same as no body (protocol.md 1). */
 export const bytesBody: BodyCodec<Buffer> = { encode: (value) => value, decode: (bytes) => bytes }
 
-const INT_MIN = -0x8000_0000
-const INT_MAX = 0x7fff_ffff
-const LONG_MIN = -(2n ** 63n)
-const LONG_MAX = 2n ** 63n - 1n
-const INTEGER = /^-?\d{1,19}$/
+/** The parts that a command cannot do without: those whose type says that there is something to describe. */
+type Parts<Q, S, QB, SB> = Partial<Command<Q, S, QB, SB>> &
+  Pick<Command<Q, S, QB, SB>, 'code' | 'name' | 'effect'> &
+  ([keyof Q] extends [never] ? unknown : Pick<Command<Q, S, QB, SB>, 'request'>) &
+  ([keyof S] extends [never] ? unknown : Pick<Command<Q, S, QB, SB>, 'response'>) &
+  ([QB] extends [undefined] ? unknown : Pick<Command<Q, S, QB, SB>, 'requestBody'>) &
+  ([SB] extends [undefined] ? unknown : Pick<Command<Q, S, QB, SB>, 'responseBody'>)
+
+/** A command to brokers without the parts that it does not have: no fields, no bodies, no answers of its own. */
+export function defineCommand<Q, S = NoFields, QB = undefined, SB = undefined>(
+  parts: NoInfer<Parts<Q, S, QB, SB>>,
+): Command<Q, S, QB, SB> {
+  const none = {
+    to: 'broker',
+    request: {},
+    response: {},
+    requestBody: noBody,
+    responseBody: noBody,
+    answers: {},
+  }
+  return { ...none, ...parts } as Command<Q, S, QB, SB>
+}
 
 /** Header values → text. @throws ConfigError naming the field that is missing or out of range. */
 export function encodeFields<H>(
@@ -158,38 +171,18 @@ export function encodeFields<H>(
   fields: Fields<H>,
   values: H,
   defaults?: Partial<H>,
-  wireNames?: Readonly<Record<keyof H, string>>,
+  wireNames?: WireNames<H>,
 ): Record<string, string> {
   const ext: Record<string, string> = Object.create(null)
   for (const name in fields) {
     const kind: string = fields[name]
-    const value: unknown = values[name] ?? defaults?.[name]
-    if (value === undefined || value === null) {
-      if (kind.endsWith('?')) continue
-      throw new ConfigError(name, `required by ${command}`)
-    }
-    if (!fits(kind, value)) {
-      throw new ConfigError(
-        name,
-        `${command} takes ${kind.replace('?', '')} here, got ${typeof value} ${clip(value)}`,
-      )
-    }
-    ext[wireNames ? wireNames[name] : name] = String(value as string | number | bigint | boolean)
+    const value: unknown = values[name] ?? defaults?.[name] ?? undefined
+    if (value === undefined && kind.endsWith('?')) continue
+    if (!fits(kind, value))
+      throw new ConfigError(name, `${command} takes ${kind}, got ${typeof value} ${clip(String(value))}`)
+    ext[wireNames?.[name] ?? name] = String(value)
   }
   return ext
-}
-
-function fits(kind: string, value: unknown): boolean {
-  switch (kind.charAt(0)) {
-    case 's':
-      return typeof value === 'string'
-    case 'b':
-      return typeof value === 'boolean'
-    case 'i':
-      return Number.isInteger(value) && (value as number) >= INT_MIN && (value as number) <= INT_MAX
-    default:
-      return typeof value === 'bigint' && value >= LONG_MIN && value <= LONG_MAX
-  }
 }
 
 /** Text → header values. Absent, `null` and empty are alike. @throws ProtocolError naming the field. */
@@ -197,51 +190,45 @@ export function decodeFields<H>(
   command: string,
   fields: Fields<H>,
   ext: Readonly<Record<string, string>>,
-  wireNames?: Readonly<Record<keyof H, string>>,
+  wireNames?: WireNames<H>,
 ): H {
   const header: Record<string, unknown> = {}
   for (const name in fields) {
     const kind: string = fields[name]
-    const text = ext[wireNames ? wireNames[name] : name]
-    if (text === undefined || text === '') {
-      if (kind.endsWith('?')) continue
-      if (text === '' && kind === 'string') {
-        header[name] = ''
-        continue
-      }
-      throw new ProtocolError(`${command}: header field ${name} is missing`, { field: name })
+    const text = ext[wireNames?.[name] ?? name]
+    if (!text && kind.endsWith('?')) continue
+    const value = text === undefined ? text : parse(kind, text)
+    if (value === undefined) {
+      const field = name
+      throw new ProtocolError(`${command}: header field ${name} must be ${kind}, got ${clip(text)}`, {
+        field,
+      })
     }
-    header[name] = parse(kind, text)
-    if (header[name] === undefined) {
-      throw new ProtocolError(
-        `${command}: header field ${name} is not ${kind.replace('?', '')}: ${clip(text)}`,
-        {
-          field: name,
-        },
-      )
-    }
+    header[name] = value
   }
   return header as H
 }
 
-function parse(kind: string, text: string): string | number | bigint | boolean | undefined {
-  switch (kind.charAt(0)) {
-    case 's':
-      return text
-    case 'b':
-      return text === 'true' ? true : text === 'false' ? false : undefined
-    default: {
-      if (!INTEGER.test(text)) return undefined
-      if (kind.charAt(0) === 'l') {
-        const long = BigInt(text)
-        return long >= LONG_MIN && long <= LONG_MAX ? long : undefined
-      }
-      const int = Number(text)
-      return int >= INT_MIN && int <= INT_MAX ? int : undefined
-    }
-  }
+/** The value that a text stands for: undefined when it is none of its kind, or out of range. */
+function parse(kind: string, text: string): Value | undefined {
+  const first = kind.charAt(0)
+  if (first === 's') return text
+  if (first === 'b') return text === 'true' || (text === 'false' ? false : undefined)
+  if (!/^-?\d{1,19}$/.test(text)) return undefined
+  const value = first === 'l' ? BigInt(text) : Number(text)
+  return fits(kind, value) ? value : undefined
 }
 
-function clip(value: unknown): string {
-  return JSON.stringify(String(value).slice(0, 80))
+type Value = string | number | bigint | boolean
+
+function fits(kind: string, value: unknown): value is Value {
+  const first = kind.charAt(0)
+  if (first === 's') return typeof value === 'string'
+  if (first === 'b') return typeof value === 'boolean'
+  if (first === 'l') return typeof value === 'bigint' && BigInt.asIntN(64, value) === value
+  return typeof value === 'number' && value === (value | 0)
+}
+
+function clip(text: string | undefined): string {
+  return text === undefined ? 'nothing' : JSON.stringify(text.slice(0, 80))
 }

@@ -3,8 +3,22 @@
  * GET_SUBSCRIPTIONGROUP_CONFIG 352 (protocol.md 9.3, 16; upstream SubscriptionGroupConfig, GroupRetryPolicy, ConsumeStats).
  * Each request concerns one broker and must be repeated on every master.
  */
-import { type BodyCodec, type Command, type NoFields, noBody } from './define.ts'
-import { type JsonView, jsonBody } from './json.ts'
+import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { fastjsonBody } from './fastjson.ts'
+import {
+  boolean,
+  double,
+  int,
+  jsonBody,
+  list,
+  long,
+  object,
+  optional,
+  orElse,
+  type Read,
+  record,
+  text,
+} from './json.ts'
 import { type QueueTable, readQueueTable, writeQueueTable } from './message-queue.ts'
 
 /** When popped messages come back; all times in ms. */
@@ -57,61 +71,48 @@ export interface SubscriptionGroupConfig {
 /** A group to create: what is left out becomes the default, also where the group has another value now. */
 export type SubscriptionGroupSettings = Partial<SubscriptionGroupConfig> & { groupName: string }
 
-const readRetryPolicy = (policy: JsonView): GroupRetryPolicy => ({
-  type: policy.at('type').text('CUSTOMIZED'),
-  ...policy.optional('exponentialRetryPolicy', (exponential) => ({
-    initial: exponential.at('initial').long(),
-    max: exponential.at('max').long(),
-    multiplier: exponential.at('multiplier').long(),
-  })),
-  ...policy.optional('customizedRetryPolicy', (customized) => ({
-    next: customized.at('next').list((delay) => delay.long()),
-  })),
+const readRetryPolicy: Read<GroupRetryPolicy> = /* @__PURE__ */ object<GroupRetryPolicy>({
+  type: orElse(text, 'CUSTOMIZED'),
+  exponentialRetryPolicy: optional(object({ initial: long, max: long, multiplier: long })),
+  customizedRetryPolicy: optional(object({ next: list(long) })),
 })
 
-const readSimpleSubscription = (data: JsonView): SimpleSubscriptionData => ({
-  topic: data.at('topic').text(),
-  expressionType: data.at('expressionType').text(''),
-  expression: data.at('expression').text(''),
-  version: data.at('version').long(0n),
+const readSimpleSubscription: Read<SimpleSubscriptionData> = /* @__PURE__ */ object<SimpleSubscriptionData>({
+  topic: text,
+  expressionType: orElse(text, ''),
+  expression: orElse(text, ''),
+  version: orElse(long, 0n),
 })
 
 const groupConfigBody: BodyCodec<SubscriptionGroupConfig> = /* @__PURE__ */ jsonBody<SubscriptionGroupConfig>(
   'groupConfig',
-  (root) => {
-    const policy = root.at('groupRetryPolicy')
-    return {
-      groupName: root.at('groupName').text(),
-      consumeEnable: root.at('consumeEnable').boolean(true),
-      consumeFromMinEnable: root.at('consumeFromMinEnable').boolean(true),
-      consumeBroadcastEnable: root.at('consumeBroadcastEnable').boolean(true),
-      consumeMessageOrderly: root.at('consumeMessageOrderly').boolean(false),
-      retryQueueNums: root.at('retryQueueNums').int(1),
-      retryMaxTimes: root.at('retryMaxTimes').int(16),
-      groupRetryPolicy: policy.present ? readRetryPolicy(policy) : { type: 'CUSTOMIZED' },
-      brokerId: root.at('brokerId').long(0n),
-      whichBrokerWhenConsumeSlowly: root.at('whichBrokerWhenConsumeSlowly').long(1n),
-      notifyConsumerIdsChangedEnable: root.at('notifyConsumerIdsChangedEnable').boolean(true),
-      groupSysFlag: root.at('groupSysFlag').int(0),
-      consumeTimeoutMinute: root.at('consumeTimeoutMinute').int(15),
-      ...root.optional('subscriptionDataSet', (set) => set.list(readSimpleSubscription)),
-      attributes: root.at('attributes').record((value) => value.text()),
-    }
-  },
+  /* @__PURE__ */ object<SubscriptionGroupConfig>({
+    groupName: text,
+    consumeEnable: orElse(boolean, true),
+    consumeFromMinEnable: orElse(boolean, true),
+    consumeBroadcastEnable: orElse(boolean, true),
+    consumeMessageOrderly: orElse(boolean, false),
+    retryQueueNums: orElse(int, 1),
+    retryMaxTimes: orElse(int, 16),
+    groupRetryPolicy: orElse(readRetryPolicy, {}),
+    brokerId: orElse(long, 0n),
+    whichBrokerWhenConsumeSlowly: orElse(long, 1n),
+    notifyConsumerIdsChangedEnable: orElse(boolean, true),
+    groupSysFlag: orElse(int, 0),
+    consumeTimeoutMinute: orElse(int, 15),
+    subscriptionDataSet: optional(list(readSimpleSubscription)),
+    attributes: orElse(record(text), {}),
+  }),
 )
 
 /** Creates a group on one broker, or replaces its settings. 29: an illegal name. */
-export const UpdateAndCreateSubscriptionGroup: Command<NoFields, NoFields, SubscriptionGroupSettings> = {
-  code: 200,
-  name: 'UPDATE_AND_CREATE_SUBSCRIPTIONGROUP',
-  to: 'broker',
-  effect: 'idempotent',
-  request: {},
-  response: {},
-  requestBody: groupConfigBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const UpdateAndCreateSubscriptionGroup: Command<NoFields, NoFields, SubscriptionGroupSettings> =
+  /* @__PURE__ */ defineCommand({
+    code: 200,
+    name: 'UPDATE_AND_CREATE_SUBSCRIPTIONGROUP',
+    effect: 'idempotent',
+    requestBody: groupConfigBody,
+  })
 
 export interface DeleteSubscriptionGroupRequest {
   groupName: string
@@ -120,17 +121,14 @@ export interface DeleteSubscriptionGroupRequest {
 }
 
 /** Deletes a group on one broker; one that is not there answers 0. */
-export const DeleteSubscriptionGroup: Command<DeleteSubscriptionGroupRequest> = {
-  code: 207,
-  name: 'DELETE_SUBSCRIPTIONGROUP',
-  to: 'broker',
-  effect: 'idempotent',
-  request: { groupName: 'string', cleanOffset: 'boolean?' },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const DeleteSubscriptionGroup: Command<DeleteSubscriptionGroupRequest> = /* @__PURE__ */ defineCommand(
+  {
+    code: 207,
+    name: 'DELETE_SUBSCRIPTIONGROUP',
+    effect: 'idempotent',
+    request: { groupName: 'string', cleanOffset: 'boolean?' },
+  },
+)
 
 /** The settings of a group on one broker. 26: it is not there. */
 export const GetSubscriptionGroupConfig: Command<
@@ -138,17 +136,14 @@ export const GetSubscriptionGroupConfig: Command<
   NoFields,
   undefined,
   SubscriptionGroupConfig
-> = {
+> = /* @__PURE__ */ defineCommand({
   code: 352,
   name: 'GET_SUBSCRIPTIONGROUP_CONFIG',
-  to: 'broker',
   effect: 'read',
   request: { group: 'string' },
-  response: {},
-  requestBody: noBody,
   responseBody: groupConfigBody,
   answers: { 26: 'create' },
-}
+})
 
 export interface GetConsumeStatsRequest {
   consumerGroup: string
@@ -175,31 +170,28 @@ export interface ConsumeStats {
   consumeTps: number
 }
 
-const readOffsetWrapper = (offset: JsonView): OffsetWrapper => ({
-  brokerOffset: offset.at('brokerOffset').long(),
-  consumerOffset: offset.at('consumerOffset').long(),
-  pullOffset: offset.at('pullOffset').long(0n),
-  lastTimestamp: offset.at('lastTimestamp').long(0n),
+const readOffsetWrapper: Read<OffsetWrapper> = /* @__PURE__ */ object<OffsetWrapper>({
+  brokerOffset: long,
+  consumerOffset: long,
+  pullOffset: orElse(long, 0n),
+  lastTimestamp: orElse(long, 0n),
 })
 
-const consumeStatsBody: BodyCodec<ConsumeStats> = /* @__PURE__ */ jsonBody<ConsumeStats>(
+const consumeStatsBody: BodyCodec<ConsumeStats> = /* @__PURE__ */ fastjsonBody<ConsumeStats>(
   'consumeStats',
-  (root) => ({
-    offsetTable: readQueueTable(root.at('offsetTable'), readOffsetWrapper),
-    consumeTps: root.at('consumeTps').double(0),
+  /* @__PURE__ */ object<ConsumeStats>({
+    offsetTable: readQueueTable(readOffsetWrapper),
+    consumeTps: orElse(double, 0),
   }),
   (stats) => ({ ...stats, offsetTable: writeQueueTable(stats.offsetTable) }),
 )
 
 /** How far a group is, per queue of one broker. */
-export const GetConsumeStats: Command<GetConsumeStatsRequest, NoFields, undefined, ConsumeStats> = {
-  code: 208,
-  name: 'GET_CONSUME_STATS',
-  to: 'broker',
-  effect: 'read',
-  request: { consumerGroup: 'string', topic: 'string?', topicList: 'string?' },
-  response: {},
-  requestBody: noBody,
-  responseBody: consumeStatsBody,
-  answers: {},
-}
+export const GetConsumeStats: Command<GetConsumeStatsRequest, NoFields, undefined, ConsumeStats> =
+  /* @__PURE__ */ defineCommand({
+    code: 208,
+    name: 'GET_CONSUME_STATS',
+    effect: 'read',
+    request: { consumerGroup: 'string', topic: 'string?', topicList: 'string?' },
+    responseBody: consumeStatsBody,
+  })

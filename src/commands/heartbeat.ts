@@ -2,8 +2,8 @@
  * HEART_BEAT 34, UNREGISTER_CLIENT 35, GET_CONSUMER_LIST_BY_GROUP 38 and NOTIFY_CONSUMER_IDS_CHANGED 40 (protocol.md 13;
  * upstream HeartbeatData and the headers of the same names). Left out: HEART_BEAT V2, which sends fingerprints only.
  */
-import { type BodyCodec, type Command, type NoFields, noBody } from './define.ts'
-import { type JsonView, jsonBody } from './json.ts'
+import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { boolean, int, jsonBody, list, object, orElse, type Read, text } from './json.ts'
 import { readSubscriptionData, type SubscriptionData } from './subscription.ts'
 
 export interface ConsumerData {
@@ -34,27 +34,23 @@ export interface HeartbeatResponse {
   IS_SUB_CHANGE?: boolean
 }
 
-function readConsumerData(view: JsonView): ConsumerData {
-  return {
-    groupName: view.at('groupName').text(),
-    consumeType: view.at('consumeType').text(),
-    messageModel: view.at('messageModel').text(),
-    consumeFromWhere: view.at('consumeFromWhere').text(),
-    subscriptionDataSet: view.at('subscriptionDataSet').list(readSubscriptionData, []),
-    unitMode: view.at('unitMode').boolean(false),
-  }
-}
+const readConsumerData: Read<ConsumerData> = /* @__PURE__ */ object<ConsumerData>({
+  groupName: text,
+  consumeType: text,
+  messageModel: text,
+  consumeFromWhere: text,
+  subscriptionDataSet: orElse(list(readSubscriptionData), []),
+  unitMode: orElse(boolean, false),
+})
 
 const heartbeatBody: BodyCodec<HeartbeatData> = /* @__PURE__ */ jsonBody<HeartbeatData>(
   'heartbeat',
-  (root) => ({
-    clientID: root.at('clientID').text(),
-    producerDataSet: root
-      .at('producerDataSet')
-      .list((item) => ({ groupName: item.at('groupName').text() }), []),
-    consumerDataSet: root.at('consumerDataSet').list(readConsumerData, []),
-    heartbeatFingerprint: root.at('heartbeatFingerprint').int(0),
-    withoutSub: root.at('withoutSub').boolean(false),
+  /* @__PURE__ */ object<HeartbeatData>({
+    clientID: text,
+    producerDataSet: orElse(list(object({ groupName: text })), []),
+    consumerDataSet: orElse(list(readConsumerData), []),
+    heartbeatFingerprint: orElse(int, 0),
+    withoutSub: orElse(boolean, false),
   }),
   (data) => ({
     ...data,
@@ -67,17 +63,13 @@ const heartbeatBody: BodyCodec<HeartbeatData> = /* @__PURE__ */ jsonBody<Heartbe
  * Registers producer and consumer groups for the connection it is sent on, until that closes or is silent for 120 s.
  * Creates the group and its retry topic; other members of a consumer group are told and rebalance.
  */
-export const HeartBeat: Command<NoFields, HeartbeatResponse, HeartbeatData> = {
+export const HeartBeat: Command<NoFields, HeartbeatResponse, HeartbeatData> = /* @__PURE__ */ defineCommand({
   code: 34,
   name: 'HEART_BEAT',
-  to: 'broker',
   effect: 'idempotent',
-  request: {},
   response: { IS_SUPPORT_HEART_BEAT_V2: 'boolean?', IS_SUB_CHANGE: 'boolean?' },
   requestBody: heartbeatBody,
-  responseBody: noBody,
-  answers: {},
-}
+})
 
 export interface UnregisterClientRequest {
   clientID: string
@@ -86,49 +78,40 @@ export interface UnregisterClientRequest {
 }
 
 /** Takes one group's registration back. */
-export const UnregisterClient: Command<UnregisterClientRequest> = {
+export const UnregisterClient: Command<UnregisterClientRequest> = /* @__PURE__ */ defineCommand({
   code: 35,
   name: 'UNREGISTER_CLIENT',
-  to: 'broker',
   effect: 'idempotent',
   request: { clientID: 'string', producerGroup: 'string?', consumerGroup: 'string?' },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+})
 
 export interface ConsumerList {
   consumerIdList: string[]
 }
 
-const consumerListBody: BodyCodec<ConsumerList> = /* @__PURE__ */ jsonBody('consumers', (root) => ({
-  consumerIdList: root.at('consumerIdList').list((id) => id.text(), []),
-}))
+const consumerListBody: BodyCodec<ConsumerList> = /* @__PURE__ */ jsonBody<ConsumerList>(
+  'consumers',
+  /* @__PURE__ */ object<ConsumerList>({
+    consumerIdList: orElse(list(text), []),
+  }),
+)
 
 /** The client ids that are registered for a consumer group. None at all answers code 1. */
-export const GetConsumerListByGroup: Command<{ consumerGroup: string }, NoFields, undefined, ConsumerList> = {
-  code: 38,
-  name: 'GET_CONSUMER_LIST_BY_GROUP',
-  to: 'broker',
-  effect: 'read',
-  request: { consumerGroup: 'string' },
-  response: {},
-  requestBody: noBody,
-  responseBody: consumerListBody,
-  answers: {},
-}
+export const GetConsumerListByGroup: Command<{ consumerGroup: string }, NoFields, undefined, ConsumerList> =
+  /* @__PURE__ */ defineCommand({
+    code: 38,
+    name: 'GET_CONSUMER_LIST_BY_GROUP',
+    effect: 'read',
+    request: { consumerGroup: 'string' },
+    responseBody: consumerListBody,
+  })
 
 /** A broker tells the members of a consumer group that others came or went. Never answered. */
-export const NotifyConsumerIdsChanged: Command<{ consumerGroup: string }> = {
+export const NotifyConsumerIdsChanged: Command<{ consumerGroup: string }> = /* @__PURE__ */ defineCommand({
   code: 40,
   name: 'NOTIFY_CONSUMER_IDS_CHANGED',
   to: 'client',
   effect: 'idempotent',
   oneway: true,
   request: { consumerGroup: 'string' },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+})

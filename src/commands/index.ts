@@ -29,6 +29,7 @@ export {
   COMMON_ANSWERS,
   type Command,
   decodeFields,
+  defineCommand,
   type Effect,
   encodeFields,
   type FieldKind,
@@ -38,7 +39,9 @@ export {
   meaningOf,
   type NoFields,
   noBody,
+  type WireNames,
 } from './define.ts'
+export { fastjsonBody, stringifyJson } from './fastjson.ts'
 export {
   type ConsumeStats,
   DeleteSubscriptionGroup,
@@ -64,7 +67,7 @@ export {
   UnregisterClient,
   type UnregisterClientRequest,
 } from './heartbeat.ts'
-export { JsonView, jsonBody, stringifyJson } from './json.ts'
+export { jsonBody, type Read } from './json.ts'
 export {
   LOCK_LEASE_MS,
   LockBatchMQ,

@@ -3,8 +3,8 @@
  * The broker keeps a table of leases in memory and checks nothing else: any group, topic and queue is accepted, a
  * restart forgets all, and pulls, acks and commits never look at it.
  */
-import { type BodyCodec, type Command, type NoFields, noBody } from './define.ts'
-import { jsonBody } from './json.ts'
+import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { boolean, jsonBody, list, object, orElse, text } from './json.ts'
 import { type MessageQueue, readMessageQueue, writeMessageQueue } from './message-queue.ts'
 
 /** How long a lease lasts after its last grant: `rocketmq.broker.rebalance.lockMaxLiveTime`, 60 s unless changed. */
@@ -27,43 +27,37 @@ export interface LockBatchResponseBody {
 
 const requestBody: BodyCodec<LockBatchRequestBody> = /* @__PURE__ */ jsonBody(
   'lock',
-  (root) => ({
-    consumerGroup: root.at('consumerGroup').text(),
-    clientId: root.at('clientId').text(),
-    onlyThisBroker: root.at('onlyThisBroker').boolean(false),
-    mqSet: root.at('mqSet').list(readMessageQueue, []),
+  /* @__PURE__ */ object<LockBatchRequestBody>({
+    consumerGroup: text,
+    clientId: text,
+    onlyThisBroker: orElse(boolean, false),
+    mqSet: orElse(list(readMessageQueue), []),
   }),
   (body) => ({ ...body, mqSet: body.mqSet.map(writeMessageQueue) }),
 )
 
 const responseBody: BodyCodec<LockBatchResponseBody> = /* @__PURE__ */ jsonBody(
   'locked',
-  (root) => ({ lockOKMQSet: root.at('lockOKMQSet').list(readMessageQueue, []) }),
+  /* @__PURE__ */ object<LockBatchResponseBody>({ lockOKMQSet: orElse(list(readMessageQueue), []) }),
   (body) => ({ lockOKMQSet: body.lockOKMQSet.map(writeMessageQueue) }),
 )
 
 /** Takes or renews leases. Code 0 also when nothing was granted: only `lockOKMQSet` says what is held. */
-export const LockBatchMQ: Command<NoFields, NoFields, LockBatchRequestBody, LockBatchResponseBody> = {
-  code: 41,
-  name: 'LOCK_BATCH_MQ',
-  to: 'broker',
-  effect: 'idempotent',
-  request: {},
-  response: {},
-  requestBody,
-  responseBody,
-  answers: {},
-}
+export const LockBatchMQ: Command<NoFields, NoFields, LockBatchRequestBody, LockBatchResponseBody> =
+  /* @__PURE__ */ defineCommand({
+    code: 41,
+    name: 'LOCK_BATCH_MQ',
+    effect: 'idempotent',
+    requestBody,
+    responseBody,
+  })
 
 /** Gives leases back. Code 0 always; queues that `clientId` does not hold are ignored. */
-export const UnlockBatchMQ: Command<NoFields, NoFields, LockBatchRequestBody> = {
-  code: 42,
-  name: 'UNLOCK_BATCH_MQ',
-  to: 'broker',
-  effect: 'idempotent',
-  request: {},
-  response: {},
-  requestBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const UnlockBatchMQ: Command<NoFields, NoFields, LockBatchRequestBody> = /* @__PURE__ */ defineCommand(
+  {
+    code: 42,
+    name: 'UNLOCK_BATCH_MQ',
+    effect: 'idempotent',
+    requestBody,
+  },
+)

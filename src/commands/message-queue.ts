@@ -3,7 +3,7 @@
  * wire: `{"offsetTable":{{"brokerName":"b","queueId":0,"topic":"t"}:5}}` (protocol.md 1.5).
  */
 import { parseFastjson } from '../wire/fastjson.ts'
-import { JsonView } from './json.ts'
+import { entries, int, object, orElse, type Read, text } from './json.ts'
 
 /** One queue of a topic. `brokerName` is the name of the replica set, not an address. */
 export interface MessageQueue {
@@ -15,13 +15,11 @@ export interface MessageQueue {
 /** The entries of a table keyed by MessageQueue, in the order of the wire. */
 export type QueueTable<T> = readonly (readonly [queue: MessageQueue, value: T])[]
 
-export function readMessageQueue(view: JsonView): MessageQueue {
-  return {
-    topic: view.at('topic').text(),
-    brokerName: view.at('brokerName').text(),
-    queueId: view.at('queueId').int(),
-  }
-}
+export const readMessageQueue: Read<MessageQueue> = /* @__PURE__ */ object<MessageQueue>({
+  topic: text,
+  brokerName: text,
+  queueId: int,
+})
 
 /** Only the three fields: other members of a caller's object are not sent. */
 export function writeMessageQueue({ topic, brokerName, queueId }: MessageQueue): MessageQueue {
@@ -29,13 +27,13 @@ export function writeMessageQueue({ topic, brokerName, queueId }: MessageQueue):
 }
 
 /** An absent table is an empty one. */
-export function readQueueTable<T>(table: JsonView, read: (value: JsonView) => T): [MessageQueue, T][] {
-  if (!table.present) return []
-  return table.entries((value, key) => [
-    readMessageQueue(new JsonView(parseFastjson(key), `key ${key.slice(0, 80)}`)),
-    read(value),
-  ])
-}
+export const readQueueTable =
+  <T>(read: Read<T>): Read<[MessageQueue, T][]> =>
+  (value, path) =>
+    orElse(entries(read), {})(value, path).map(([key, member]) => [
+      readMessageQueue(parseFastjson(key), `key ${key.slice(0, 80)}`),
+      member,
+    ])
 
 export function writeQueueTable<T>(table: QueueTable<T>): ReadonlyMap<MessageQueue, T> {
   return new Map(table.map(([queue, value]) => [writeMessageQueue(queue), value]))

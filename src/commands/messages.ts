@@ -1,5 +1,5 @@
 /** QUERY_MESSAGE 12 and VIEW_MESSAGE_BY_ID 33 (protocol.md 16; upstream QueryMessageRequestHeader, ViewMessageRequestHeader). */
-import { bytesBody, type Command, type NoFields, noBody } from './define.ts'
+import { bytesBody, type Command, defineCommand, type NoFields } from './define.ts'
 
 export interface QueryMessageRequest {
   topic: string
@@ -24,26 +24,25 @@ export interface QueryMessageResponse {
 }
 
 /** Messages with a key, as stored messages in the body. 22: none. */
-export const QueryMessage: Command<QueryMessageRequest, QueryMessageResponse, undefined, Buffer> = {
-  code: 12,
-  name: 'QUERY_MESSAGE',
-  to: 'broker',
-  effect: 'read',
-  request: {
-    topic: 'string',
-    key: 'string',
-    maxNum: 'int',
-    beginTimestamp: 'long',
-    endTimestamp: 'long',
-    indexType: 'string?',
-    lastKey: 'string?',
-    _UNIQUE_KEY_QUERY: 'boolean?',
-  },
-  response: { indexLastUpdateTimestamp: 'long?', indexLastUpdatePhyoffset: 'long?' },
-  requestBody: noBody,
-  responseBody: bytesBody,
-  answers: { 22: 'empty' },
-}
+export const QueryMessage: Command<QueryMessageRequest, QueryMessageResponse, undefined, Buffer> =
+  /* @__PURE__ */ defineCommand({
+    code: 12,
+    name: 'QUERY_MESSAGE',
+    effect: 'read',
+    request: {
+      topic: 'string',
+      key: 'string',
+      maxNum: 'int',
+      beginTimestamp: 'long',
+      endTimestamp: 'long',
+      indexType: 'string?',
+      lastKey: 'string?',
+      _UNIQUE_KEY_QUERY: 'boolean?',
+    },
+    response: { indexLastUpdateTimestamp: 'long?', indexLastUpdatePhyoffset: 'long?' },
+    responseBody: bytesBody,
+    answers: { 22: 'empty' },
+  })
 
 export interface ViewMessageRequest {
   /** Brokers with access control check it. */
@@ -53,14 +52,11 @@ export interface ViewMessageRequest {
 }
 
 /** The one stored message at a commit-log offset of this broker. 1: no message starts there. */
-export const ViewMessageById: Command<ViewMessageRequest, NoFields, undefined, Buffer> = {
-  code: 33,
-  name: 'VIEW_MESSAGE_BY_ID',
-  to: 'broker',
-  effect: 'read',
-  request: { topic: 'string?', offset: 'long' },
-  response: {},
-  requestBody: noBody,
-  responseBody: bytesBody,
-  answers: {},
-}
+export const ViewMessageById: Command<ViewMessageRequest, NoFields, undefined, Buffer> =
+  /* @__PURE__ */ defineCommand({
+    code: 33,
+    name: 'VIEW_MESSAGE_BY_ID',
+    effect: 'read',
+    request: { topic: 'string?', offset: 'long' },
+    responseBody: bytesBody,
+  })

@@ -2,7 +2,7 @@
  * QUERY_CONSUMER_OFFSET 14, UPDATE_CONSUMER_OFFSET 15, SEARCH_OFFSET_BY_TIMESTAMP 29, GET_MAX_OFFSET 30 and
  * GET_MIN_OFFSET 31 (protocol.md 9; the upstream headers of the same names).
  */
-import { type Command, type Fields, noBody } from './define.ts'
+import { type Command, defineCommand, type Fields } from './define.ts'
 
 export interface QueryConsumerOffsetRequest {
   consumerGroup: string
@@ -21,18 +21,16 @@ export interface QueryConsumerOffsetResponse {
 }
 
 /** The committed offset of a group. 22: none. After an administrator's reset it is the reset offset. */
-export const QueryConsumerOffset: Command<QueryConsumerOffsetRequest, QueryConsumerOffsetResponse> = {
-  code: 14,
-  name: 'QUERY_CONSUMER_OFFSET',
-  to: 'broker',
-  effect: 'read',
-  request: { consumerGroup: 'string', topic: 'string', queueId: 'int', setZeroIfNotFound: 'boolean?' },
-  defaults: { setZeroIfNotFound: false },
-  response: { offset: 'long?' },
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: { 22: 'empty' },
-}
+export const QueryConsumerOffset: Command<QueryConsumerOffsetRequest, QueryConsumerOffsetResponse> =
+  /* @__PURE__ */ defineCommand({
+    code: 14,
+    name: 'QUERY_CONSUMER_OFFSET',
+    effect: 'read',
+    request: { consumerGroup: 'string', topic: 'string', queueId: 'int', setZeroIfNotFound: 'boolean?' },
+    defaults: { setZeroIfNotFound: false },
+    response: { offset: 'long?' },
+    answers: { 22: 'empty' },
+  })
 
 /** Remark of an UPDATE_CONSUMER_OFFSET that answered 0 and ignored the value, because an administrator reset it. */
 export const OFFSET_RESET_REMARK = 'Offset has been previously reset'
@@ -50,17 +48,13 @@ export interface UpdateConsumerOffsetRequest {
  * Commits an offset in the broker's memory; the broker saves it to disk every 5 s. Code 0 with
  * {@link OFFSET_RESET_REMARK} means that nothing was committed. 26: the group does not exist, and this does not create it.
  */
-export const UpdateConsumerOffset: Command<UpdateConsumerOffsetRequest> = {
+export const UpdateConsumerOffset: Command<UpdateConsumerOffsetRequest> = /* @__PURE__ */ defineCommand({
   code: 15,
   name: 'UPDATE_CONSUMER_OFFSET',
-  to: 'broker',
   effect: 'idempotent',
   request: { consumerGroup: 'string', topic: 'string', queueId: 'int', commitOffset: 'long' },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
   answers: { 26: 'create' },
-}
+})
 
 /** Java's own client writes capitals; brokers ignore case and take any other text as `lower`. */
 export type BoundaryType = 'lower' | 'upper' | 'LOWER' | 'UPPER'
@@ -84,17 +78,14 @@ export interface OffsetResponse {
 const offsetResponse: Fields<OffsetResponse> = { offset: 'long' }
 
 /** The offset for a store time. */
-export const SearchOffsetByTimestamp: Command<SearchOffsetRequest, OffsetResponse> = {
-  code: 29,
-  name: 'SEARCH_OFFSET_BY_TIMESTAMP',
-  to: 'broker',
-  effect: 'read',
-  request: { topic: 'string', queueId: 'int', timestamp: 'long', boundaryType: 'string?' },
-  response: offsetResponse,
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const SearchOffsetByTimestamp: Command<SearchOffsetRequest, OffsetResponse> =
+  /* @__PURE__ */ defineCommand({
+    code: 29,
+    name: 'SEARCH_OFFSET_BY_TIMESTAMP',
+    effect: 'read',
+    request: { topic: 'string', queueId: 'int', timestamp: 'long', boundaryType: 'string?' },
+    response: offsetResponse,
+  })
 
 export interface GetMaxOffsetRequest {
   topic: string
@@ -104,27 +95,20 @@ export interface GetMaxOffsetRequest {
 }
 
 /** The offset that the next message will get. An unknown topic answers 0, not an error. */
-export const GetMaxOffset: Command<GetMaxOffsetRequest, OffsetResponse> = {
+export const GetMaxOffset: Command<GetMaxOffsetRequest, OffsetResponse> = /* @__PURE__ */ defineCommand({
   code: 30,
   name: 'GET_MAX_OFFSET',
-  to: 'broker',
   effect: 'read',
   request: { topic: 'string', queueId: 'int', committed: 'boolean?' },
   response: offsetResponse,
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+})
 
 /** The first offset that the queue still has. An unknown topic answers 0, not an error. */
-export const GetMinOffset: Command<{ topic: string; queueId: number }, OffsetResponse> = {
-  code: 31,
-  name: 'GET_MIN_OFFSET',
-  to: 'broker',
-  effect: 'read',
-  request: { topic: 'string', queueId: 'int' },
-  response: offsetResponse,
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const GetMinOffset: Command<{ topic: string; queueId: number }, OffsetResponse> =
+  /* @__PURE__ */ defineCommand({
+    code: 31,
+    name: 'GET_MIN_OFFSET',
+    effect: 'read',
+    request: { topic: 'string', queueId: 'int' },
+    response: offsetResponse,
+  })

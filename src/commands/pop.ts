@@ -3,8 +3,15 @@
  * upstream PopMessageRequestHeader, AckMessageRequestHeader, ChangeInvisibleTimeRequestHeader, BatchAck). The codes do not
  * fit the binary header: JSON only. Left out: PEEK, NOTIFICATION, POLLING_INFO and the lite topics of 5.5.
  */
-import { type BodyCodec, bytesBody, type Command, type Fields, type NoFields, noBody } from './define.ts'
-import { type JsonView, jsonBody } from './json.ts'
+import {
+  type BodyCodec,
+  bytesBody,
+  type Command,
+  defineCommand,
+  type Fields,
+  type NoFields,
+} from './define.ts'
+import { int, jsonBody, list, long, object, orElse, type Read, text } from './json.ts'
 
 /** initMode: a group without an offset starts at the beginning. */
 export const POP_INIT_MIN = 0
@@ -68,26 +75,25 @@ const popRequest: Fields<PopMessageRequest> = {
  * Takes messages; each is invisible to others until acknowledged or `invisibleTime` is over. The body is stored messages.
  * 210: none (in time). 209: too many waiting pops. 26: unknown group.
  */
-export const PopMessage: Command<PopMessageRequest, PopMessageResponse, undefined, Buffer> = {
-  code: 200050,
-  name: 'POP_MESSAGE',
-  to: 'broker',
-  effect: 'once',
-  request: popRequest,
-  defaults: { pollTime: 0n, bornTime: 0n },
-  response: {
-    popTime: 'long',
-    invisibleTime: 'long',
-    reviveQid: 'int',
-    restNum: 'long',
-    startOffsetInfo: 'string?',
-    msgOffsetInfo: 'string?',
-    orderCountInfo: 'string?',
-  },
-  requestBody: noBody,
-  responseBody: bytesBody,
-  answers: { 23: 'fix', 26: 'create', 209: 'empty', 210: 'empty' },
-}
+export const PopMessage: Command<PopMessageRequest, PopMessageResponse, undefined, Buffer> =
+  /* @__PURE__ */ defineCommand({
+    code: 200050,
+    name: 'POP_MESSAGE',
+    effect: 'once',
+    request: popRequest,
+    defaults: { pollTime: 0n, bornTime: 0n },
+    response: {
+      popTime: 'long',
+      invisibleTime: 'long',
+      reviveQid: 'int',
+      restNum: 'long',
+      startOffsetInfo: 'string?',
+      msgOffsetInfo: 'string?',
+      orderCountInfo: 'string?',
+    },
+    responseBody: bytesBody,
+    answers: { 23: 'fix', 26: 'create', 209: 'empty', 210: 'empty' },
+  })
 
 export interface AckMessageRequest {
   consumerGroup: string
@@ -105,17 +111,13 @@ export interface AckMessageRequest {
  * Acknowledges one popped message. Code 0 is no proof that it was in time: an expired receipt, or one replaced by
  * CHANGE_MESSAGE_INVISIBLETIME, answers 0 as well. 208: the offset is outside the queue; drop the receipt.
  */
-export const AckMessage: Command<AckMessageRequest> = {
+export const AckMessage: Command<AckMessageRequest> = /* @__PURE__ */ defineCommand({
   code: 200051,
   name: 'ACK_MESSAGE',
-  to: 'broker',
   effect: 'idempotent',
   request: { consumerGroup: 'string', topic: 'string', queueId: 'int', extraInfo: 'string', offset: 'long' },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
   answers: { 208: 'fix' },
-}
+})
 
 export interface ChangeInvisibleTimeRequest extends AckMessageRequest {
   /** Ms from the broker's now. */
@@ -131,25 +133,23 @@ export interface ChangeInvisibleTimeResponse {
 }
 
 /** Gives a popped message more or less time. The old receipt is dead; the answer makes the new one. 208 as for an ack. */
-export const ChangeMessageInvisibleTime: Command<ChangeInvisibleTimeRequest, ChangeInvisibleTimeResponse> = {
-  code: 200053,
-  name: 'CHANGE_MESSAGE_INVISIBLETIME',
-  to: 'broker',
-  effect: 'once',
-  request: {
-    consumerGroup: 'string',
-    topic: 'string',
-    queueId: 'int',
-    extraInfo: 'string',
-    offset: 'long',
-    invisibleTime: 'long',
-    suspend: 'boolean?',
-  },
-  response: { popTime: 'long', invisibleTime: 'long', reviveQid: 'int' },
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: { 208: 'fix' },
-}
+export const ChangeMessageInvisibleTime: Command<ChangeInvisibleTimeRequest, ChangeInvisibleTimeResponse> =
+  /* @__PURE__ */ defineCommand({
+    code: 200053,
+    name: 'CHANGE_MESSAGE_INVISIBLETIME',
+    effect: 'once',
+    request: {
+      consumerGroup: 'string',
+      topic: 'string',
+      queueId: 'int',
+      extraInfo: 'string',
+      offset: 'long',
+      invisibleTime: 'long',
+      suspend: 'boolean?',
+    },
+    response: { popTime: 'long', invisibleTime: 'long', reviveQid: 'int' },
+    answers: { 208: 'fix' },
+  })
 
 /** Acknowledgements of one pop (one checkpoint) of one queue. */
 export interface BatchAck {
@@ -173,17 +173,31 @@ export interface BatchAckMessageBody {
   acks: readonly BatchAck[]
 }
 
-const readBatchAck = (ack: JsonView): BatchAck => ({
-  consumerGroup: ack.at('c').text(),
-  topic: ack.at('t').text(),
-  retry: ack.at('r').text(),
-  startOffset: ack.at('so').long(),
-  queueId: ack.at('q').int(),
-  reviveQueueId: ack.at('rq').int(),
-  popTime: ack.at('pt').long(),
-  invisibleTime: ack.at('it').long(),
-  bitSet: Buffer.from(ack.at('b').text(), 'base64'),
+const readWireAck = /* @__PURE__ */ object({
+  c: text,
+  t: text,
+  r: text,
+  so: long,
+  q: int,
+  rq: int,
+  pt: long,
+  it: long,
+  b: text,
 })
+
+const toBatchAck = (ack: ReturnType<typeof readWireAck>): BatchAck => ({
+  consumerGroup: ack.c,
+  topic: ack.t,
+  retry: ack.r,
+  startOffset: ack.so,
+  queueId: ack.q,
+  reviveQueueId: ack.rq,
+  popTime: ack.pt,
+  invisibleTime: ack.it,
+  bitSet: Buffer.from(ack.b, 'base64'),
+})
+
+const readBatchAck: Read<BatchAck> = (value, path) => toBatchAck(readWireAck(value, path))
 
 const writeBatchAck = (ack: BatchAck): unknown => ({
   c: ack.consumerGroup,
@@ -199,19 +213,15 @@ const writeBatchAck = (ack: BatchAck): unknown => ({
 
 const batchAckBody: BodyCodec<BatchAckMessageBody> = /* @__PURE__ */ jsonBody<BatchAckMessageBody>(
   'batchAck',
-  (root) => ({ brokerName: root.at('brokerName').text(), acks: root.at('acks').list(readBatchAck, []) }),
+  /* @__PURE__ */ object<BatchAckMessageBody>({ brokerName: text, acks: orElse(list(readBatchAck), []) }),
   (body) => ({ brokerName: body.brokerName, acks: body.acks.map(writeBatchAck) }),
 )
 
 /** Acknowledges many popped messages. Code 0 whatever became of each. */
-export const BatchAckMessage: Command<NoFields, NoFields, BatchAckMessageBody> = {
-  code: 200151,
-  name: 'BATCH_ACK_MESSAGE',
-  to: 'broker',
-  effect: 'idempotent',
-  request: {},
-  response: {},
-  requestBody: batchAckBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const BatchAckMessage: Command<NoFields, NoFields, BatchAckMessageBody> =
+  /* @__PURE__ */ defineCommand({
+    code: 200151,
+    name: 'BATCH_ACK_MESSAGE',
+    effect: 'idempotent',
+    requestBody: batchAckBody,
+  })

@@ -2,8 +2,15 @@
  * PULL_MESSAGE 11 and CHECK_CLIENT_CONFIG 46 (protocol.md 8; upstream PullMessageRequestHeader, PullMessageResponseHeader,
  * CheckClientRequestBody). Left out: LITE_PULL_MESSAGE 361 and the fields that the proxy adds (requestSource, liteTopic).
  */
-import { type BodyCodec, bytesBody, type Command, type Fields, type NoFields, noBody } from './define.ts'
-import { jsonBody } from './json.ts'
+import {
+  type BodyCodec,
+  bytesBody,
+  type Command,
+  defineCommand,
+  type Fields,
+  type NoFields,
+} from './define.ts'
+import { jsonBody, object, optional, text } from './json.ts'
 import { readSubscriptionData, type SubscriptionData } from './subscription.ts'
 
 /** sysFlag of a pull: commit `commitOffset` before reading; it is committed even when the pull answers 21. */
@@ -91,28 +98,27 @@ const response: Fields<PullMessageResponse> = {
  * 19: none at the offset. 20: the filter removed all that were read, or a replica points to the master. 21: the offset
  * is outside the queue, or an administrator has reset it. 17: unknown topic (normal for a %RETRY% topic never used).
  */
-export const PullMessage: Command<PullMessageRequest, PullMessageResponse, undefined, Buffer> = {
-  code: 11,
-  name: 'PULL_MESSAGE',
-  to: 'broker',
-  effect: 'read',
-  request,
-  defaults: { commitOffset: 0n, suspendTimeoutMillis: 0n, subVersion: 0n },
-  response,
-  requestBody: noBody,
-  responseBody: bytesBody,
-  answers: {
-    19: 'empty',
-    20: 'skip',
-    21: 'moved',
-    23: 'fix',
-    24: 'fix',
-    25: 'fix',
-    26: 'create',
-    27: 'fix',
-    28: 'fix',
-  },
-}
+export const PullMessage: Command<PullMessageRequest, PullMessageResponse, undefined, Buffer> =
+  /* @__PURE__ */ defineCommand({
+    code: 11,
+    name: 'PULL_MESSAGE',
+    effect: 'read',
+    request,
+    defaults: { commitOffset: 0n, suspendTimeoutMillis: 0n, subVersion: 0n },
+    response,
+    responseBody: bytesBody,
+    answers: {
+      19: 'empty',
+      20: 'skip',
+      21: 'moved',
+      23: 'fix',
+      24: 'fix',
+      25: 'fix',
+      26: 'create',
+      27: 'fix',
+      28: 'fix',
+    },
+  })
 
 export interface CheckClientRequestBody {
   clientId: string
@@ -123,11 +129,11 @@ export interface CheckClientRequestBody {
 
 const checkClientBody: BodyCodec<CheckClientRequestBody> = /* @__PURE__ */ jsonBody(
   'checkClient',
-  (root) => ({
-    clientId: root.at('clientId').text(),
-    group: root.at('group').text(),
-    subscriptionData: readSubscriptionData(root.at('subscriptionData')),
-    ...root.optional('namespace', (name) => name.text()),
+  /* @__PURE__ */ object<CheckClientRequestBody>({
+    clientId: text,
+    group: text,
+    subscriptionData: readSubscriptionData,
+    namespace: optional(text),
   }),
 )
 
@@ -135,14 +141,11 @@ const checkClientBody: BodyCodec<CheckClientRequestBody> = /* @__PURE__ */ jsonB
  * Checks a filter: 23 with the parser's message when it is wrong. Worth doing for SQL92, because a pull with a wrong
  * expression delivers everything. Code 1: the broker does not filter by SQL92 (enablePropertyFilter).
  */
-export const CheckClientConfig: Command<NoFields, NoFields, CheckClientRequestBody> = {
-  code: 46,
-  name: 'CHECK_CLIENT_CONFIG',
-  to: 'broker',
-  effect: 'read',
-  request: {},
-  response: {},
-  requestBody: checkClientBody,
-  responseBody: noBody,
-  answers: { 23: 'fix' },
-}
+export const CheckClientConfig: Command<NoFields, NoFields, CheckClientRequestBody> =
+  /* @__PURE__ */ defineCommand({
+    code: 46,
+    name: 'CHECK_CLIENT_CONFIG',
+    effect: 'read',
+    requestBody: checkClientBody,
+    answers: { 23: 'fix' },
+  })

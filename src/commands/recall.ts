@@ -1,5 +1,5 @@
 /** RECALL_MESSAGE 370 (protocol.md 15; upstream RecallMessageRequestHeader): takes a timer message back before its time. */
-import { type Command, noBody } from './define.ts'
+import { type Command, defineCommand } from './define.ts'
 
 export interface RecallMessageRequest {
   producerGroup?: string | undefined
@@ -17,14 +17,12 @@ export interface RecallMessageResponse {
  * Timer messages only. 16: the broker does not allow it (recallMessageEnable is off by default). 604: the handle is
  * malformed, for another topic or broker, or its time has come. 11: sent to a replica.
  */
-export const RecallMessage: Command<RecallMessageRequest, RecallMessageResponse> = {
-  code: 370,
-  name: 'RECALL_MESSAGE',
-  to: 'broker',
-  effect: 'idempotent',
-  request: { producerGroup: 'string?', topic: 'string', recallHandle: 'string' },
-  response: { msgId: 'string' },
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: { 11: 'refresh-route', 604: 'fix' },
-}
+export const RecallMessage: Command<RecallMessageRequest, RecallMessageResponse> =
+  /* @__PURE__ */ defineCommand({
+    code: 370,
+    name: 'RECALL_MESSAGE',
+    effect: 'idempotent',
+    request: { producerGroup: 'string?', topic: 'string', recallHandle: 'string' },
+    response: { msgId: 'string' },
+    answers: { 11: 'refresh-route', 604: 'fix' },
+  })

@@ -1,6 +1,6 @@
 /**
- * Request codes (upstream RequestCode; protocol.md 21). One constant each, so that a bundle holds the numbers it uses.
- * Codes above 32767 do not fit the binary header (protocol.md 1.2).
+ * Request codes (upstream RequestCode of 5.5.0; protocol.md 21). One constant each, so that a bundle holds the numbers
+ * it uses. Codes above 32767 do not fit the binary header (protocol.md 1.2).
  */
 export const SEND_MESSAGE = 10
 export const PULL_MESSAGE = 11
@@ -152,6 +152,7 @@ export const AUTH_UPDATE_ACL = 3007
 export const AUTH_DELETE_ACL = 3008
 export const AUTH_GET_ACL = 3009
 export const AUTH_LIST_ACL = 3010
+export const SWITCH_TIMER_ENGINE = 5001
 export const POP_MESSAGE = 200050
 export const ACK_MESSAGE = 200051
 export const PEEK_MESSAGE = 200052
@@ -159,7 +160,16 @@ export const CHANGE_MESSAGE_INVISIBLETIME = 200053
 export const NOTIFICATION = 200054
 export const POLLING_INFO = 200055
 export const POP_ROLLBACK = 200056
+export const POP_LITE_MESSAGE = 200070
+export const LITE_SUBSCRIPTION_CTL = 200071
+export const ACK_LITE_MESSAGE = 200072
 export const NOTIFY_UNSUBSCRIBE_LITE = 200073
+export const GET_BROKER_LITE_INFO = 200074
+export const GET_PARENT_TOPIC_INFO = 200075
+export const GET_LITE_TOPIC_INFO = 200076
+export const GET_LITE_CLIENT_INFO = 200077
+export const GET_LITE_GROUP_INFO = 200078
+export const TRIGGER_LITE_DISPATCH = 200079
 export const BATCH_ACK_MESSAGE = 200151
 
 /** Private forks only: Apache's codes 1001 and 1011 are CONTROLLER_ALTER_SYNC_STATE_SET and CLEAN_BROKER_DATA. */

@@ -1,4 +1,4 @@
-/** Response codes (upstream RemotingSysResponseCode and ResponseCode; meanings in protocol.md 3). */
+/** Response codes (upstream RemotingSysResponseCode and ResponseCode of 5.5.0; meanings in protocol.md 3). */
 export const RPC_TIME_OUT = -1006
 export const RPC_SEND_TO_CHANNEL_FAILED = -1004
 export const RPC_ADDR_IS_NULL = -1002
@@ -63,5 +63,7 @@ export const CONTROLLER_ALTER_SYNC_STATE_SET_FAILED = 2013
 export const CONTROLLER_BROKER_ID_INVALID = 2014
 export const CONTROLLER_JRAFT_INTERNAL_ERROR = 2015
 export const CONTROLLER_BROKER_LIVE_INFO_NOT_EXISTS = 2016
+export const LMQ_QUOTA_EXCEEDED = 2017
+export const LITE_SUBSCRIPTION_QUOTA_EXCEEDED = 2018
 export const USER_NOT_EXIST = 3001
 export const POLICY_NOT_EXIST = 3002

@@ -3,9 +3,10 @@
  * GET_ALL_TOPIC_LIST_FROM_NAMESERVER 206 and DELETE_TOPIC_IN_NAMESRV 216 (protocol.md 2). Left out of routes: the filter
  * servers of 3.x and the queue mapping of static topics.
  */
-import { ProtocolError } from '../errors.ts'
-import { type BodyCodec, type Command, type NoFields, noBody } from './define.ts'
-import { type JsonView, jsonBody } from './json.ts'
+import { malformed } from '../wire/checks.ts'
+import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { fastjsonBody } from './fastjson.ts'
+import { boolean, entries, int, jsonBody, list, object, optional, orElse, type Read, text } from './json.ts'
 
 /** Bits of a topic's permission. */
 export const PERM_READ = 4
@@ -39,44 +40,41 @@ export interface TopicRouteData {
 function readBrokerId(key: string): number {
   const id = Number(key)
   if (!/^-?\d+$/.test(key) || !Number.isSafeInteger(id)) {
-    throw new ProtocolError(`brokerAddrs: not a broker id: ${JSON.stringify(key.slice(0, 80))}`, {
-      field: 'brokerAddrs',
-    })
+    throw malformed('brokerAddrs', `has no broker id in ${JSON.stringify(key.slice(0, 80))}`)
   }
   return id
 }
 
-function readBrokerData(broker: JsonView): BrokerData {
-  return {
-    cluster: broker.at('cluster').text(),
-    brokerName: broker.at('brokerName').text(),
-    brokerAddrs: new Map(
-      broker.at('brokerAddrs').entries((address, id) => [readBrokerId(id), address.text()] as const),
-    ),
-    ...broker.optional('enableActingMaster', (acting) => acting.boolean()),
-    ...broker.optional('zoneName', (zone) => zone.text()),
-  }
-}
+const readBrokerAddrs: Read<Map<number, string>> = (value, path) =>
+  new Map(entries(text)(value, path).map(([id, address]) => [readBrokerId(id), address]))
+
+const readBrokerData: Read<BrokerData> = /* @__PURE__ */ object<BrokerData>({
+  cluster: text,
+  brokerName: text,
+  brokerAddrs: readBrokerAddrs,
+  enableActingMaster: optional(boolean),
+  zoneName: optional(text),
+})
 
 const writeBrokerData = (data: BrokerData): unknown => ({
   ...data,
   brokerAddrs: Object.fromEntries(data.brokerAddrs),
 })
 
-const readQueueData = (queue: JsonView): QueueData => ({
-  brokerName: queue.at('brokerName').text(),
-  readQueueNums: queue.at('readQueueNums').int(),
-  writeQueueNums: queue.at('writeQueueNums').int(),
-  perm: queue.at('perm').int(),
-  topicSysFlag: queue.at('topicSysFlag').int(0),
+const readQueueData: Read<QueueData> = /* @__PURE__ */ object<QueueData>({
+  brokerName: text,
+  readQueueNums: int,
+  writeQueueNums: int,
+  perm: int,
+  topicSysFlag: orElse(int, 0),
 })
 
 const routeBody: BodyCodec<TopicRouteData> = /* @__PURE__ */ jsonBody<TopicRouteData>(
   'route',
-  (root) => ({
-    queueDatas: root.at('queueDatas').list(readQueueData),
-    brokerDatas: root.at('brokerDatas').list(readBrokerData),
-    ...root.optional('orderTopicConf', (order) => order.text()),
+  /* @__PURE__ */ object<TopicRouteData>({
+    queueDatas: list(readQueueData),
+    brokerDatas: list(readBrokerData),
+    orderTopicConf: optional(text),
   }),
   (route) => ({ ...route, brokerDatas: route.brokerDatas.map(writeBrokerData), filterServerTable: {} }),
 )
@@ -87,17 +85,14 @@ export const GetRouteInfoByTopic: Command<
   NoFields,
   undefined,
   TopicRouteData
-> = {
+> = /* @__PURE__ */ defineCommand({
   code: 105,
   name: 'GET_ROUTEINFO_BY_TOPIC',
   to: 'name-server',
   effect: 'read',
   request: { topic: 'string', acceptStandardJsonOnly: 'boolean?' },
-  response: {},
-  requestBody: noBody,
   responseBody: routeBody,
-  answers: {},
-}
+})
 
 export interface ClusterInfo {
   /** By broker name. */
@@ -106,15 +101,11 @@ export interface ClusterInfo {
   clusterAddrTable: ReadonlyMap<string, string[]>
 }
 
-const clusterBody: BodyCodec<ClusterInfo> = /* @__PURE__ */ jsonBody<ClusterInfo>(
+const clusterBody: BodyCodec<ClusterInfo> = /* @__PURE__ */ fastjsonBody<ClusterInfo>(
   'cluster',
-  (root) => ({
-    brokerAddrTable: new Map(
-      root.at('brokerAddrTable').entries((data, name) => [name, readBrokerData(data)]),
-    ),
-    clusterAddrTable: new Map(
-      root.at('clusterAddrTable').entries((names, cluster) => [cluster, names.list((name) => name.text())]),
-    ),
+  /* @__PURE__ */ object<ClusterInfo>({
+    brokerAddrTable: (value, path) => new Map(entries(readBrokerData)(value, path)),
+    clusterAddrTable: (value, path) => new Map(entries(list(text))(value, path)),
   }),
   (info) => ({
     brokerAddrTable: new Map([...info.brokerAddrTable].map(([name, data]) => [name, writeBrokerData(data)])),
@@ -123,17 +114,14 @@ const clusterBody: BodyCodec<ClusterInfo> = /* @__PURE__ */ jsonBody<ClusterInfo
 )
 
 /** All brokers and clusters that are registered at this name server. */
-export const GetBrokerClusterInfo: Command<NoFields, NoFields, undefined, ClusterInfo> = {
-  code: 106,
-  name: 'GET_BROKER_CLUSTER_INFO',
-  to: 'name-server',
-  effect: 'read',
-  request: {},
-  response: {},
-  requestBody: noBody,
-  responseBody: clusterBody,
-  answers: {},
-}
+export const GetBrokerClusterInfo: Command<NoFields, NoFields, undefined, ClusterInfo> =
+  /* @__PURE__ */ defineCommand({
+    code: 106,
+    name: 'GET_BROKER_CLUSTER_INFO',
+    to: 'name-server',
+    effect: 'read',
+    responseBody: clusterBody,
+  })
 
 export interface TopicList {
   /** System, %RETRY% and %DLQ% topics included. */
@@ -141,33 +129,30 @@ export interface TopicList {
   brokerAddr?: string
 }
 
-const topicListBody: BodyCodec<TopicList> = /* @__PURE__ */ jsonBody<TopicList>('topics', (root) => ({
-  topicList: root.at('topicList').list((topic) => topic.text(), []),
-  ...root.optional('brokerAddr', (address) => address.text()),
-}))
+const topicListBody: BodyCodec<TopicList> = /* @__PURE__ */ jsonBody<TopicList>(
+  'topics',
+  /* @__PURE__ */ object<TopicList>({
+    topicList: orElse(list(text), []),
+    brokerAddr: optional(text),
+  }),
+)
 
 /** The names of all topics that are registered at this name server. */
-export const GetAllTopicListFromNameserver: Command<NoFields, NoFields, undefined, TopicList> = {
-  code: 206,
-  name: 'GET_ALL_TOPIC_LIST_FROM_NAMESERVER',
-  to: 'name-server',
-  effect: 'read',
-  request: {},
-  response: {},
-  requestBody: noBody,
-  responseBody: topicListBody,
-  answers: {},
-}
+export const GetAllTopicListFromNameserver: Command<NoFields, NoFields, undefined, TopicList> =
+  /* @__PURE__ */ defineCommand({
+    code: 206,
+    name: 'GET_ALL_TOPIC_LIST_FROM_NAMESERVER',
+    to: 'name-server',
+    effect: 'read',
+    responseBody: topicListBody,
+  })
 
 /** Takes a topic out of the routes of one name server; DELETE_TOPIC_IN_BROKER deletes the topic itself. */
-export const DeleteTopicInNamesrv: Command<{ topic: string; clusterName?: string | undefined }> = {
-  code: 216,
-  name: 'DELETE_TOPIC_IN_NAMESRV',
-  to: 'name-server',
-  effect: 'idempotent',
-  request: { topic: 'string', clusterName: 'string?' },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const DeleteTopicInNamesrv: Command<{ topic: string; clusterName?: string | undefined }> =
+  /* @__PURE__ */ defineCommand({
+    code: 216,
+    name: 'DELETE_TOPIC_IN_NAMESRV',
+    to: 'name-server',
+    effect: 'idempotent',
+    request: { topic: 'string', clusterName: 'string?' },
+  })

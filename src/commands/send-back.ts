@@ -1,5 +1,5 @@
 /** CONSUMER_SEND_MSG_BACK 36 (protocol.md 10; upstream ConsumerSendMsgBackRequestHeader). */
-import { type Command, noBody } from './define.ts'
+import { type Command, defineCommand } from './define.ts'
 
 export interface ConsumerSendMsgBackRequest {
   /** Commit-log offset of the consumed copy, which this broker name holds. */
@@ -19,10 +19,9 @@ export interface ConsumerSendMsgBackRequest {
  * Stores a copy of a consumed message for a later attempt of the group (`%RETRY%group`), or in its dead-letter topic
  * (`%DLQ%group`). Not idempotent: each call stores another copy. 26: unknown group. 16: the group's retries are off.
  */
-export const ConsumerSendMsgBack: Command<ConsumerSendMsgBackRequest> = {
+export const ConsumerSendMsgBack: Command<ConsumerSendMsgBackRequest> = /* @__PURE__ */ defineCommand({
   code: 36,
   name: 'CONSUMER_SEND_MSG_BACK',
-  to: 'broker',
   effect: 'once',
   request: {
     offset: 'long',
@@ -33,8 +32,5 @@ export const ConsumerSendMsgBack: Command<ConsumerSendMsgBackRequest> = {
     unitMode: 'boolean?',
     maxReconsumeTimes: 'int?',
   },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
   answers: { 26: 'create' },
-}
+})

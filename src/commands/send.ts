@@ -2,7 +2,14 @@
  * SEND_MESSAGE 10, SEND_MESSAGE_V2 310 and SEND_BATCH_MESSAGE 320 (protocol.md 4; upstream SendMessageRequestHeader
  * and SendMessageRequestHeaderV2). 10 writes the long field names, 310 and 320 one letter each; the values are the same.
  */
-import { bytesBody, type Command, type Fields, type Meaning, noBody } from './define.ts'
+import {
+  bytesBody,
+  type Command,
+  defineCommand,
+  type Fields,
+  type Meaning,
+  type WireNames,
+} from './define.ts'
 
 export interface SendMessageRequest {
   producerGroup: string
@@ -57,22 +64,10 @@ const request: Fields<SendMessageRequest> = {
   brokerName: 'string?',
 }
 
-const wireNames: Readonly<Record<keyof SendMessageRequest, string>> = {
-  producerGroup: 'a',
-  topic: 'b',
-  defaultTopic: 'c',
-  defaultTopicQueueNums: 'd',
-  queueId: 'e',
-  sysFlag: 'f',
-  bornTimestamp: 'g',
-  flag: 'h',
-  properties: 'i',
-  reconsumeTimes: 'j',
-  unitMode: 'k',
-  maxReconsumeTimes: 'l',
-  batch: 'm',
-  brokerName: 'n',
-}
+/** The short form names the fields a, b, c … in this order. */
+const wireNames: WireNames<SendMessageRequest> = /* @__PURE__ */ Object.fromEntries(
+  /* @__PURE__ */ Object.keys(request).map((name, index) => [name, String.fromCharCode(97 + index)]),
+)
 
 const response: Fields<SendMessageResponse> = {
   msgId: 'string',
@@ -97,45 +92,36 @@ const answers: Readonly<Record<number, Meaning>> = {
 }
 
 /** Stores one message. Not idempotent: a repeated send stores another copy under the same UNIQ_KEY. */
-export const SendMessage: Command<SendMessageRequest, SendMessageResponse, Buffer> = {
-  code: 10,
-  name: 'SEND_MESSAGE',
-  to: 'broker',
-  effect: 'once',
-  request,
-  defaults,
-  response,
-  requestBody: bytesBody,
-  responseBody: noBody,
-  answers,
-}
+export const SendMessage: Command<SendMessageRequest, SendMessageResponse, Buffer> =
+  /* @__PURE__ */ defineCommand({
+    code: 10,
+    name: 'SEND_MESSAGE',
+    effect: 'once',
+    request,
+    defaults,
+    wireNames: { brokerName: 'bname' },
+    response,
+    requestBody: bytesBody,
+    answers,
+  })
+
+const shortForm = (code: number, name: string): Command<SendMessageRequest, SendMessageResponse, Buffer> =>
+  defineCommand({
+    code,
+    name,
+    effect: 'once',
+    request,
+    defaults,
+    wireNames,
+    response,
+    requestBody: bytesBody,
+    answers,
+  })
 
 /** SEND_MESSAGE with one-letter field names. */
-export const SendMessageV2: Command<SendMessageRequest, SendMessageResponse, Buffer> = {
-  code: 310,
-  name: 'SEND_MESSAGE_V2',
-  to: 'broker',
-  effect: 'once',
-  request,
-  defaults,
-  wireNames,
-  response,
-  requestBody: bytesBody,
-  responseBody: noBody,
-  answers,
-}
+export const SendMessageV2: Command<SendMessageRequest, SendMessageResponse, Buffer> =
+  /* @__PURE__ */ shortForm(310, 'SEND_MESSAGE_V2')
 
 /** Stores the messages of one batch (`encodeBatch` of `./wire`), all or none. `batch` must be true (protocol.md 4.2). */
-export const SendBatchMessage: Command<SendMessageRequest, SendMessageResponse, Buffer> = {
-  code: 320,
-  name: 'SEND_BATCH_MESSAGE',
-  to: 'broker',
-  effect: 'once',
-  request,
-  defaults,
-  wireNames,
-  response,
-  requestBody: bytesBody,
-  responseBody: noBody,
-  answers,
-}
+export const SendBatchMessage: Command<SendMessageRequest, SendMessageResponse, Buffer> =
+  /* @__PURE__ */ shortForm(320, 'SEND_BATCH_MESSAGE')

@@ -1,5 +1,5 @@
 /** SubscriptionData (upstream protocol.heartbeat.SubscriptionData): what a consumer wants of one topic. */
-import type { JsonView } from './json.ts'
+import { boolean, int, list, long, object, orElse, type Read, text } from './json.ts'
 
 export interface SubscriptionData {
   topic: string
@@ -17,14 +17,12 @@ export interface SubscriptionData {
   classFilterMode: boolean
 }
 
-export function readSubscriptionData(view: JsonView): SubscriptionData {
-  return {
-    topic: view.at('topic').text(),
-    subString: view.at('subString').text('*'),
-    expressionType: view.at('expressionType').text('TAG'),
-    tagsSet: view.at('tagsSet').list((tag) => tag.text(), []),
-    codeSet: view.at('codeSet').list((code) => code.int(), []),
-    subVersion: view.at('subVersion').long(0n),
-    classFilterMode: view.at('classFilterMode').boolean(false),
-  }
-}
+export const readSubscriptionData: Read<SubscriptionData> = /* @__PURE__ */ object<SubscriptionData>({
+  topic: text,
+  subString: orElse(text, '*'),
+  expressionType: orElse(text, 'TAG'),
+  tagsSet: orElse(list(text), []),
+  codeSet: orElse(list(int), []),
+  subVersion: orElse(long, 0n),
+  classFilterMode: orElse(boolean, false),
+})

@@ -3,8 +3,21 @@
  * GET_TOPIC_CONFIG 351 (protocol.md 16; upstream CreateTopicRequestHeader, TopicConfig, TopicStatsTable, GroupList).
  * Left out: static topics. Each request concerns one broker and must be repeated on every master.
  */
-import { type BodyCodec, type Command, type NoFields, noBody } from './define.ts'
-import { type JsonView, jsonBody } from './json.ts'
+import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { fastjsonBody } from './fastjson.ts'
+import {
+  boolean,
+  double,
+  int,
+  jsonBody,
+  list,
+  long,
+  object,
+  orElse,
+  type Read,
+  record,
+  text,
+} from './json.ts'
 import { type QueueTable, readQueueTable, writeQueueTable } from './message-queue.ts'
 
 export interface CreateTopicRequest {
@@ -26,10 +39,9 @@ export interface CreateTopicRequest {
 }
 
 /** Creates a topic on one broker or changes it. 29: an illegal name, a system topic, or wrong attributes. */
-export const UpdateAndCreateTopic: Command<CreateTopicRequest> = {
+export const UpdateAndCreateTopic: Command<CreateTopicRequest> = /* @__PURE__ */ defineCommand({
   code: 17,
   name: 'UPDATE_AND_CREATE_TOPIC',
-  to: 'broker',
   effect: 'idempotent',
   request: {
     topic: 'string',
@@ -44,24 +56,15 @@ export const UpdateAndCreateTopic: Command<CreateTopicRequest> = {
     force: 'boolean?',
   },
   defaults: { defaultTopic: 'TBW102', perm: 6, topicFilterType: 'SINGLE_TAG', order: false },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+})
 
 /** Deletes a topic on one broker; a topic that is not there answers 0. 29: a system topic. */
-export const DeleteTopicInBroker: Command<{ topic: string }> = {
+export const DeleteTopicInBroker: Command<{ topic: string }> = /* @__PURE__ */ defineCommand({
   code: 215,
   name: 'DELETE_TOPIC_IN_BROKER',
-  to: 'broker',
   effect: 'idempotent',
   request: { topic: 'string' },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
-  answers: {},
-}
+})
 
 export interface TopicConfig {
   topicName: string
@@ -79,30 +82,27 @@ export interface TopicConfig {
 
 const topicConfigBody: BodyCodec<TopicConfig> = /* @__PURE__ */ jsonBody<TopicConfig>(
   'topicConfig',
-  (root) => ({
-    topicName: root.at('topicName').text(),
-    readQueueNums: root.at('readQueueNums').int(),
-    writeQueueNums: root.at('writeQueueNums').int(),
-    perm: root.at('perm').int(),
-    topicFilterType: root.at('topicFilterType').text('SINGLE_TAG'),
-    topicSysFlag: root.at('topicSysFlag').int(0),
-    order: root.at('order').boolean(false),
-    attributes: root.at('attributes').record((value) => value.text()),
+  /* @__PURE__ */ object<TopicConfig>({
+    topicName: text,
+    readQueueNums: int,
+    writeQueueNums: int,
+    perm: int,
+    topicFilterType: orElse(text, 'SINGLE_TAG'),
+    topicSysFlag: orElse(int, 0),
+    order: orElse(boolean, false),
+    attributes: orElse(record(text), {}),
   }),
 )
 
 /** The settings of a topic on one broker. 17: it is not there. */
-export const GetTopicConfig: Command<{ topic: string }, NoFields, undefined, TopicConfig> = {
-  code: 351,
-  name: 'GET_TOPIC_CONFIG',
-  to: 'broker',
-  effect: 'read',
-  request: { topic: 'string' },
-  response: {},
-  requestBody: noBody,
-  responseBody: topicConfigBody,
-  answers: {},
-}
+export const GetTopicConfig: Command<{ topic: string }, NoFields, undefined, TopicConfig> =
+  /* @__PURE__ */ defineCommand({
+    code: 351,
+    name: 'GET_TOPIC_CONFIG',
+    effect: 'read',
+    request: { topic: 'string' },
+    responseBody: topicConfigBody,
+  })
 
 export interface TopicOffset {
   minOffset: bigint
@@ -118,51 +118,48 @@ export interface TopicStatsTable {
   topicPutTps: number
 }
 
-const readTopicOffset = (offset: JsonView): TopicOffset => ({
-  minOffset: offset.at('minOffset').long(),
-  maxOffset: offset.at('maxOffset').long(),
-  lastUpdateTimestamp: offset.at('lastUpdateTimestamp').long(0n),
+const readTopicOffset: Read<TopicOffset> = /* @__PURE__ */ object<TopicOffset>({
+  minOffset: long,
+  maxOffset: long,
+  lastUpdateTimestamp: orElse(long, 0n),
 })
 
-const topicStatsBody: BodyCodec<TopicStatsTable> = /* @__PURE__ */ jsonBody<TopicStatsTable>(
+const topicStatsBody: BodyCodec<TopicStatsTable> = /* @__PURE__ */ fastjsonBody<TopicStatsTable>(
   'topicStats',
-  (root) => ({
-    offsetTable: readQueueTable(root.at('offsetTable'), readTopicOffset),
-    topicPutTps: root.at('topicPutTps').double(0),
+  /* @__PURE__ */ object<TopicStatsTable>({
+    offsetTable: readQueueTable(readTopicOffset),
+    topicPutTps: orElse(double, 0),
   }),
   (stats) => ({ ...stats, offsetTable: writeQueueTable(stats.offsetTable) }),
 )
 
 /** First and next offset of every queue of a topic on one broker. 17: the topic is not there. */
-export const GetTopicStatsInfo: Command<{ topic: string }, NoFields, undefined, TopicStatsTable> = {
-  code: 202,
-  name: 'GET_TOPIC_STATS_INFO',
-  to: 'broker',
-  effect: 'read',
-  request: { topic: 'string' },
-  response: {},
-  requestBody: noBody,
-  responseBody: topicStatsBody,
-  answers: {},
-}
+export const GetTopicStatsInfo: Command<{ topic: string }, NoFields, undefined, TopicStatsTable> =
+  /* @__PURE__ */ defineCommand({
+    code: 202,
+    name: 'GET_TOPIC_STATS_INFO',
+    effect: 'read',
+    request: { topic: 'string' },
+    responseBody: topicStatsBody,
+  })
 
 export interface GroupList {
   groupList: string[]
 }
 
-const groupListBody: BodyCodec<GroupList> = /* @__PURE__ */ jsonBody<GroupList>('groups', (root) => ({
-  groupList: root.at('groupList').list((group) => group.text(), []),
-}))
+const groupListBody: BodyCodec<GroupList> = /* @__PURE__ */ jsonBody<GroupList>(
+  'groups',
+  /* @__PURE__ */ object<GroupList>({
+    groupList: orElse(list(text), []),
+  }),
+)
 
 /** The groups that consume a topic: online, or with a committed offset. */
-export const QueryTopicConsumeByWho: Command<{ topic: string }, NoFields, undefined, GroupList> = {
-  code: 300,
-  name: 'QUERY_TOPIC_CONSUME_BY_WHO',
-  to: 'broker',
-  effect: 'read',
-  request: { topic: 'string' },
-  response: {},
-  requestBody: noBody,
-  responseBody: groupListBody,
-  answers: {},
-}
+export const QueryTopicConsumeByWho: Command<{ topic: string }, NoFields, undefined, GroupList> =
+  /* @__PURE__ */ defineCommand({
+    code: 300,
+    name: 'QUERY_TOPIC_CONSUME_BY_WHO',
+    effect: 'read',
+    request: { topic: 'string' },
+    responseBody: groupListBody,
+  })

@@ -2,7 +2,7 @@
  * END_TRANSACTION 37 and CHECK_TRANSACTION_STATE 39 (protocol.md 12; upstream EndTransactionRequestHeader and
  * CheckTransactionStateRequestHeader). A half message is an ordinary send with the property TRAN_MSG=true.
  */
-import { bytesBody, type Command, type NoFields, noBody } from './define.ts'
+import { bytesBody, type Command, defineCommand, type NoFields } from './define.ts'
 
 export interface EndTransactionRequest {
   /** Brokers with access control check it. */
@@ -31,10 +31,9 @@ export interface EndTransactionRequest {
  * arrives delivers another copy. 1: wrong group or offsets, or no such half message. 11: sent to a replica. 604: later than
  * the message's own immunity time allows; the next check decides.
  */
-export const EndTransaction: Command<EndTransactionRequest> = {
+export const EndTransaction: Command<EndTransactionRequest> = /* @__PURE__ */ defineCommand({
   code: 37,
   name: 'END_TRANSACTION',
-  to: 'broker',
   effect: 'once',
   request: {
     topic: 'string?',
@@ -47,11 +46,8 @@ export const EndTransaction: Command<EndTransactionRequest> = {
     transactionId: 'string?',
     bname: 'string?',
   },
-  response: {},
-  requestBody: noBody,
-  responseBody: noBody,
   answers: { 11: 'refresh-route' },
-}
+})
 
 export interface CheckTransactionStateRequest {
   /** The half topic, not the message's own. */
@@ -71,23 +67,21 @@ export interface CheckTransactionStateRequest {
  * A broker asks a member of a producer group what became of a transaction; the body is the half message, stored under its
  * real topic. Never answered itself: the answer is an END_TRANSACTION with these offsets and fromTransactionCheck.
  */
-export const CheckTransactionState: Command<CheckTransactionStateRequest, NoFields, Buffer> = {
-  code: 39,
-  name: 'CHECK_TRANSACTION_STATE',
-  to: 'client',
-  effect: 'read',
-  oneway: true,
-  request: {
-    topic: 'string?',
-    tranStateTableOffset: 'long',
-    commitLogOffset: 'long',
-    msgId: 'string?',
-    transactionId: 'string?',
-    offsetMsgId: 'string?',
-    bname: 'string?',
-  },
-  response: {},
-  requestBody: bytesBody,
-  responseBody: noBody,
-  answers: {},
-}
+export const CheckTransactionState: Command<CheckTransactionStateRequest, NoFields, Buffer> =
+  /* @__PURE__ */ defineCommand({
+    code: 39,
+    name: 'CHECK_TRANSACTION_STATE',
+    to: 'client',
+    effect: 'read',
+    oneway: true,
+    request: {
+      topic: 'string?',
+      tranStateTableOffset: 'long',
+      commitLogOffset: 'long',
+      msgId: 'string?',
+      transactionId: 'string?',
+      offsetMsgId: 'string?',
+      bname: 'string?',
+    },
+    requestBody: bytesBody,
+  })

@@ -3,9 +3,10 @@
  * refuses it or it is five minutes old, so that a rotation reaches a warm sandbox without a call per request.
  */
 import { AuthError, ConfigError } from '../errors.ts'
+import { checkText } from '../wire/checks.ts'
 import { sign } from '../wire/signature.ts'
-import type { Deadline } from './deadline.ts'
-import { Shared } from './shared.ts'
+import { type Deadline, notSent } from './deadline.ts'
+import { createShared } from './shared.ts'
 
 export interface Credentials {
   accessKey: string
@@ -18,65 +19,51 @@ export type CredentialsOption = Credentials | (() => Credentials | Promise<Crede
 
 const KEEP_MS = 300_000
 
-export class CredentialSource {
-  readonly #option: CredentialsOption | undefined
-  #kept: { credentials: Credentials; until: number } | undefined
-  #asking: Shared<Credentials> | undefined
-
-  constructor(option: CredentialsOption | undefined) {
-    this.#option = option
-  }
-
+export interface CredentialSource {
   /** Whether asking again may give other credentials. */
-  get rotates(): boolean {
-    return typeof this.#option === 'function'
-  }
-
+  readonly rotates: boolean
   /** Forgets credentials that a broker refused, unless another call has replaced them meanwhile. */
-  refuse(credentials: Credentials | undefined): void {
-    if (this.#kept?.credentials === credentials) this.#kept = undefined
-  }
+  refuse(credentials: Credentials): void
+  get(deadline: Deadline, at: number): Promise<Credentials | undefined>
+}
 
-  async get(deadline: Deadline, at: number): Promise<Credentials | undefined> {
-    if (typeof this.#option !== 'function') return this.#option
-    if (this.#kept && this.#kept.until > Date.now()) return this.#kept.credentials
-    const provide = this.#option
-    this.#asking ??= new Shared(
-      () => this.#ask(provide),
-      () => {
-        this.#asking = undefined
-      },
-    )
-    return await this.#asking.join(deadline, at, 'the credentials function', { outcome: 'not-sent' })
-  }
+export function createCredentialSource(option: CredentialsOption | undefined): CredentialSource {
+  const asking = createShared<Credentials>()
+  let kept: Credentials | undefined
+  let keptUntil = 0
+  const rotates = typeof option === 'function'
 
-  async #ask(provide: () => Credentials | Promise<Credentials>): Promise<Credentials> {
+  const ask = async (): Promise<Credentials> => {
     try {
-      const credentials = checkCredentials(await provide(), 'credentials()')
-      this.#kept = { credentials, until: Date.now() + KEEP_MS }
-      return credentials
+      kept = checkCredentials(await (option as () => Promise<Credentials>)(), 'credentials()')
+      keptUntil = Date.now() + KEEP_MS
+      return kept
     } catch (cause) {
       if (cause instanceof ConfigError) throw cause
-      throw new AuthError('the credentials function failed; see the cause', '', {
-        outcome: 'not-sent',
-        cause,
-      })
+      throw new AuthError('the credentials function failed; see the cause', '', notSent({ cause }))
     }
+  }
+
+  return {
+    rotates,
+    refuse(credentials) {
+      if (kept === credentials) kept = undefined
+    },
+    async get(deadline, at) {
+      if (!rotates) return option
+      if (kept && keptUntil > Date.now()) return kept
+      return await asking.join('', ask, deadline, at, 'the credentials function', notSent())
+    },
   }
 }
 
 /** @throws ConfigError; its text never holds a value, since it may be a secret */
 export function checkCredentials(value: unknown, field: string): Credentials {
-  const credentials = value as Partial<Record<keyof Credentials, unknown>> | null | undefined
-  for (const name of ['accessKey', 'secretKey'] as const) {
-    const part = credentials?.[name]
-    if (typeof part !== 'string' || part === '')
-      throw new ConfigError(`${field}.${name}`, 'takes a non-empty string')
-  }
-  const token = credentials?.securityToken
-  if (token !== undefined && typeof token !== 'string')
-    throw new ConfigError(`${field}.securityToken`, 'takes a string')
-  return credentials as Credentials
+  const { accessKey, secretKey, securityToken } = (value ?? {}) as Partial<Record<keyof Credentials, unknown>>
+  checkText(`${field}.accessKey`, accessKey)
+  checkText(`${field}.secretKey`, secretKey)
+  if (securityToken !== undefined && securityToken !== '') checkText(`${field}.securityToken`, securityToken)
+  return value as Credentials
 }
 
 /** Adds AccessKey, SecurityToken and Signature (protocol.md 18.1). Nothing may be added to `ext` afterwards. */
@@ -85,7 +72,8 @@ export function signRequest(
   ext: Record<string, string>,
   body: Uint8Array | undefined,
 ): void {
-  ext['AccessKey'] = credentials.accessKey
-  if (credentials.securityToken) ext['SecurityToken'] = credentials.securityToken
-  ext['Signature'] = sign(credentials.secretKey, ext, body)
+  const { accessKey, secretKey, securityToken } = credentials
+  ext['AccessKey'] = accessKey
+  if (securityToken) ext['SecurityToken'] = securityToken
+  ext['Signature'] = sign(secretKey, ext, body)
 }

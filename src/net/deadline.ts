@@ -4,7 +4,15 @@
  * Deadlines are wall-clock (`Date.now()`), because a Lambda invocation's end is, and because the monotonic clock of a
  * frozen sandbox may stand still.
  */
-import { AbortError, ConfigError, DeadlineError, type ErrorFacts, TimeoutError } from '../errors.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  AbortError,
+  ConfigError,
+  DeadlineError,
+  type ErrorFacts,
+  RocketMQError,
+  TimeoutError,
+} from '../errors.ts'
 
 /** Options every call of the client takes. */
 export interface CallOptions {
@@ -27,109 +35,81 @@ export interface Deadline {
 
 /** Anything below is a duration given by mistake: as a point in time it would lie before April 1973. */
 const EARLIEST = 100_000_000_000
+/** The longest that a timer can be set to; beyond it Node fires at once. */
+const MAX_TIMER_MS = 0x7fff_ffff
+
+/** The facts of an error before anything was sent. */
+export const notSent = (facts?: ErrorFacts): ErrorFacts => ({ outcome: 'not-sent', ...facts })
+
+/** Says so on an error that does not yet say what became of the request. */
+export function asNotSent(error: unknown): unknown {
+  return error instanceof RocketMQError && !error.outcome ? Object.assign(error, notSent()) : error
+}
 
 /** @throws ConfigError when `deadlineMs` is not a point in time, DeadlineError or AbortError when it is over already. */
-export function deadlineOf(options: CallOptions, defaultMs: number): Deadline {
-  const { signal, deadlineMs } = options
+export function deadlineOf({ signal, deadlineMs }: CallOptions, defaultMs: number): Deadline {
   const now = Date.now()
-  if (deadlineMs === undefined) {
-    if (signal?.aborted) throw aborted(signal, 'the call', { outcome: 'not-sent' })
-    return { at: now + defaultMs, signal, explicit: false }
+  const explicit = deadlineMs !== undefined
+  const at = explicit ? deadlineMs : now + defaultMs
+  if (!(Number.isFinite(at) && at >= EARLIEST)) {
+    throw new ConfigError('deadlineMs', `takes epoch ms, got ${at}; for a duration write Date.now() + ${at}`)
   }
-  if (!Number.isFinite(deadlineMs) || deadlineMs < EARLIEST) {
-    throw new ConfigError(
-      'deadlineMs',
-      `takes a point in time in epoch ms, got ${deadlineMs}; for a duration write Date.now() + ${deadlineMs}`,
-    )
-  }
-  if (deadlineMs <= now)
-    throw new DeadlineError('the deadline has passed before the call began', { outcome: 'not-sent' })
-  if (signal?.aborted) throw aborted(signal, 'the call', { outcome: 'not-sent' })
-  return { at: deadlineMs, signal, explicit: true }
+  if (signal?.aborted) throw aborted(signal, 'the call', notSent())
+  if (at <= now) throw new DeadlineError('the deadline has passed before the call', notSent())
+  return { at, signal, explicit }
 }
 
-/** What is left, never negative. */
-export function remainingMs(deadline: Deadline): number {
-  return Math.max(0, deadline.at - Date.now())
+/** What is left, never negative and no longer than a timer can be. */
+export function remainingMs({ at }: { at: number }): number {
+  return Math.min(MAX_TIMER_MS, Math.max(0, at - Date.now()))
 }
 
-/** The error for a wait that ended at `deadline`, or at an earlier limit of its own. */
-export function expired(deadline: Deadline, what: string, facts: ErrorFacts): DeadlineError | TimeoutError {
-  return deadline.explicit && deadline.at <= Date.now()
-    ? new DeadlineError(`${what} before the deadline`, facts)
-    : new TimeoutError(`${what} in time; raise timeoutMs if the broker is merely slow`, facts)
+/** The error for a wait that ended at `at`: the deadline, or an earlier limit of its own. */
+function expired(deadline: Deadline, at: number, what: string, facts: ErrorFacts): Error {
+  return deadline.explicit && deadline.at <= at
+    ? new DeadlineError(`${what} was not over before the deadline`, facts)
+    : new TimeoutError(`${what} was not over in time; raise timeoutMs if the broker is merely slow`, facts)
 }
 
-export function aborted(signal: AbortSignal, what: string, facts: ErrorFacts): AbortError {
+function aborted(signal: AbortSignal, what: string, facts: ErrorFacts): AbortError {
   return new AbortError(`${what} was aborted`, { ...facts, cause: signal.reason })
 }
 
 /**
- * Waits for `promise`, no longer than `at` (epoch ms) and the deadline. What `promise` does afterwards is not awaited,
- * so its owner must end it.
+ * The one way to wait for something: `begin` starts it and settles it, unless `at` (epoch ms), the deadline or the
+ * signal comes first. What was started is not ended by that: its owner does it when this rejects.
  */
 export function within<T>(
-  promise: Promise<T>,
   deadline: Deadline,
   at: number,
   what: string,
   facts: ErrorFacts,
+  begin: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
 ): Promise<T> {
   const { signal } = deadline
+  const end = Math.min(at, deadline.at)
+  let timer: NodeJS.Timeout | undefined
+  let onAbort = (): void => undefined
   return new Promise<T>((resolve, reject) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+    if (signal) {
+      if (signal.aborted) throw aborted(signal, what, { ...facts, outcome: 'not-sent' })
+      onAbort = () => reject(aborted(signal, what, facts))
+      signal.addEventListener('abort', onAbort)
     }
-    const onAbort = (): void => {
-      done()
-      reject(aborted(signal as AbortSignal, what, facts))
-    }
-    const timer = setTimeout(
-      () => {
-        done()
-        reject(expired(deadline, `${what} was not over`, facts))
-      },
-      Math.max(0, Math.min(at, deadline.at) - Date.now()),
-    )
-    if (signal?.aborted) {
-      onAbort()
-      return
-    }
-    signal?.addEventListener('abort', onAbort)
-    promise.then(
-      (value) => {
-        done()
-        resolve(value)
-      },
-      (error: unknown) => {
-        done()
-        reject(error)
-      },
-    )
+    timer = setTimeout(() => reject(expired(deadline, end, what, facts)), remainingMs({ at: end }))
+    begin(resolve, reject)
+  }).finally(() => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
   })
 }
 
 /** A pause that ends with the deadline or the signal, whichever is first. @throws AbortError */
-export function pause(ms: number, deadline: Deadline): Promise<void> {
+export async function pause(ms: number, deadline: Deadline): Promise<void> {
   const { signal } = deadline
-  return new Promise<void>((resolve, reject) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
-    }
-    const onAbort = (): void => {
-      done()
-      reject(aborted(signal as AbortSignal, 'the pause before the next attempt', { outcome: 'not-sent' }))
-    }
-    const timer = setTimeout(
-      () => {
-        done()
-        resolve()
-      },
-      Math.min(ms, remainingMs(deadline)),
-    )
-    if (signal?.aborted) onAbort()
-    else signal?.addEventListener('abort', onAbort)
-  })
+  try {
+    await sleep(Math.min(ms, remainingMs(deadline)), undefined, signal && { signal })
+  } catch {
+    throw aborted(signal as AbortSignal, 'the pause before the next attempt', notSent())
+  }
 }

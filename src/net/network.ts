@@ -18,12 +18,13 @@ import {
   BrokerError,
   ConfigError,
   ConnectionLostError,
-  type ErrorFacts,
   ProtocolError,
+  RocketMQError,
 } from '../errors.ts'
 import type { Frame } from '../wire/frame.ts'
+import type { Connection, Request } from './connection.ts'
 import { type CredentialSource, type Credentials, signRequest } from './credentials.ts'
-import type { Deadline } from './deadline.ts'
+import { asNotSent, type Deadline } from './deadline.ts'
 import type { Pool } from './pool.ts'
 
 /** What a command was answered with; `meaning` is one of the results of {@link Meaning}. */
@@ -43,134 +44,126 @@ export interface CallLimits {
   topic?: string | undefined
 }
 
-/** Requests that exist on private forks only; on Apache's brokers 1011 means "clean broker data". */
-const PRIVATE_CODES: readonly number[] = [1001, 1011]
+/** The broker is draining: the request was not executed, and the connection should not be used again. */
+const GO_AWAY = 1500
 
-export class Network {
+export interface Network {
   readonly pool: Pool
   readonly timeoutMs: number
-  readonly #credentials: CredentialSource
-  readonly #messageNumbers: boolean
-
-  constructor(pool: Pool, credentials: CredentialSource, timeoutMs: number, messageNumbers: boolean) {
-    this.pool = pool
-    this.timeoutMs = timeoutMs
-    this.#credentials = credentials
-    this.#messageNumbers = messageNumbers
-  }
-
   /** Calls and waits for the answer. @throws every class of ./errors but RouteError */
-  async call<Request, Response, RequestBody, ResponseBody>(
+  call<Request, Response, RequestBody, ResponseBody>(
     address: string,
     command: Command<Request, Response, RequestBody, ResponseBody>,
     request: Request,
     body: RequestBody,
     limits: CallLimits,
-  ): Promise<Answer<Response, ResponseBody>> {
-    const prepared = this.#prepare(command, request, body)
-    for (let attempt = 1; ; attempt++) {
-      let credentials: Credentials | undefined
-      try {
-        const { deadline } = limits
-        const at = Math.min(deadline.at, Date.now() + (limits.timeoutMs ?? this.timeoutMs))
-        credentials = await this.#credentials.get(deadline, at)
-        const connection = await this.pool.get(address, deadline, at)
-        const ext = this.#sign(prepared, credentials)
-        const { code, effect } = command
-        const frame = await connection.request({
-          code,
-          ext,
-          body: prepared.body,
-          deadline,
-          at,
-          write: effect !== 'read',
-        })
-        const answer = read(command, frame, address, limits)
-        if (answer.meaning !== 'reconnect') return answer
-        connection.retire()
-        throw brokerError(command, frame, 'reconnect', address, limits)
-      } catch (error) {
-        if (attempt > 1 || !this.#mayRepeat(command, error, credentials)) throw error
-      }
-    }
-  }
-
+  ): Promise<Answer<Response, ResponseBody>>
   /** Sends without waiting for an answer; resolves when the bytes have left for the kernel. */
-  async oneway<Request, Response, RequestBody, ResponseBody>(
+  oneway<Request, Response, RequestBody, ResponseBody>(
     address: string,
     command: Command<Request, Response, RequestBody, ResponseBody>,
     request: Request,
     body: RequestBody,
     limits: CallLimits,
-  ): Promise<void> {
-    const prepared = this.#prepare(command, request, body)
-    const { deadline } = limits
-    const at = Math.min(deadline.at, Date.now() + (limits.timeoutMs ?? this.timeoutMs))
-    const credentials = await this.#credentials.get(deadline, at)
-    const connection = await this.pool.get(address, deadline, at)
-    const ext = this.#sign(prepared, credentials)
-    await connection.oneway({ code: command.code, ext, body: prepared.body, deadline, at, write: true })
-  }
+  ): Promise<void>
+}
 
-  #prepare<Request, Response, RequestBody, ResponseBody>(
-    command: Command<Request, Response, RequestBody, ResponseBody>,
-    request: Request,
-    body: RequestBody,
-  ): { ext: Record<string, string>; body: Uint8Array | undefined } {
-    if (PRIVATE_CODES.includes(command.code) && !this.#messageNumbers) {
-      throw new ConfigError(
-        'extensions.messageNumbers',
-        `request ${command.code} (${command.name}) belongs to a private fork; an Apache broker takes 1011 for "clean broker data", so it is sent only by a client created with extensions: { messageNumbers: true }`,
-        { outcome: 'not-sent' },
-      )
+/** What goes to which connection, and the credentials it was signed with. */
+interface Prepared {
+  connection: Connection
+  request: Request
+  credentials: Credentials | undefined
+}
+
+export function createNetwork(
+  pool: Pool,
+  source: CredentialSource,
+  timeoutMs: number,
+  messageNumbers: boolean,
+): Network {
+  const prepare = async (
+    address: string,
+    command: AnyCommand,
+    values: unknown,
+    body: unknown,
+    { deadline, timeoutMs: ownMs = timeoutMs }: CallLimits,
+  ): Promise<Prepared> => {
+    const { code, name, effect } = command
+    // Requests that exist on private forks only.
+    if ((code === 1001 || code === 1011) && !messageNumbers) {
+      const rule = `must be true to send ${name}: only a private fork knows it, and Apache's 1011 is "clean broker data"`
+      throw new ConfigError('extensions.messageNumbers', rule)
     }
-    const { request: fields, defaults, wireNames } = command
-    return {
-      ext: encodeFields(command.name, fields, request, defaults, wireNames),
-      body: command.requestBody.encode(body),
-    }
+    const ext = encodeFields(name, command.request, values, command.defaults, command.wireNames)
+    const bytes = command.requestBody.encode(body)
+    const at = Math.min(deadline.at, Date.now() + ownMs)
+    const credentials = await source.get(deadline, at)
+    const connection = await pool.get(address, deadline, at)
+    if (credentials) signRequest(credentials, ext, bytes)
+    const request = { code, ext, body: bytes, deadline, at, write: effect !== 'read' }
+    return { connection, request, credentials }
   }
 
-  #sign(
-    prepared: { ext: Record<string, string>; body: Uint8Array | undefined },
-    credentials: Credentials | undefined,
-  ): Record<string, string> {
-    if (!credentials) return prepared.ext
-    const ext = { ...prepared.ext }
-    signRequest(credentials, ext, prepared.body)
-    return ext
-  }
-
-  #mayRepeat(command: AnyCommand, error: unknown, credentials: Credentials | undefined): boolean {
+  const mayRepeat = (command: AnyCommand, error: unknown, { connection, credentials }: Prepared): boolean => {
     if (error instanceof AuthError) {
-      if (!credentials || !this.#credentials.rotates) return false
-      this.#credentials.refuse(credentials)
+      if (credentials) source.refuse(credentials)
+      return credentials !== undefined && source.rotates
+    }
+    if (error instanceof BrokerError && error.responseCode === GO_AWAY) {
+      connection.retire()
       return true
     }
-    if (error instanceof BrokerError) return error.responseCode === 1500
     return error instanceof ConnectionLostError && (error.outcome === 'not-sent' || command.effect !== 'once')
+  }
+
+  return {
+    pool,
+    timeoutMs,
+    async call(address, command, values, body, limits) {
+      let earlier: unknown
+      for (;;) {
+        let prepared: Prepared | undefined
+        try {
+          prepared = await prepare(address, command, values, body, limits)
+          const frame = await prepared.connection.request(prepared.request)
+          return readAnswer(command, frame, address, limits.topic)
+        } catch (error) {
+          if (!prepared || !mayRepeat(command, error, prepared) || earlier)
+            throw inSumOf(earlier, prepared ? error : asNotSent(error))
+          earlier = error
+        }
+      }
+    },
+    async oneway(address, command, values, body, limits) {
+      const { connection, request } = await prepare(address, command, values, body, limits)
+      await connection.oneway(request)
+    },
   }
 }
 
-function read<Request, Response, RequestBody, ResponseBody>(
+/** The error of a repeated call: the last one, unless that was not sent and an earlier attempt may have done it. */
+export function inSumOf(earlier: unknown, last: unknown): unknown {
+  const mayBeDone = earlier instanceof RocketMQError && earlier.outcome === 'unknown'
+  return mayBeDone && last instanceof RocketMQError && last.outcome === 'not-sent' ? earlier : last
+}
+
+function readAnswer<Request, Response, RequestBody, ResponseBody>(
   command: Command<Request, Response, RequestBody, ResponseBody>,
   frame: Frame,
   address: string,
-  limits: CallLimits,
+  topic: string | undefined,
 ): Answer<Response, ResponseBody> {
-  const meaning = meaningOf(command, frame.code)
-  if (meaning !== 'reconnect' && !isResult(meaning))
-    throw brokerError(command, frame, meaning, address, limits)
-  const remark = frame.remark ?? ''
-  if (meaning === 'reconnect') return { code: frame.code, meaning, remark } as Answer<Response, ResponseBody>
+  const { code, remark = '' } = frame
+  const meaning = meaningOf(command, code)
+  if (!isResult(meaning)) throw brokerError(command, frame, meaning, address, topic)
   try {
     const header = decodeFields(command.name, command.response, frame.ext)
-    return { code: frame.code, meaning, remark, header, body: command.responseBody.decode(frame.body) }
+    return { code, meaning, remark, header, body: command.responseBody.decode(frame.body) }
   } catch (cause) {
     if (!(cause instanceof ProtocolError)) throw cause
-    throw new ProtocolError(`the answer of ${address} to ${command.name} makes no sense: ${cause.message}`, {
+    throw new ProtocolError(`${address} answered ${command.name} with nonsense: ${cause.message}`, {
       address,
-      topic: limits.topic,
+      topic,
       field: cause.field,
       outcome: command.effect === 'read' ? undefined : 'unknown',
       cause,
@@ -178,39 +171,36 @@ function read<Request, Response, RequestBody, ResponseBody>(
   }
 }
 
-const ACL_REMARK =
-  /username cannot be null|is not found|check signature failed|no permission to access|signature/i
-
 function brokerError(
   command: AnyCommand,
   frame: Frame,
   meaning: Meaning,
   address: string,
-  limits: CallLimits,
+  topic: string | undefined,
 ): BrokerError {
+  const { code } = frame
   // The remark of a code 1 is a Java stack trace: its first line says what there is to say.
-  const remark = (frame.remark ?? '').split('\n', 1)[0]?.slice(0, 300) ?? ''
-  const facts: ErrorFacts = {
-    responseCode: frame.code,
+  const remark = /^.{0,300}/.exec(frame.remark ?? '')?.[0] ?? ''
+  const facts = {
+    responseCode: code,
     address,
-    topic: limits.topic,
+    topic,
     retryable: meaning === 'back-off' || meaning === 'other-broker' || meaning === 'reconnect',
     // Code 1 is any exception inside the broker, before or after it stored something.
-    outcome: command.effect === 'read' ? undefined : frame.code === 1 ? 'unknown' : 'refused',
-  }
-  const on = limits.topic === undefined ? '' : ` for topic ${limits.topic}`
-  const text = `${address} answered ${command.name}${on} with code ${frame.code}${remark && `: ${remark}`}`
-  const next = NEXT_STEP[meaning]
-  const message = next ? `${text}; ${next}` : text
+    outcome: command.effect === 'read' ? undefined : code === 1 ? 'unknown' : 'refused',
+  } as const
+  const text = `${address} answered ${command.name}${topic ? ` for topic ${topic}` : ''} with code ${code}: ${remark}${NEXT_STEP[meaning] ?? ''}`
   return meaning === 'denied' && ACL_REMARK.test(remark)
-    ? new AuthError(message, remark, facts)
-    : new BrokerError(message, remark, facts)
+    ? new AuthError(text, remark, facts)
+    : new BrokerError(text, remark, facts)
 }
 
+const ACL_REMARK = /username cannot be null|is not found|no permission to access|signature/i
+
 const NEXT_STEP: Partial<Record<Meaning, string>> = {
-  'refresh-route': 'create the topic, or check its name',
-  'back-off': 'the broker is busy, try again later',
-  create: 'create the consumer group, or pull once with it',
-  fix: 'correct the request',
-  denied: 'check the credentials and what they are granted',
+  'refresh-route': '; create the topic, or check its name',
+  'back-off': '; it is busy, try again later',
+  create: '; create the consumer group, or pull once with it',
+  fix: '; correct the request',
+  denied: '; check the credentials and their grants',
 }

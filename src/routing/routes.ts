@@ -3,14 +3,21 @@
  * MQClientInstance). Cached for a short time across invocations; refetched when an answer says that it is out of date.
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
-import { GetRouteInfoByTopic, PERM_READ, PERM_WRITE, type TopicRouteData } from '../commands/route.ts'
+import {
+  type BrokerData,
+  GetRouteInfoByTopic,
+  PERM_READ,
+  PERM_WRITE,
+  type QueueData,
+  type TopicRouteData,
+} from '../commands/route.ts'
 import { BrokerError, DeadlineError, RouteError } from '../errors.ts'
 import type { AddressPolicy } from '../net/address-policy.ts'
-import { type Deadline, remainingMs } from '../net/deadline.ts'
-import { Shared } from '../net/shared.ts'
+import { asNotSent, type Deadline, notSent, remainingMs } from '../net/deadline.ts'
+import { createShared } from '../net/shared.ts'
 import type { NameServers } from './name-servers.ts'
 
-const TOPIC_NOT_EXIST = 17
+export const TOPIC_NOT_EXIST = 17
 const MASTER = 0
 /** A function uses a handful of topics; this only keeps a process that walks through all of a cluster from growing. */
 const MAX_ROUTES = 10_000
@@ -25,129 +32,128 @@ export interface Route {
   readonly fetchedAt: number
 }
 
-export class Routes {
-  readonly #nameServers: NameServers
-  readonly #policy: AddressPolicy
-  readonly #ttlMs: number
-  readonly #routes = new Map<string, Route>()
-  readonly #fetching = new Map<string, Shared<Route>>()
-
-  constructor(nameServers: NameServers, policy: AddressPolicy, ttlMs: number) {
-    this.#nameServers = nameServers
-    this.#policy = policy
-    this.#ttlMs = ttlMs
-  }
-
+export interface Routes {
   /** The route, from the cache while it is fresh. @throws RouteError with responseCode 17 for an unknown topic */
-  async get(topic: string, deadline: Deadline): Promise<Route> {
-    const cached = this.#routes.get(topic)
-    if (cached && Date.now() - cached.fetchedAt < this.#ttlMs) return cached
-    const facts = { topic, outcome: 'not-sent' } as const
-    const joined = this.#fetching.get(topic)
+  get(topic: string, deadline: Deadline): Promise<Route>
+  /** Forgets a route that led astray, unless it has been fetched again since. */
+  forget(route: Route): void
+  /** Where to reach a broker. @throws RouteError when the route does not know it or lists no such id */
+  address(route: Route, brokerName: string, brokerId?: number): string
+  /** Where to read a queue: the id that was suggested, else the master, else any replica. */
+  readAddress(route: Route, brokerName: string, suggestedId: number): string
+}
+
+/** @param nameOf the user's name for a topic as it is stored, for errors */
+export function createRoutes(
+  nameServers: NameServers,
+  policy: AddressPolicy,
+  ttlMs: number,
+  nameOf: (topic: string) => string,
+): Routes {
+  const routes = new Map<string, Route>()
+  const fetching = createShared<Route>()
+
+  const fetch = async (topic: string, deadline: Deadline): Promise<Route> => {
     try {
-      const fetching = joined ?? this.#start(topic, deadline)
-      return await fetching.join(deadline, deadline.at, `the route of topic ${topic}`, facts)
-    } catch (error) {
-      // It ran under the deadline of the call that began it; this one may have time left.
-      if (joined && error instanceof DeadlineError && remainingMs(deadline) > 0)
-        return await this.get(topic, deadline)
-      throw error
+      const request = { topic, acceptStandardJsonOnly: true }
+      const { body } = await nameServers.call(
+        GetRouteInfoByTopic,
+        request,
+        undefined,
+        deadline,
+        nameOf(topic),
+      )
+      const route = toRoute(topic, body)
+      routes.delete(topic)
+      routes.set(topic, route)
+      const [oldest] = routes.keys()
+      if (routes.size > MAX_ROUTES) routes.delete(oldest as string)
+      return route
+    } catch (cause) {
+      if (!(cause instanceof BrokerError) || cause.responseCode !== TOPIC_NOT_EXIST) throw cause
+      const { address } = cause
+      const text = `topic ${topic} does not exist on ${address}; create it, or check its name and namespace`
+      throw new RouteError(text, { topic: nameOf(topic), address, responseCode: TOPIC_NOT_EXIST, cause })
     }
   }
 
-  #start(topic: string, deadline: Deadline): Shared<Route> {
-    const fetching = new Shared(
-      (signal) => this.#fetch(topic, { ...deadline, signal }),
-      () => this.#fetching.delete(topic),
-    )
-    this.#fetching.set(topic, fetching)
-    return fetching
-  }
-
-  /** Forgets a route that led astray, unless it has been fetched again since. */
-  forget(route: Route): void {
-    if (this.#routes.get(route.topic) === route) this.#routes.delete(route.topic)
-  }
-
-  /** Where to reach a broker. @throws RouteError when the route does not know it or lists no such id */
-  address(route: Route, brokerName: string, brokerId: number = MASTER): string {
-    const broker = route.data.brokerDatas.find((each) => each.brokerName === brokerName)
-    const address = broker?.brokerAddrs.get(brokerId)
-    if (address !== undefined) return this.#policy.rewrite(address)
-    const { topic } = route
-    if (!broker)
-      throw new RouteError(`topic ${topic} has no queues on broker ${brokerName}`, {
+  const get = async (topic: string, deadline: Deadline): Promise<Route> => {
+    const cached = routes.get(topic)
+    if (cached && Date.now() - cached.fetchedAt < ttlMs) return cached
+    const joined = fetching.has(topic)
+    try {
+      const start = (signal: AbortSignal): Promise<Route> => fetch(topic, { ...deadline, signal })
+      return await fetching.join(
         topic,
-        outcome: 'not-sent',
-        retryable: true,
-      })
-    const what = brokerId === MASTER ? 'has no master at the moment' : `has no replica with id ${brokerId}`
-    throw new RouteError(`broker ${brokerName} of topic ${topic} ${what}`, {
-      topic,
-      outcome: 'not-sent',
+        start,
+        deadline,
+        deadline.at,
+        `the route of topic ${topic}`,
+        notSent({ topic: nameOf(topic) }),
+      )
+    } catch (error) {
+      // It ran under the deadline of the call that began it; this one may have time left.
+      if (joined && error instanceof DeadlineError && remainingMs(deadline) > 0)
+        return await get(topic, deadline)
+      // Whatever the call would have done, it did not come to that.
+      throw asNotSent(error)
+    }
+  }
+
+  const address = (route: Route, brokerName: string, brokerId = MASTER): string => {
+    const broker = findBroker(route, brokerName)
+    const advertised = broker?.brokerAddrs.get(brokerId)
+    if (advertised !== undefined) return policy.rewrite(advertised)
+    const { topic } = route
+    const missing = broker
+      ? brokerId === MASTER
+        ? 'has no master at the moment'
+        : `has no replica ${brokerId}`
+      : 'is not in its route'
+    throw new RouteError(`topic ${topic}: broker ${brokerName} ${missing}`, {
+      topic: nameOf(topic),
       retryable: true,
     })
   }
 
-  /** Where to read a queue: the id that was suggested, else the master, else any replica. */
-  readAddress(route: Route, brokerName: string, suggestedId: number): string {
-    const addresses = route.data.brokerDatas.find((each) => each.brokerName === brokerName)?.brokerAddrs
-    const id = [suggestedId, MASTER, ...(addresses?.keys() ?? [])].find((each) => addresses?.has(each))
-    return this.address(route, brokerName, id)
-  }
-
-  async #fetch(topic: string, deadline: Deadline): Promise<Route> {
-    try {
-      const { body: data } = await this.#nameServers.call(
-        GetRouteInfoByTopic,
-        { topic, acceptStandardJsonOnly: true },
-        undefined,
-        deadline,
-        topic,
-      )
-      const route = toRoute(topic, data)
-      this.#routes.delete(topic)
-      this.#routes.set(topic, route)
-      const [oldest] = this.#routes.keys()
-      if (this.#routes.size > MAX_ROUTES && oldest !== undefined) this.#routes.delete(oldest)
-      return route
-    } catch (error) {
-      if (!(error instanceof BrokerError) || error.responseCode !== TOPIC_NOT_EXIST) throw error
-      throw new RouteError(
-        `topic ${topic} does not exist on ${error.address}; create it, or check its name and namespace`,
-        {
-          topic,
-          address: error.address,
-          responseCode: TOPIC_NOT_EXIST,
-          outcome: 'not-sent',
-          cause: error,
-        },
-      )
-    }
+  return {
+    get,
+    forget(route) {
+      if (routes.get(route.topic) === route) routes.delete(route.topic)
+    },
+    address,
+    readAddress(route, brokerName, suggestedId) {
+      const addresses = findBroker(route, brokerName)?.brokerAddrs
+      const id = [suggestedId, MASTER, ...(addresses?.keys() ?? [])].find((each) => addresses?.has(each))
+      return address(route, brokerName, id)
+    },
   }
 }
 
-/** A queue number above this is nonsense, and would be an array of that size. */
+const findBroker = ({ data }: Route, brokerName: string): BrokerData | undefined =>
+  data.brokerDatas.find((each) => each.brokerName === brokerName)
+
+/** More queues than this are nonsense, and would be an array of that size. */
 const MAX_QUEUES = 65_536
 
 function toRoute(topic: string, data: TopicRouteData): Route {
+  const brokers = new Map(data.brokerDatas.map((each) => [each.brokerName, each.brokerAddrs]))
   const writable: MessageQueue[] = []
   const readable: MessageQueue[] = []
-  const masters = new Set(
-    data.brokerDatas.filter((each) => each.brokerAddrs.has(MASTER)).map((each) => each.brokerName),
-  )
-  const known = new Set(
-    data.brokerDatas.filter((each) => each.brokerAddrs.size > 0).map((each) => each.brokerName),
-  )
-  const sorted = [...data.queueDatas].sort((a, b) =>
-    a.brokerName < b.brokerName ? -1 : a.brokerName > b.brokerName ? 1 : 0,
-  )
-  for (const { brokerName, perm, readQueueNums, writeQueueNums } of sorted) {
+  for (const { brokerName, perm, readQueueNums, writeQueueNums } of [...data.queueDatas].sort(byBrokerName)) {
+    const addresses = brokers.get(brokerName)
     // Brokers do not enforce a topic's write permission: the client alone does (protocol.md 2).
-    const writes = perm & PERM_WRITE && masters.has(brokerName) ? Math.min(writeQueueNums, MAX_QUEUES) : 0
-    const reads = perm & PERM_READ && known.has(brokerName) ? Math.min(readQueueNums, MAX_QUEUES) : 0
-    for (let queueId = 0; queueId < writes; queueId++) writable.push({ topic, brokerName, queueId })
-    for (let queueId = 0; queueId < reads; queueId++) readable.push({ topic, brokerName, queueId })
+    if (perm & PERM_WRITE && addresses?.has(MASTER)) addQueues(writable, topic, brokerName, writeQueueNums)
+    if (perm & PERM_READ && addresses?.size) addQueues(readable, topic, brokerName, readQueueNums)
   }
   return { topic, data, writable, readable, fetchedAt: Date.now() }
+}
+
+const byBrokerName = (a: QueueData, b: QueueData): number =>
+  a.brokerName < b.brokerName ? -1 : Number(a.brokerName > b.brokerName)
+
+function addQueues(queues: MessageQueue[], topic: string, brokerName: string, count: number): void {
+  for (let queueId = 0; queueId < count && queues.length < MAX_QUEUES; queueId++) {
+    queues.push({ topic, brokerName, queueId })
+  }
 }

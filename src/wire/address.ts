@@ -1,5 +1,5 @@
 /** Addresses: `host:port` as routes and messages write them, IPv4 and IPv6 in text and in bytes (protocol.md 2, 5.1). */
-import { ProtocolError } from '../errors.ts'
+import { malformed } from './checks.ts'
 
 /** `10.0.0.1:10911`, `[2001:db8::1]:10911`. */
 export function formatHost(ip: string, port: number): string {
@@ -11,11 +11,11 @@ export function formatHost(ip: string, port: number): string {
  * no brackets. @throws ProtocolError when a part is missing or the port is not within 1 and 65535.
  */
 export function parseHost(address: string): { host: string; port: number } {
-  const match = address.length < 300 ? /^(?:\[([^[\]\s]+)\]|([^[\]\s]+)):(\d{1,5})$/.exec(address) : null
+  const match = address.length < 300 ? /^(?:\[([\w.:%-]+)\]|([\w.:%-]+)):(\d{1,5})$/.exec(address) : null
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
   if (host === undefined || !(port >= 1 && port <= 65_535)) {
-    throw new ProtocolError(`${JSON.stringify(address.slice(0, 80))} is not host:port`, { field: 'address' })
+    throw malformed('address', `must be host:port, got ${JSON.stringify(address.slice(0, 80))}`)
   }
   return { host, port }
 }

@@ -5,7 +5,7 @@
  * Buffer that doubles: linear work however small the chunks, and no more memory than twice what really arrived,
  * whatever the length field promises.
  */
-import { ProtocolError } from '../errors.ts'
+import { malformed } from './checks.ts'
 import { decodeFrame, MAX_FRAME_BYTES } from './frame.ts'
 import type { Frame } from './header.ts'
 
@@ -38,7 +38,7 @@ export class FrameDecoder {
       let at = 0
       while (at < chunk.length) at = this.#step(chunk, at, onFrame)
     } catch (error) {
-      this.#failure = error ?? new ProtocolError('frame decoder failed')
+      this.#failure = error
       this.#partial = undefined
       throw error
     }
@@ -61,9 +61,7 @@ export class FrameDecoder {
     const length = this.#length
     if (this.#have === 0) {
       if (length < 4 || length > this.#maxFrameBytes) {
-        throw new ProtocolError(`frame length ${length} is not within 4 and ${this.#maxFrameBytes}`, {
-          field: 'length',
-        })
+        throw malformed('length', `of a frame is ${length}; 4 to ${this.#maxFrameBytes} is accepted`)
       }
       if (chunk.length - at >= length) {
         this.#lengthBytes = this.#length = 0

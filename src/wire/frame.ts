@@ -6,7 +6,7 @@
  * Requests are sent with the JSON header, which takes every code; answers are read in either encoding, because a
  * server answers in its own. The binary encoder stands in header-binary.ts, out of bundles that do not use it.
  */
-import { ProtocolError } from '../errors.ts'
+import { malformed } from './checks.ts'
 import type { Frame, FrameHeader, FrameInput } from './header.ts'
 import { decodeHeaderBinary } from './header-binary.ts'
 import { decodeHeaderJson, encodeHeaderJson } from './header-json.ts'
@@ -29,9 +29,7 @@ export function encodeFrame(frame: FrameInput): Buffer {
   const bodyBytes = body === undefined ? 0 : body.length
   const total = 8 + headerBytes + bodyBytes
   if (total > MAX_FRAME_BYTES) {
-    throw new ProtocolError(`frame of ${total} bytes; servers close the connection above 16 MiB`, {
-      field: 'frame',
-    })
+    throw malformed('frame', `has ${total} bytes; servers close the connection above 16 MiB`)
   }
   const bytes = Buffer.allocUnsafe(total)
   bytes.writeUInt32BE(total - 4, 0)
@@ -43,14 +41,9 @@ export function encodeFrame(frame: FrameInput): Buffer {
 
 /** The bytes after the length field → frame; `body` is a view of `bytes`. @throws ProtocolError naming the field. */
 export function decodeFrame(bytes: Buffer): Frame {
-  if (bytes.length < 4)
-    throw new ProtocolError('frame is shorter than its header length', { field: 'headerLength' })
-  const headerEnd = 4 + bytes.readUIntBE(1, 3)
-  if (headerEnd > bytes.length) {
-    throw new ProtocolError(`frame of ${bytes.length} bytes has a header of ${headerEnd - 4}`, {
-      field: 'headerLength',
-    })
-  }
+  const headerEnd = bytes.length < 4 ? 4 : 4 + bytes.readUIntBE(1, 3)
+  if (headerEnd > bytes.length)
+    throw malformed('headerLength', `does not fit a frame of ${bytes.length} bytes`)
   const header = decodeHeader(bytes, headerEnd) as Frame
   header.body = bytes.subarray(headerEnd)
   return header
@@ -60,7 +53,5 @@ function decodeHeader(bytes: Buffer, end: number): FrameHeader {
   const serializeType = bytes.readUInt8(0)
   if (serializeType === 0) return decodeHeaderJson(bytes.toString('utf8', 4, end))
   if (serializeType === 1) return decodeHeaderBinary(bytes.subarray(4, end))
-  throw new ProtocolError(`frame has serialisation ${serializeType}; 0 (JSON) and 1 (ROCKETMQ) exist`, {
-    field: 'serializeType',
-  })
+  throw malformed('serializeType', `is ${serializeType}; 0 (JSON) and 1 (ROCKETMQ) exist`)
 }

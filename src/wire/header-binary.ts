@@ -7,6 +7,7 @@
  * Code is 16 bits, so pop requests (200050…) do not fit: the client sends JSON and only reads this.
  */
 import { ProtocolError } from '../errors.ts'
+import { malformed } from './checks.ts'
 import { type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION } from './header.ts'
 
 const OTHER = 7
@@ -67,7 +68,7 @@ export function encodeFrameBinary(frame: FrameInput): Buffer {
 
 /** Header bytes → fields. A value of no length is left out, as absent and empty are alike. @throws ProtocolError naming the field. */
 export function decodeHeaderBinary(bytes: Buffer): FrameHeader {
-  if (bytes.length < FIXED_BYTES) throw new ProtocolError('binary header is too short', { field: 'header' })
+  if (bytes.length < FIXED_BYTES) throw malformed('header', 'of the frame is too short')
   const remarkEnd = end(17, bytes.readInt32BE(13), bytes.length - 4, 'remark')
   const header: FrameHeader = {
     code: bytes.readInt16BE(0),
@@ -86,8 +87,7 @@ function decodeExt(bytes: Buffer, start: number): Record<string, string> {
   let at = start + 4
   const limit = end(at, bytes.readInt32BE(start), bytes.length, 'extFields')
   while (at < limit) {
-    if (limit - at < 6)
-      throw new ProtocolError('binary header: ext block ends inside an entry', { field: 'extFields' })
+    if (limit - at < 6) throw malformed('extFields', 'ends inside an entry')
     const nameEnd = end(at + 2, bytes.readInt16BE(at), limit - 4, 'extFields')
     const valueEnd = end(nameEnd + 4, bytes.readInt32BE(nameEnd), limit, 'extFields')
     if (valueEnd > nameEnd + 4) {
@@ -100,7 +100,7 @@ function decodeExt(bytes: Buffer, start: number): Record<string, string> {
 
 function end(start: number, length: number, limit: number, field: string): number {
   if (length < 0 || length > limit - start) {
-    throw new ProtocolError(`binary header: ${field} has an impossible length ${length}`, { field })
+    throw malformed(field, `has an impossible length ${length}`)
   }
   return start + length
 }

@@ -57,9 +57,12 @@ function broken(what: string): ProtocolError {
   return new ProtocolError(`LZ4: ${what}`, { field: 'body' })
 }
 
+const cutOff = (): ProtocolError => broken('a length leads beyond the data')
+const wrongChecksum = (of: string): ProtocolError => broken(`wrong ${of} checksum`)
+
 /** `count` little-endian bytes. */
 function uint(bytes: Buffer, at: number, count: number): number {
-  if (at + count > bytes.length) throw broken('data ends early')
+  if (at + count > bytes.length) throw cutOff()
   return bytes.readUIntLE(at, count)
 }
 
@@ -68,7 +71,7 @@ function readFrame(bytes: Buffer, start: number, output: Output): number {
   const magic = uint(bytes, start, 4)
   if (magic >= SKIPPABLE && magic < SKIPPABLE + 16) {
     const end = start + 8 + uint(bytes, start + 4, 4)
-    if (end > bytes.length) throw broken('data ends early')
+    if (end > bytes.length) throw cutOff()
     return end
   }
   if (magic !== MAGIC) throw broken(`not a frame (magic ${magic.toString(16)})`)
@@ -80,8 +83,7 @@ function readFrame(bytes: Buffer, start: number, output: Output): number {
   if ((flags & 1) !== 0) throw broken('dictionaries are not supported')
   const hasSize = (flags & 8) !== 0
   let at = start + (hasSize ? 14 : 6)
-  if (uint(bytes, at, 1) !== ((xxHash32(bytes, start + 4, at) >>> 8) & 0xff))
-    throw broken('wrong header checksum')
+  if (uint(bytes, at, 1) !== ((xxHash32(bytes, start + 4, at) >>> 8) & 0xff)) throw wrongChecksum('header')
   const frameStart = output.length
   at = readBlocks(bytes, at + 1, output, {
     blockBytes: 1 << (8 + 2 * (descriptor >> 4)),
@@ -92,8 +94,7 @@ function readFrame(bytes: Buffer, start: number, output: Output): number {
     throw broken('content size does not match')
   }
   if ((flags & 4) === 0) return at
-  if (uint(bytes, at, 4) !== xxHash32(output.bytes, frameStart, output.length))
-    throw broken('wrong content checksum')
+  if (uint(bytes, at, 4) !== xxHash32(output.bytes, frameStart, output.length)) throw wrongChecksum('content')
   return at + 4
 }
 
@@ -119,8 +120,7 @@ function readBlocks(
     const isStored = word >= 0x8000_0000
     const size = word % 0x8000_0000
     const end = at + size
-    if (size > blockBytes || end > bytes.length)
-      throw broken('block is larger than its frame allows, or data ends early')
+    if (size > blockBytes || end > bytes.length) throw cutOff()
     // Nothing expands more than 255 times, so a small block cannot ask for a large Buffer.
     output.reserve(isStored ? size : Math.min(blockBytes, size * 255))
     if (!isStored)
@@ -131,7 +131,7 @@ function readBlocks(
     }
     at = end
     if (hasChecksum) {
-      if (uint(bytes, at, 4) !== xxHash32(bytes, end - size, end)) throw broken('wrong block checksum')
+      if (uint(bytes, at, 4) !== xxHash32(bytes, end - size, end)) throw wrongChecksum('block')
       at += 4
     }
   }
@@ -153,18 +153,18 @@ function readBlock(
   let at = start
   let out = output.length
   for (;;) {
-    if (at >= end) throw broken('block ends inside a sequence')
+    if (at >= end) throw cutOff()
     const token = from[at++] as number
     let length = token >> 4
     if (length === 15) {
       let more: number
       do {
-        if (at >= end) throw broken('block ends inside a length')
+        if (at >= end) throw cutOff()
         more = from[at++] as number
         length += more
       } while (more === 255)
     }
-    if (length > end - at) throw broken('literals beyond the block')
+    if (length > end - at) throw cutOff()
     if (length > limit - out) throw output.overflow()
     if (length > 24) {
       from.copy(to, out, at, at + length)
@@ -172,7 +172,7 @@ function readBlock(
       out += length
     } else for (const stop = out + length; out < stop; ) to[out++] = from[at++] as number
     if (at === end) break
-    if (end - at < 2) throw broken('block ends inside a match')
+    if (end - at < 2) throw cutOff()
     const offset = (from[at] as number) | ((from[at + 1] as number) << 8)
     at += 2
     if (offset === 0 || offset > out - windowStart) throw broken('match before the start')
@@ -180,7 +180,7 @@ function readBlock(
     if (length === 15) {
       let more: number
       do {
-        if (at >= end) throw broken('block ends inside a length')
+        if (at >= end) throw cutOff()
         more = from[at++] as number
         length += more
       } while (more === 255)
@@ -188,7 +188,7 @@ function readBlock(
     length += 4
     if (length > limit - out) throw output.overflow()
     const stop = out + length
-    if (length > 24 && offset >= 8) {
+    if (length > 24 && (offset >= 8 || length > 256)) {
       // A match may run into what it is writing: copy what is there, then twice as much, and so on.
       const source = out - offset
       for (let step = offset; out < stop; step = out - source) {

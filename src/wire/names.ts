@@ -4,6 +4,7 @@
  */
 import { ConfigError } from '../errors.ts'
 import { formatHost, parseHost } from './address.ts'
+import { checkText } from './checks.ts'
 
 const RETRY = '%RETRY%'
 const DLQ = '%DLQ%'
@@ -37,23 +38,19 @@ export function isSystemTopic(name: string): boolean {
 }
 
 /** @throws ConfigError with the rule: 1 to 127 characters (255 with a retry or dead letter prefix) of `%|a-zA-Z0-9_-`. */
-export function checkTopicName(name: string, field = 'topic'): void {
+export function checkTopicName(name: unknown, field = 'topic'): void {
   check(name, field, prefixOf(String(name)) === '' ? 127 : 255)
 }
 
 /** @throws ConfigError with the rule: 1 to 120 characters of `%|a-zA-Z0-9_-`. */
-export function checkGroupName(name: string, field = 'consumerGroup'): void {
+export function checkGroupName(name: unknown, field = 'consumerGroup'): void {
   check(name, field, 120)
 }
 
-function check(name: unknown, field: string, maxLength: number): void {
-  if (typeof name !== 'string' || name === '') throw new ConfigError(field, 'a name is required')
-  if (name.length > maxLength) {
-    throw new ConfigError(field, `${name.length} characters; at most ${maxLength} are allowed`)
-  }
-  if (!/^[%|\w-]+$/.test(name)) {
-    throw new ConfigError(field, `${JSON.stringify(name)}: only letters, digits and % | _ - are allowed`)
-  }
+function check(name: unknown, field: string, most: number): void {
+  const { length } = checkText(field, name)
+  if (/[^%|\w-]/.test(name as string)) throw new ConfigError(field, 'takes only letters, digits and % | _ -')
+  if (length > most) throw new ConfigError(field, `has ${length} characters; at most ${most} are allowed`)
 }
 
 /** `%RETRY%` or `%DLQ%` or nothing. */

@@ -45,7 +45,9 @@ export class FakeConnection {
     this.write(answerBytes(frame, answer))
   }
 
-  write(bytes: Uint8Array): void {
+  // These give undefined, so that a handler may be nothing but one of them: no answer by itself.
+
+  write(bytes: Uint8Array): undefined {
     this.socket.write(bytes)
   }
 
@@ -66,12 +68,12 @@ export class FakeConnection {
   }
 
   /** RST: whatever is under way is lost. */
-  reset(): void {
+  reset(): undefined {
     this.socket.resetAndDestroy()
   }
 
   /** FIN. */
-  end(): void {
+  end(): undefined {
     this.socket.end()
   }
 }

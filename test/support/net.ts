@@ -2,12 +2,12 @@
 import { connect } from 'node:net'
 import type { TestContext } from 'node:test'
 import { RocketMQError } from '../../src/errors.ts'
-import { AddressPolicy } from '../../src/net/address-policy.ts'
-import { Connection } from '../../src/net/connection.ts'
-import { CredentialSource, type CredentialsOption } from '../../src/net/credentials.ts'
+import { type AddressPolicy, createAddressPolicy } from '../../src/net/address-policy.ts'
+import { type Connection, createConnection } from '../../src/net/connection.ts'
+import { type CredentialsOption, createCredentialSource } from '../../src/net/credentials.ts'
 import type { Deadline } from '../../src/net/deadline.ts'
-import { Network } from '../../src/net/network.ts'
-import { Pool, type PoolOptions } from '../../src/net/pool.ts'
+import { createNetwork, type Network } from '../../src/net/network.ts'
+import { createPool, type Pool, type PoolOptions } from '../../src/net/pool.ts'
 import type { TlsOptions } from '../../src/net/tcp.ts'
 import type { FakeServer } from './fake-server.ts'
 
@@ -21,13 +21,19 @@ export async function openConnection(
   t: TestContext,
   server: FakeServer,
   maxFrameBytes?: number,
+  lastOpaque?: number,
 ): Promise<Connection> {
   const colon = server.address.lastIndexOf(':')
   const socket = connect(Number(server.address.slice(colon + 1)), '127.0.0.1')
   await new Promise<void>((resolve, reject) => socket.on('connect', resolve).on('error', reject))
   socket.removeAllListeners('error').removeAllListeners('connect')
   t.after(() => socket.destroy())
-  return new Connection(socket, server.address, maxFrameBytes)
+  return createConnection(socket, server.address, maxFrameBytes, lastOpaque)
+}
+
+/** Whether a new call may use it, however long it was idle. */
+export function isUsable(connection: Connection): boolean {
+  return connection.isUsable(Number.POSITIVE_INFINITY)
 }
 
 export interface PoolFixture {
@@ -38,13 +44,13 @@ export interface PoolFixture {
 
 /** A pool; it is closed when the test is over. */
 export function openPool(t: TestContext, fixture: PoolFixture = {}): Pool {
-  const { options, tls, policy = new AddressPolicy(undefined, undefined, []) } = fixture
+  const { options, tls, policy = createAddressPolicy(undefined, undefined, []) } = fixture
   const all = {
     maxIdleMs: options?.maxIdleMs ?? 30_000,
     connectTimeoutMs: options?.connectTimeoutMs ?? 2_000,
     maxFrameBytes: options?.maxFrameBytes ?? 16_777_216,
   }
-  const pool = new Pool(all, tls, policy)
+  const pool = createPool(all, tls, policy)
   t.after(() => pool.close())
   return pool
 }
@@ -58,7 +64,7 @@ export interface NetworkFixture extends PoolFixture {
 /** A network on a pool of its own. */
 export function openNetwork(t: TestContext, fixture: NetworkFixture = {}): Network {
   const { credentials, messageNumbers = false, timeoutMs = 2_000 } = fixture
-  return new Network(openPool(t, fixture), new CredentialSource(credentials), timeoutMs, messageNumbers)
+  return createNetwork(openPool(t, fixture), createCredentialSource(credentials), timeoutMs, messageNumbers)
 }
 
 /** What an error says about itself, without its text; absent facts are left out. */

@@ -297,6 +297,7 @@ public class Interop {
         configure(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setConsumeMessageBatchMaxSize(1);
+        consumer.setAwaitTerminationMillisWhenShutdown(5_000); // or the last message is not among what is committed
         consumer.subscribe(r.getString("topic"), selector(r));
         if (r.getBooleanValue("orderly")) {
             consumer.registerMessageListener((MessageListenerOrderly) (list, context) -> {

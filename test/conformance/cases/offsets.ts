@@ -1,0 +1,243 @@
+/** Committed offsets, resets, and searching by time (protocol.md 9). */
+import { deepStrictEqual, ok, rejects } from 'node:assert/strict'
+import { InvokeBrokerToResetOffset } from '../../../src/commands/consumer-requests.ts'
+import {
+  GetMaxOffset,
+  GetMinOffset,
+  QueryConsumerOffset,
+  UpdateConsumerOffset,
+} from '../../../src/commands/offsets.ts'
+import type { Message } from '../../../src/index.ts'
+import { type Cases, type Context, failure, until } from '../context.ts'
+
+/** A topic with messages whose store times are at least 3 ms apart. */
+async function spread(c: Context, count: number): Promise<{ topic: string; messages: Message[] }> {
+  const topic = await c.topic()
+  for (let n = 0; n < count; n++) {
+    const began = Date.now()
+    await c.producer.send({ topic, body: String(n) })
+    await until('the clock', () => Date.now() > began + 3)
+  }
+  return { topic, messages: await c.read(topic, count) }
+}
+
+export const offsets: Cases = {
+  'a group without an offset has none, and one that commits has it': async (c) => {
+    const topic = await c.topic()
+    const consumer = c.consumer({ consumerGroup: await c.group() })
+    const queue = c.queue(topic)
+    deepStrictEqual(await consumer.committedOffset(queue), undefined)
+    await consumer.commitOffset(queue, 3n)
+    deepStrictEqual(await consumer.committedOffset(queue), 3n)
+  },
+
+  'the broker takes any offset: lower, beyond the end, of a queue that is not there': async (c) => {
+    const topic = await c.topic()
+    const consumer = c.consumer({ consumerGroup: await c.group() })
+    const seen: (bigint | undefined)[] = []
+    for (const [queueId, offset] of [
+      [0, 5n],
+      [0, 2n],
+      [0, 2n ** 62n],
+      [77, 1n],
+    ] as const) {
+      await consumer.commitOffset(c.queue(topic, queueId), offset)
+      seen.push(await consumer.committedOffset(c.queue(topic, queueId)))
+    }
+    deepStrictEqual(seen, [5n, 2n, 2n ** 62n, 1n])
+  },
+
+  'an unknown group cannot commit; after its first pull it can': async (c) => {
+    const topic = await c.topic()
+    const consumer = c.consumer({ consumerGroup: c.name('unknown') })
+    deepStrictEqual(await failure(consumer.commitOffset(c.queue(topic), 1n)), {
+      error: 'BrokerError',
+      responseCode: 26,
+      outcome: 'refused',
+    })
+    deepStrictEqual(await consumer.committedOffset(c.queue(topic)), undefined)
+    await consumer.pull(c.queue(topic), 0n)
+    await consumer.commitOffset(c.queue(topic), 1n)
+    deepStrictEqual(await consumer.committedOffset(c.queue(topic)), 1n)
+  },
+
+  'a commit for an unknown topic answers 17': async (c) => {
+    const request = { consumerGroup: await c.group(), topic: c.name('nowhere'), queueId: 0, commitOffset: 1n }
+    deepStrictEqual(await failure(c.call(UpdateConsumerOffset, request, undefined)), {
+      error: 'BrokerError',
+      responseCode: 17,
+      outcome: 'refused',
+    })
+  },
+
+  'setZeroIfNotFound hides that nothing was committed, once the queue has a message': async (c) => {
+    const topic = await c.topic()
+    const request = { consumerGroup: await c.group(), topic, queueId: 0 }
+    const ask = async (setZeroIfNotFound: boolean) => {
+      const { code, header } = await c.call(QueryConsumerOffset, { ...request, setZeroIfNotFound }, undefined)
+      return [code, header.offset]
+    }
+    const empty = [await ask(false), await ask(true)]
+    await c.producer.send({ topic, body: 'x' })
+    await c.read(topic, 1)
+    deepStrictEqual(
+      [...empty, await ask(false), await ask(true)],
+      [
+        [22, undefined],
+        [22, undefined],
+        [22, undefined],
+        [0, 0n],
+      ],
+    )
+  },
+
+  'groups and queues have offsets of their own': async (c) => {
+    const topic = await c.topic({ readQueueNums: 2, writeQueueNums: 2 })
+    const [one, two] = [
+      c.consumer({ consumerGroup: await c.group() }),
+      c.consumer({ consumerGroup: await c.group() }),
+    ]
+    await one.commitOffset(c.queue(topic, 0), 1n)
+    await two.commitOffset(c.queue(topic, 1), 2n)
+    deepStrictEqual(
+      await Promise.all(
+        [one, two].flatMap((each) => [0, 1].map((id) => each.committedOffset(c.queue(topic, id)))),
+      ),
+      [1n, undefined, undefined, 2n],
+    )
+  },
+
+  'after a reset commits are ignored until the group has pulled the new offset': async (c) => {
+    const topic = await c.topic()
+    await c.producer.sendBatch(
+      topic,
+      Array.from({ length: 5 }, (_, n) => ({ body: String(n) })),
+    )
+    await c.read(topic, 5)
+    const group = await c.group()
+    const consumer = c.consumer({ consumerGroup: group })
+    const queue = c.queue(topic)
+    await consumer.commitOffset(queue, 4n)
+    const reset = await c.call(
+      InvokeBrokerToResetOffset,
+      { topic, group, queueId: 0, offset: 2n, timestamp: -1n, isForce: true },
+      undefined,
+    )
+    deepStrictEqual(reset.body.offsetTable, [[queue, 2n]])
+    deepStrictEqual(await failure(consumer.commitOffset(queue, 5n)), {
+      error: 'OffsetResetError',
+      responseCode: 0,
+      outcome: 'refused',
+    })
+    deepStrictEqual(await consumer.committedOffset(queue), 2n)
+    const moved = await consumer.pull(queue, 5n)
+    deepStrictEqual([moved.status, moved.nextBeginOffset], ['OFFSET_MOVED', 2n])
+    await consumer.commitOffset(queue, 3n)
+    deepStrictEqual(await consumer.committedOffset(queue), 3n)
+  },
+
+  'a reset by time sets every queue, and an unknown group cannot be reset': async (c) => {
+    const { topic, messages } = await spread(c, 3)
+    const group = await c.group()
+    const consumer = c.consumer({ consumerGroup: group })
+    await consumer.commitOffset(c.queue(topic), 3n)
+    const timestamp = BigInt(messages[1]?.storeTimestamp ?? 0)
+    const reset = await c.call(
+      InvokeBrokerToResetOffset,
+      { topic, group, timestamp, isForce: true },
+      undefined,
+    )
+    deepStrictEqual(reset.body.offsetTable, [[c.queue(topic), 1n]])
+    await rejects(
+      c.call(InvokeBrokerToResetOffset, { topic, group: c.name('unknown'), timestamp }, undefined),
+      { name: 'BrokerError' },
+    )
+  },
+
+  'a queue goes from its first offset to the next one to be written': async (c) => {
+    const topic = await c.topic()
+    const consumer = c.consumer()
+    const ends = async () => [
+      await consumer.minOffset(c.queue(topic)),
+      await consumer.maxOffset(c.queue(topic)),
+    ]
+    const empty = await ends()
+    await c.producer.sendBatch(topic, [{ body: 'a' }, { body: 'b' }])
+    await c.read(topic, 2)
+    deepStrictEqual(
+      [empty, await ends()],
+      [
+        [0n, 0n],
+        [0n, 2n],
+      ],
+    )
+  },
+
+  'the end of a queue is a moment late, unless it is asked for with committed=false': async (c) => {
+    const topic = await c.topic()
+    const at = { topic, queueId: 0 }
+    await c.producer.send({ topic, body: 'x' })
+    const exact = await c.call(GetMaxOffset, { ...at, committed: false }, undefined)
+    deepStrictEqual(exact.header.offset, 1n)
+    await until(
+      'the end to move',
+      async () => (await c.call(GetMaxOffset, at, undefined)).header.offset === 1n,
+    )
+  },
+
+  'the ends of an unknown topic are 0, not an error': async (c) => {
+    const at = { topic: c.name('nowhere'), queueId: 0 }
+    const [min, max] = [await c.call(GetMinOffset, at, undefined), await c.call(GetMaxOffset, at, undefined)]
+    deepStrictEqual([min.header.offset, max.header.offset], [0n, 0n])
+  },
+
+  'a search by time finds the first message at or after it, or the last at or before': async (c) => {
+    const { topic, messages } = await spread(c, 3)
+    const [first, second, third] = messages.map((message) => message.storeTimestamp) as [
+      number,
+      number,
+      number,
+    ]
+    const consumer = c.consumer()
+    const search = (time: number, boundary: 'lower' | 'upper') =>
+      consumer.searchOffset(c.queue(topic), time, boundary)
+    const times = [first - 1_000, first, first + 1, second, second + 1, third, third + 60_000]
+    const lower = await Promise.all(times.map((time) => search(time, 'lower')))
+    const upper = await Promise.all(times.map((time) => search(time, 'upper')))
+    deepStrictEqual(
+      { lower, upper },
+      { lower: [0n, 0n, 1n, 1n, 2n, 2n, 3n], upper: [0n, 0n, 0n, 1n, 1n, 2n, 2n] },
+    )
+  },
+
+  'a search in an empty queue gives its end': async (c) => {
+    const topic = await c.topic()
+    deepStrictEqual(await c.consumer().searchOffset(c.queue(topic), new Date()), 0n)
+  },
+
+  'a new group starts at the beginning, at the end or at a time; a retry topic at its beginning': async (
+    c,
+  ) => {
+    const { topic, messages } = await spread(c, 3)
+    const consumer = c.consumer()
+    const queue = c.queue(topic)
+    const time = messages[1]?.storeTimestamp
+    ok(time !== undefined)
+    deepStrictEqual(
+      [
+        await consumer.startOffset(queue, 'TRIM_HORIZON'),
+        await consumer.startOffset(queue, 'LATEST'),
+        await consumer.startOffset(queue, 'AT_TIMESTAMP', new Date(time)),
+      ],
+      [0n, 3n, 1n],
+    )
+    const group = await c.group()
+    const [message] = messages
+    ok(message)
+    const retrying = c.consumer({ consumerGroup: group })
+    await retrying.sendBack(message, { delayLevel: 1 })
+    const [retried] = await c.read(`%RETRY%${group}`, 1)
+    ok(retried)
+    deepStrictEqual(await retrying.startOffset(retried.queue, 'LATEST'), 0n)
+  },
+}

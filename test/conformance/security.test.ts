@@ -1,0 +1,344 @@
+/** Access control and TLS of a real broker (protocol.md 18): who is refused, how it is told, and what each grant allows. */
+import { deepStrictEqual, ok, rejects } from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { after, before, describe, it } from 'node:test'
+import { type Command, type NoFields, noBody } from '../../src/commands/define.ts'
+import { GetConsumeStats } from '../../src/commands/groups.ts'
+import { jsonBody } from '../../src/commands/json.ts'
+import { GetTopicStatsInfo, UpdateAndCreateTopic } from '../../src/commands/topics.ts'
+import {
+  AuthError,
+  type Client,
+  type ClientOptions,
+  type Credentials,
+  createClient,
+  createProducer,
+  createPullConsumer,
+  type MessageQueue,
+} from '../../src/index.ts'
+import { realBrokerAvailable } from '../support/rocketmq/install.ts'
+import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
+import { until } from './context.ts'
+
+const ROOT: Credentials = { accessKey: 'root', secretKey: 'root-secret' }
+const PROVIDERS = 'org.apache.rocketmq.auth'
+const SETTINGS = {
+  authenticationEnabled: true,
+  authenticationProvider: `${PROVIDERS}.authentication.provider.DefaultAuthenticationProvider`,
+  authenticationMetadataProvider: `${PROVIDERS}.authentication.provider.LocalAuthenticationMetadataProvider`,
+  initAuthenticationUser: JSON.stringify({ username: ROOT.accessKey, password: ROOT.secretKey }),
+  innerClientAuthenticationCredentials: JSON.stringify(ROOT),
+  authorizationEnabled: true,
+  authorizationProvider: `${PROVIDERS}.authorization.provider.DefaultAuthorizationProvider`,
+  authorizationMetadataProvider: `${PROVIDERS}.authorization.provider.LocalAuthorizationMetadataProvider`,
+}
+
+interface AclBody {
+  subject: string
+  policies: { policyType: string; entries: { resource: string; actions: string[]; decision: string }[] }[]
+}
+
+/** Requests of an administrator of users, which the catalogue leaves out. */
+const admin = <Request, Body>(code: number, name: string, request: Command<Request>['request']) =>
+  ({
+    code,
+    name,
+    to: 'broker',
+    effect: 'idempotent',
+    request,
+    response: {},
+    requestBody: jsonBody<Body>('body', () => {
+      throw new Error('written only')
+    }),
+    responseBody: noBody,
+    answers: {},
+  }) satisfies Command<Request, NoFields, Body>
+const CreateUser = admin<{ username: string }, { username: string; password: string; userType: string }>(
+  3001,
+  'AUTH_CREATE_USER',
+  {
+    username: 'string',
+  },
+)
+const CreateAcl = admin<{ subject: string }, AclBody>(3006, 'AUTH_CREATE_ACL', { subject: 'string' })
+
+const TOPIC = 'secured'
+const GROUP = 'secured-readers'
+
+/** Who may do what; the resources are the one topic and the one group. */
+const USERS = {
+  writer: { 'Topic:secured': ['Pub'] },
+  reader: { 'Topic:secured': ['Sub'], 'Group:secured-readers': ['Sub'] },
+  measurer: { 'Topic:secured': ['Sub', 'Get'], 'Group:secured-readers': ['Sub', 'Get'] },
+  nobody: {},
+} as const
+
+const credentialsOf = (user: keyof typeof USERS): Credentials => ({
+  accessKey: user,
+  secretKey: `${user}-secret`,
+})
+
+if (await realBrokerAvailable()) {
+  describe('a broker with access control and TLS', { concurrency: 4 }, () => {
+    let rocketmq: RocketMQ
+    let queue: MessageQueue
+    const clients: Client[] = []
+    const connect = (options: ClientOptions): Client => {
+      const client = createClient({ nameServers: rocketmq.nameServers, timeoutMs: 15_000, ...options })
+      clients.push(client)
+      return client
+    }
+    const producerOf = (credentials?: ClientOptions['credentials']) =>
+      createProducer(connect({ credentials }), { producerGroup: 'secured-writers' })
+    const consumerOf = (credentials: Credentials) =>
+      createPullConsumer(connect({ credentials }), { consumerGroup: GROUP })
+    const remark = async (promise: Promise<unknown>): Promise<string> => {
+      try {
+        await promise
+      } catch (error) {
+        if (!(error instanceof AuthError)) throw error
+        deepStrictEqual([error.responseCode, error.retryable], [16, false])
+        return error.remark
+      }
+      throw new Error('the call was expected to be refused')
+    }
+
+    before(async () => {
+      rocketmq = await startRocketMQ({ settings: SETTINGS })
+      const [broker] = rocketmq.brokers
+      ok(broker)
+      queue = { topic: TOPIC, brokerName: broker.name, queueId: 0 }
+      const root = connect({ credentials: ROOT })
+      const call = <Request, Response, RequestBody, ResponseBody>(
+        command: Command<Request, Response, RequestBody, ResponseBody>,
+        request: Request,
+        body: RequestBody,
+      ) => root.network.call(broker.address, command, request, body, { deadline: root.deadline({}) })
+      await call(UpdateAndCreateTopic, { topic: TOPIC, readQueueNums: 1, writeQueueNums: 1 }, undefined)
+      for (const [username, grants] of Object.entries(USERS)) {
+        await call(CreateUser, { username }, { username, password: `${username}-secret`, userType: 'Normal' })
+        const entries = Object.entries(grants).map(([resource, actions]) => ({
+          resource,
+          actions: [...actions],
+          decision: 'Allow',
+        }))
+        if (entries.length === 0) continue
+        const subject = `User:${username}`
+        await call(CreateAcl, { subject }, { subject, policies: [{ policyType: 'Custom', entries }] })
+      }
+      await until('the route', () =>
+        createPullConsumer(root, { consumerGroup: GROUP })
+          .queues(TOPIC)
+          .catch(() => undefined),
+      )
+      const producer = createProducer(root, { producerGroup: 'secured-writers' })
+      await producer.send({ topic: TOPIC, body: 'first' })
+      // The group exists from its first pull on.
+      await createPullConsumer(root, { consumerGroup: GROUP }).pull(queue, 0n)
+    })
+    after(async () => {
+      await Promise.all(clients.map((client) => client.close()))
+      await rocketmq?.stop()
+    })
+
+    it('a super user does everything, with binary bodies and Unicode in the signed header', async () => {
+      const root = connect({ credentials: ROOT })
+      const producer = createProducer(root, { producerGroup: 'secured-writers' })
+      const topic = 'secured-by-root' // created by the first send
+      const body = randomBytes(10_000)
+      const single = await producer.send({
+        topic,
+        body,
+        tag: 'größe',
+        keys: '键',
+        properties: { 'ключ 🚀': 'значение 🚀' },
+      })
+      await producer.sendBatch(topic, [{ body, properties: { x: 'ü' } }])
+      const consumer = createPullConsumer(root, { consumerGroup: 'by-root' })
+      const messages = await until('both messages', async () => {
+        const all = []
+        for (const each of await consumer.queues(topic)) all.push(...(await consumer.pull(each, 0n)).messages)
+        return all.length === 2 ? all : undefined
+      })
+      const found = messages.find((message) => message.messageId === single.messageId)
+      deepStrictEqual(
+        [found?.tag, found?.keys, found?.properties['ключ 🚀']],
+        ['größe', ['键'], 'значение 🚀'],
+      )
+      ok(messages.every((message) => message.body.equals(body)))
+      const own = messages.map((message) => message.queue)
+      deepStrictEqual((await consumer.lock(own)).length, own.length)
+      await consumer.unlock(own)
+      for (const message of messages) await consumer.sendBack(message)
+    })
+
+    it('no credentials, an unknown user, a wrong key and a missing grant are told apart', async () => {
+      const send = (credentials?: Credentials) =>
+        remark(producerOf(credentials).send({ topic: TOPIC, body: 'x' }))
+      const remarks = await Promise.all([
+        send(),
+        send({ accessKey: 'stranger', secretKey: 'x' }),
+        send({ accessKey: 'writer', secretKey: 'wrong' }),
+        send(credentialsOf('nobody')),
+        send(credentialsOf('reader')),
+      ])
+      deepStrictEqual(
+        remarks.map((each) => each.replace(/ from [\d.]+/, '').replace(/^.*?(?=username|User:|check)/, '')),
+        [
+          'username cannot be null.',
+          'User:stranger is not found.',
+          'check signature failed.',
+          'User:nobody has no permission to access Topic:secured, no matched policies.',
+          'User:reader has no permission to access Topic:secured, no matched policies.',
+        ],
+      )
+    })
+
+    it('a security token is part of the signature, and changes nothing else', async () => {
+      const { status } = await producerOf({ ...credentialsOf('writer'), securityToken: 'tökén' }).send({
+        topic: TOPIC,
+        body: 'x',
+      })
+      deepStrictEqual(status, 'SEND_OK')
+    })
+
+    it('Pub on the topic is enough to send, in every way, and for nothing else', async () => {
+      const producer = producerOf(credentialsOf('writer'))
+      deepStrictEqual((await producer.send({ topic: TOPIC, body: 'x' })).status, 'SEND_OK')
+      deepStrictEqual(
+        (await producer.sendBatch(TOPIC, [{ body: 'x' }])).map((each) => each.outcome),
+        ['stored'],
+      )
+      await producer.sendOneway({ topic: TOPIC, body: 'x' })
+      const consumer = consumerOf(credentialsOf('writer'))
+      const refused = await Promise.all([
+        remark(consumer.pull(queue, 0n)),
+        remark(consumer.commitOffset(queue, 0n)),
+        remark(consumer.lock([queue])),
+      ])
+      ok(refused.every((each) => each.includes('no permission')))
+    })
+
+    it('Sub on topic and group is enough to consume; the ends of a queue need Get', async () => {
+      const consumer = consumerOf(credentialsOf('reader'))
+      const { messages } = await consumer.pull(queue, 0n, { maxMessages: 1 })
+      const [message] = messages
+      ok(message)
+      await consumer.commitOffset(queue, 1n)
+      deepStrictEqual(await consumer.committedOffset(queue), 1n)
+      deepStrictEqual([await consumer.lock([queue]), await consumer.unlock([queue])], [[queue], undefined])
+      await consumer.sendBack(message)
+      const denied = await Promise.all(
+        [consumer.minOffset(queue), consumer.maxOffset(queue), consumer.searchOffset(queue, 0)].map(remark),
+      )
+      ok(
+        denied.every((each) => each.includes('no permission')),
+        denied.join('\n'),
+      )
+    })
+
+    it('Get on topic and group opens the ends of queues and the statistics', async () => {
+      const credentials = credentialsOf('measurer')
+      const consumer = consumerOf(credentials)
+      deepStrictEqual(await consumer.minOffset(queue), 0n)
+      ok((await consumer.maxOffset(queue)) >= 1n)
+      ok((await consumer.searchOffset(queue, 0)) >= 0n)
+      const client = connect({ credentials })
+      const address = rocketmq.brokers[0]?.address ?? ''
+      const limits = { deadline: client.deadline({}) }
+      const topicStats = await client.network.call(
+        address,
+        GetTopicStatsInfo,
+        { topic: TOPIC },
+        undefined,
+        limits,
+      )
+      const groupStats = await client.network.call(
+        address,
+        GetConsumeStats,
+        { consumerGroup: GROUP, topic: TOPIC },
+        undefined,
+        limits,
+      )
+      deepStrictEqual([topicStats.body.offsetTable.length, groupStats.body.offsetTable.length], [1, 1])
+      const reader = connect({ credentials: credentialsOf('reader') })
+      const denied = await Promise.all([
+        remark(reader.network.call(address, GetTopicStatsInfo, { topic: TOPIC }, undefined, limits)),
+        remark(
+          reader.network.call(
+            address,
+            GetConsumeStats,
+            { consumerGroup: GROUP, topic: TOPIC },
+            undefined,
+            limits,
+          ),
+        ),
+        remark(
+          reader.network.call(
+            address,
+            UpdateAndCreateTopic,
+            { topic: TOPIC, readQueueNums: 1, writeQueueNums: 1 },
+            undefined,
+            limits,
+          ),
+        ),
+      ])
+      ok(
+        denied.every((each) => each.includes('no permission')),
+        denied.join('\n'),
+      )
+    })
+
+    it('credentials that were rotated are asked for again, once', async () => {
+      let asked = 0
+      const rotating = async (): Promise<Credentials> =>
+        asked++ === 0 ? { accessKey: 'writer', secretKey: 'old' } : credentialsOf('writer')
+      deepStrictEqual((await producerOf(rotating).send({ topic: TOPIC, body: 'x' })).status, 'SEND_OK')
+      deepStrictEqual(asked, 2)
+    })
+
+    it('TLS is verified against the given certificate, and name server and broker both speak it', async () => {
+      ok(rocketmq.certificatePath, 'openssl is missing')
+      const client = connect({ credentials: ROOT, tls: { ca: readFileSync(rocketmq.certificatePath) } })
+      const body = randomBytes(300_000)
+      const { messageId } = await createProducer(client, { producerGroup: 'tls' }).send({
+        topic: 'over-tls',
+        body,
+      })
+      const consumer = createPullConsumer(client, { consumerGroup: 'tls' })
+      const message = await until('the message', async () => {
+        for (const each of await consumer.queues('over-tls')) {
+          const [first] = (await consumer.pull(each, 0n)).messages
+          if (first) return first
+        }
+        return undefined
+      })
+      ok(message.messageId === messageId && message.body.equals(body))
+    })
+
+    it('a certificate that nobody vouches for is refused, unless verification is turned off', async () => {
+      const refused = createProducer(connect({ credentials: ROOT, tls: true }), { producerGroup: 'tls' })
+      await rejects(refused.send({ topic: TOPIC, body: 'x' }), {
+        name: 'ConnectError',
+        outcome: 'not-sent',
+        retryable: false,
+      })
+      const lax = createProducer(connect({ credentials: ROOT, tls: { rejectUnauthorized: false } }), {
+        producerGroup: 'tls',
+      })
+      deepStrictEqual((await lax.send({ topic: TOPIC, body: 'x' })).status, 'SEND_OK')
+    })
+
+    it('a certificate for another name is refused', async () => {
+      ok(rocketmq.certificatePath, 'openssl is missing')
+      const tls = { ca: readFileSync(rocketmq.certificatePath), servername: 'elsewhere.example' }
+      const producer = createProducer(connect({ credentials: ROOT, tls }), { producerGroup: 'tls' })
+      await rejects(producer.send({ topic: TOPIC, body: 'x' }), {
+        name: 'ConnectError',
+        outcome: 'not-sent',
+        retryable: false,
+      })
+    })
+  })
+}

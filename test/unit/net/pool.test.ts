@@ -1,0 +1,371 @@
+import { deepStrictEqual, notStrictEqual, ok, strictEqual } from 'node:assert/strict'
+import { describe, it, type TestContext } from 'node:test'
+import { createAddressPolicy } from '../../../src/net/address-policy.ts'
+import type { Connection } from '../../../src/net/connection.ts'
+import type { Deadline } from '../../../src/net/deadline.ts'
+import type { Pool } from '../../../src/net/pool.ts'
+import type { TlsOptions } from '../../../src/net/tcp.ts'
+import { createCertificate } from '../../support/certificates.ts'
+import { closedPort, type FakeServer, fakeServer, type Script } from '../../support/fake-server.ts'
+import { inMs, isUsable, openPool, rejection } from '../../support/net.ts'
+
+const echo: Script = (frame, connection) => connection.reply(frame, { ext: frame.ext })
+
+function get(pool: Pool, server: FakeServer | string, deadline: Deadline = inMs(2_000)): Promise<Connection> {
+  return pool.get(typeof server === 'string' ? server : server.address, deadline, deadline.at)
+}
+
+const ask = (connection: Connection, deadline: Deadline = inMs(2_000)): ReturnType<Connection['request']> =>
+  connection.request({ code: 1, ext: {}, body: undefined, deadline, at: deadline.at, write: false })
+
+/** Accepts and says nothing at all: a TLS handshake with it hangs. */
+const blackHole = (t: TestContext): Promise<FakeServer> => fakeServer(t, undefined, { deaf: true })
+
+describe('a pool', () => {
+  it('opens one connection per address, when it is first asked for', async (t) => {
+    const [first, second] = await Promise.all([fakeServer(t, echo), fakeServer(t, echo)])
+    const pool = openPool(t)
+
+    const connections = await Promise.all([
+      get(pool, first),
+      get(pool, first),
+      get(pool, second),
+      get(pool, first),
+    ])
+    const again = await get(pool, first)
+
+    deepStrictEqual(
+      connections.map((each) => each === again),
+      [true, true, false, true],
+    )
+    deepStrictEqual([first.connections.length, second.connections.length], [1, 1])
+  })
+
+  it('replaces a connection that was idle for longer than maxIdleMs', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    const server = await fakeServer(t, echo)
+    const pool = openPool(t, { options: { maxIdleMs: 1_000 } })
+
+    const first = await get(pool, server)
+    await ask(first)
+    t.mock.timers.tick(1_000)
+    const kept = await get(pool, server)
+    await ask(kept) // the time counts from the last use
+    t.mock.timers.tick(1_000)
+    const keptAgain = await get(pool, server)
+    t.mock.timers.tick(1_001)
+    const replaced = await get(pool, server)
+    await ask(replaced)
+
+    deepStrictEqual([kept === first, keptAgain === first, replaced === first], [true, true, false])
+    strictEqual(server.connections.length, 2)
+    await server.connections[0]?.closed
+  })
+
+  it('keeps a connection with a call in flight, however long it takes', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    const server = await fakeServer(t)
+    const pool = openPool(t, { options: { maxIdleMs: 1_000 } })
+
+    const first = await get(pool, server)
+    const waiting = ask(first, inMs(60_000))
+    const [frame] = await server.arrived(1)
+    t.mock.timers.tick(10_000)
+    const same = await get(pool, server)
+    if (frame) server.connections[0]?.reply(frame)
+    await waiting
+
+    strictEqual(same, first)
+  })
+
+  it('replaces a connection that missed an answer', async (t) => {
+    const server = await fakeServer(t)
+    const pool = openPool(t)
+
+    const first = await get(pool, server)
+    await rejection(ask(first, inMs(20)))
+
+    notStrictEqual(await get(pool, server), first)
+    strictEqual(server.connections.length, 2)
+  })
+
+  for (const [what, end] of [
+    ['FIN', (each: { end(): void }) => each.end()],
+    ['RST', (each: { reset(): void }) => each.reset()],
+  ] as const) {
+    it(`drops on thaw what a ${what} ended during the freeze, so that the next call does not find out`, async (t) => {
+      const server = await fakeServer(t, echo)
+      const pool = openPool(t)
+      const first = await get(pool, server)
+      await ask(first)
+      const [broker] = server.connections
+      if (broker) end(broker)
+
+      await pool.thaw()
+      const second = await get(pool, server)
+      await ask(second)
+
+      deepStrictEqual([isUsable(first), second === first, server.connections.length], [false, false, 2])
+    })
+  }
+
+  it('keeps a healthy connection over a thaw, and drops one that slept too long', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    const server = await fakeServer(t, echo)
+    const pool = openPool(t, { options: { maxIdleMs: 1_000 } })
+    const first = await get(pool, server)
+
+    await pool.thaw()
+    const kept = await get(pool, server)
+    t.mock.timers.tick(5_000)
+    await pool.thaw()
+    await server.connections[0]?.closed
+
+    deepStrictEqual([kept === first, isUsable(first)], [true, false])
+  })
+
+  it('says that nothing was sent when nobody listens', async (t) => {
+    const address = await closedPort()
+    const pool = openPool(t)
+
+    deepStrictEqual(await rejection(get(pool, address)), {
+      code: 'RMQ_CONNECT',
+      retryable: true,
+      outcome: 'not-sent',
+      address,
+    })
+  })
+
+  it('rests after failed attempts, so that a storm of calls is not a storm of connections', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    const server = await fakeServer(t, undefined, {
+      deaf: true,
+      onConnection: (each) => each.socket.destroy(),
+    })
+    const pool = openPool(t, { tls: {} }) // the handshake fails: the server has seen every attempt
+
+    const storm = async (): Promise<void> => {
+      for (let call = 0; call < 50; call++)
+        strictEqual((await rejection(get(pool, server)))['outcome'], 'not-sent')
+    }
+    const attempts: number[] = []
+    for (const pauseMs of [0, 25, 50, 100, 10, 10_000, 999]) {
+      t.mock.timers.tick(pauseMs)
+      await storm()
+      attempts.push(server.connections.length)
+    }
+
+    deepStrictEqual(attempts, [1, 2, 3, 4, 4, 5, 6])
+  })
+
+  it('tries again at once when the last attempt succeeded', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    let refuse = true
+    const server = await fakeServer(t, echo)
+    const refuses = (): string | undefined => (refuse ? 'not now' : undefined)
+    const policy = createAddressPolicy(undefined, undefined, [])
+    t.mock.method(policy, 'refuse', (_: string, ip?: string) => (ip ? refuses() : undefined))
+    const pool = openPool(t, { policy })
+
+    strictEqual((await rejection(get(pool, server)))['code'], 'RMQ_CONNECT')
+    strictEqual((await rejection(get(pool, server)))['code'], 'RMQ_CONNECT')
+    refuse = false
+    t.mock.timers.tick(2_000)
+    const first = await get(pool, server)
+    first.destroy(new Error('gone'))
+    const second = await get(pool, server)
+
+    deepStrictEqual([isUsable(first), isUsable(second)], [false, true])
+  })
+
+  it('gives up an attempt when the last call that waits for it is over', async (t) => {
+    const server = await blackHole(t)
+    const pool = openPool(t, { tls: {} })
+    const stop = new AbortController()
+
+    const calls = [
+      rejection(get(pool, server, inMs(20, { explicit: true }))),
+      rejection(get(pool, server, inMs(2_000, { signal: stop.signal }))),
+    ]
+    const [attempt] = await server.connected(1)
+    const first = await calls[0]
+    const stillOpen = attempt?.socket.destroyed
+    stop.abort()
+    const second = await calls[1]
+    attempt?.socket.resume()
+    await attempt?.closed
+
+    const { address } = server
+    deepStrictEqual(
+      [first, stillOpen, second],
+      [
+        { code: 'RMQ_DEADLINE', retryable: false, outcome: 'not-sent', address },
+        false,
+        { code: 'RMQ_ABORTED', retryable: false, outcome: 'not-sent', address },
+      ],
+    )
+    strictEqual(server.connections.length, 1)
+  })
+
+  it('begins a new attempt for a call that comes right after the last one gave up', async (t) => {
+    const server = await blackHole(t)
+    const pool = openPool(t, { tls: {} })
+    const stop = new AbortController()
+
+    const first = get(pool, server, inMs(2_000, { signal: stop.signal }))
+    await server.connected(1)
+    stop.abort()
+    // The very next moment: nothing of the old attempt may reach a call that did not abort.
+    const codes = await first.then(
+      () => [],
+      async () => [(await rejection(get(pool, server, inMs(30))))['code']],
+    )
+
+    deepStrictEqual(codes, ['RMQ_TIMEOUT'])
+    strictEqual(server.connections.length, 2)
+  })
+
+  it('settles every call with a ClosedError when it is closed, and takes no more', async (t) => {
+    const [server, silent] = await Promise.all([fakeServer(t), blackHole(t)])
+    const plain = openPool(t)
+    const hanging = openPool(t, { tls: {} })
+    const connection = await get(plain, server)
+
+    const inFlight = rejection(ask(connection))
+    const connecting = [rejection(get(hanging, silent)), rejection(get(hanging, silent))]
+    await Promise.all([server.arrived(1), silent.connected(1)])
+    plain.close()
+    hanging.close()
+    const after = rejection(get(plain, server))
+
+    strictEqual((await inFlight)['code'], 'RMQ_CLOSED')
+    deepStrictEqual(
+      (await Promise.all([...connecting, after])).map(({ code, outcome }) => [code, outcome]),
+      [
+        ['RMQ_CLOSED', 'not-sent'],
+        ['RMQ_CLOSED', 'not-sent'],
+        ['RMQ_CLOSED', 'not-sent'],
+      ],
+    )
+    await server.connections[0]?.closed
+  })
+
+  it('connects to an IPv6 address, in brackets or as Java brokers register it', async (t) => {
+    const server = await fakeServer(t, echo, { host: '::1' })
+    const pool = openPool(t)
+    const port = server.address.slice(server.address.lastIndexOf(':'))
+
+    for (const address of [`[::1]${port}`, `::1${port}`]) await ask(await get(pool, address))
+
+    strictEqual(server.connections.length, 2)
+  })
+})
+
+describe('a pool with TLS', () => {
+  const root = createCertificate({ name: 'test root' })
+  const broker = createCertificate({ name: 'broker', issuer: root, hosts: ['127.0.0.1'] })
+  const attempt = async (t: TestContext, server: FakeServer, tls: TlsOptions): Promise<unknown> => {
+    const pool = openPool(t, { tls })
+    try {
+      await ask(await get(pool, server))
+      return 'answered'
+    } catch {
+      return await rejection(get(openPool(t, { tls }), server))
+    }
+  }
+  const failed = (server: FakeServer): object => ({
+    code: 'RMQ_CONNECT',
+    retryable: false,
+    outcome: 'not-sent',
+    address: server.address,
+  })
+
+  it('verifies the certificate unless it is told otherwise', async (t) => {
+    const server = await fakeServer(t, echo, { tls: broker })
+
+    deepStrictEqual(await attempt(t, server, {}), failed(server))
+    deepStrictEqual(await attempt(t, server, { ca: root.cert }), 'answered')
+    deepStrictEqual(await attempt(t, server, { rejectUnauthorized: false }), 'answered')
+    strictEqual(server.frames.length, 2)
+  })
+
+  const cases: readonly [what: string, served: { cert: string; key: string }, tls: TlsOptions][] = [
+    ['of another root', broker, { ca: createCertificate({ name: 'test root' }).cert }],
+    [
+      'for another address',
+      createCertificate({ name: 'b', issuer: root, hosts: ['127.0.0.2'] }),
+      { ca: root.cert },
+    ],
+    ['for another name than tls.servername', broker, { ca: root.cert, servername: 'other.test' }],
+    [
+      'that has expired',
+      createCertificate({
+        name: 'b',
+        issuer: root,
+        hosts: ['127.0.0.1'],
+        notBefore: new Date('2020-01-01'),
+        notAfter: new Date('2020-02-01'),
+      }),
+      { ca: root.cert },
+    ],
+  ]
+  for (const [what, served, tls] of cases) {
+    it(`refuses a certificate ${what}, before a byte of a request is sent`, async (t) => {
+      const server = await fakeServer(t, echo, { tls: served })
+
+      deepStrictEqual(await attempt(t, server, tls), failed(server))
+      strictEqual(server.frames.length, 0)
+    })
+  }
+
+  it('takes a certificate for tls.servername', async (t) => {
+    const named = createCertificate({ name: 'b', issuer: root, hosts: ['broker.test'] })
+    const server = await fakeServer(t, echo, { tls: named })
+
+    deepStrictEqual(await attempt(t, server, { ca: root.cert, servername: 'broker.test' }), 'answered')
+  })
+
+  it('fails with a server that speaks plain text, and with one that closes', async (t) => {
+    const talking = await fakeServer(t, undefined, {
+      deaf: true,
+      onConnection: (each) => each.write(Buffer.from('HTTP/1.1 400\r\n')),
+    })
+    const closing = await fakeServer(t, undefined, { deaf: true, onConnection: (each) => each.end() })
+
+    deepStrictEqual(await attempt(t, talking, {}), failed(talking))
+    const { code, outcome } = (await attempt(t, closing, {})) as Record<string, unknown>
+    deepStrictEqual([code, outcome], ['RMQ_CONNECT', 'not-sent'])
+  })
+
+  it('gives up a handshake that hangs when connectTimeoutMs or the deadline is over', async (t) => {
+    const server = await blackHole(t)
+    const { address } = server
+
+    deepStrictEqual(
+      await Promise.all([
+        rejection(get(openPool(t, { tls: {}, options: { connectTimeoutMs: 30 } }), server)),
+        rejection(get(openPool(t, { tls: {} }), server, inMs(30, { explicit: true }))),
+        rejection(get(openPool(t, { tls: {} }), server, inMs(30))),
+      ]),
+      [
+        { code: 'RMQ_TIMEOUT', retryable: true, outcome: 'not-sent', address },
+        { code: 'RMQ_DEADLINE', retryable: false, outcome: 'not-sent', address },
+        { code: 'RMQ_TIMEOUT', retryable: true, outcome: 'not-sent', address },
+      ],
+    )
+  })
+
+  it('survives a handshake that dies in any way', async (t) => {
+    const server = await fakeServer(t, undefined, {
+      deaf: true,
+      onConnection: (each) => {
+        each.write(Buffer.of(0x16, 3, 3, 0, 5, 2, 0, 0, 1, 0))
+        each.reset()
+      },
+    })
+
+    const facts = (await attempt(t, server, {})) as Record<string, unknown>
+
+    ok(facts['code'] === 'RMQ_CONNECT' && facts['outcome'] === 'not-sent')
+  })
+})

@@ -1,0 +1,47 @@
+import { deepStrictEqual, strictEqual, throws } from 'node:assert/strict'
+import { test } from 'node:test'
+import { compress, compressionFlags, decompress } from '../../../src/wire/compression.ts'
+import { compressionType } from '../../../src/wire/flags.ts'
+
+const body = Buffer.from('{"order":1}'.repeat(1000))
+
+for (const type of ['zlib', 'zstd'] as const) {
+  test(`${type} comes back, up to the limit and not above it`, () => {
+    const bytes = compress(type, body)
+    const number = compressionType(compressionFlags(type))
+
+    deepStrictEqual(decompress(number, bytes, body.length), body)
+    throws(() => decompress(number, bytes, body.length - 1), {
+      name: 'ProtocolError',
+      field: 'body',
+      message: /larger than 10999 bytes when decompressed/,
+    })
+  })
+
+  test(`${type} that is cut or not ${type} is refused`, () => {
+    const bytes = compress(type, body)
+    const number = compressionType(compressionFlags(type))
+
+    for (const broken of [bytes.subarray(0, bytes.length - 5), Buffer.from('nonsense'), Buffer.alloc(0)]) {
+      throws(() => decompress(number, broken, 1 << 20), { name: 'ProtocolError', field: 'body' })
+    }
+  })
+}
+
+test('the bits are those of the Java client', () => {
+  deepStrictEqual([compressionFlags('zlib'), compressionFlags('zstd')], [0x301, 0x201])
+})
+
+test('an old producer’s zlib body has no type', () => {
+  strictEqual(decompress(0, compress('zlib', body), body.length).length, body.length)
+})
+
+test('unknown types are refused', () => {
+  for (const type of [4, 5, 6, 7]) throws(() => decompress(type, body, 1), { field: 'sysFlag' })
+})
+
+test('a zstd frame that asks for a window of gigabytes is refused', () => {
+  const frame = Buffer.from('28b52ffd00a8010000', 'hex')
+
+  throws(() => decompress(2, frame, 1 << 20), { name: 'ProtocolError', field: 'body' })
+})

@@ -1,0 +1,92 @@
+import { deepStrictEqual, doesNotThrow, strictEqual, throws } from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  checkPropertiesLength,
+  checkUserProperties,
+  decodeProperties,
+  encodeProperties,
+  isReservedProperty,
+} from '../../../src/wire/properties.ts'
+
+test('separators and empty names are refused with the name', () => {
+  throws(() => encodeProperties([['a', 'x\u0001']]), { name: 'ConfigError', field: 'properties.a' })
+  throws(() => encodeProperties([['a', 'x\u0002']]), { field: 'properties.a' })
+  throws(() => encodeProperties([['a\u0002', 'x']]), { field: 'properties.a\u0002' })
+  throws(() => encodeProperties([['', 'x']]), { field: 'properties.' })
+})
+
+test('the record has no prototype, so any name is safe', () => {
+  const properties = decodeProperties('__proto__\u0001x\u0002constructor\u0001y\u0002')
+
+  deepStrictEqual(Object.getPrototypeOf(properties), null)
+  deepStrictEqual(Object.entries(properties), [
+    ['__proto__', 'x'],
+    ['constructor', 'y'],
+  ])
+})
+
+test('a separator of a later entry does not make a property of an earlier one', () => {
+  deepStrictEqual({ ...decodeProperties('none\u0002a\u0001b\u0002none') }, { a: 'b' })
+})
+
+test('16 MiB of entries without a value are read in one pass', () => {
+  deepStrictEqual({ ...decodeProperties('aaa\u0002'.repeat(4_000_000)) }, {})
+  deepStrictEqual({ ...decodeProperties(`${'aaa\u0002'.repeat(4_000_000)}a\u0001b`) }, { a: 'b' })
+})
+
+test('the names of RocketMQ are reserved, others are not', () => {
+  for (const name of [
+    'TAGS',
+    'KEYS',
+    'UNIQ_KEY',
+    '__SHARDINGKEY',
+    '1ST_POP_TIME',
+    '__CRC32#',
+    '__RMQ.TRANSIENT.X',
+    'TTL',
+  ]) {
+    strictEqual(isReservedProperty(name), true, name)
+  }
+  for (const name of [
+    '',
+    ' ',
+    'tags',
+    'TAG',
+    'KEYS TAGS',
+    ' KEYS',
+    'TAGS ',
+    'orderId',
+    '__RMQ',
+    'constructor',
+  ]) {
+    strictEqual(isReservedProperty(name), false, name)
+  }
+})
+
+test('a user’s property that would not arrive as it is is refused with its name and the reason', () => {
+  const refused: [string, unknown, RegExp][] = [
+    ['TAGS', 'a', /^properties.TAGS: the name is reserved/],
+    ['', 'a', /needs a name/],
+    ['a', '', /non-empty text/],
+    ['a', 1, /non-empty text/],
+    ['a', undefined, /non-empty text/],
+    ['a', 'b\u0001', /U\+0001/],
+    ['a\u0001', 'b', /U\+0001/],
+    ['a', '\ud800', /surrogate/],
+  ]
+  for (const [name, value, message] of refused) {
+    throws(() => checkUserProperties({ ok: 'ok', [name]: value as string }), {
+      name: 'ConfigError',
+      field: `properties.${name}`,
+      message,
+    })
+  }
+  doesNotThrow(() => checkUserProperties({ a: '1\n2', 键: '值', 'x=': ' ' }))
+})
+
+test('the length is counted in bytes', () => {
+  doesNotThrow(() => checkPropertiesLength('a'.repeat(32_767)))
+  throws(() => checkPropertiesLength('a'.repeat(32_768)), { field: 'properties', message: /32768 bytes/ })
+  doesNotThrow(() => checkPropertiesLength('é'.repeat(16_383)))
+  throws(() => checkPropertiesLength('é'.repeat(16_384)), { field: 'properties' })
+})
