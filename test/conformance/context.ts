@@ -84,12 +84,13 @@ const PATIENCE_MS = 25_000
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined | false> | T | undefined | false,
+  patienceMs: number = PATIENCE_MS,
 ): Promise<T> {
-  const limit = Date.now() + PATIENCE_MS
+  const limit = Date.now() + patienceMs
   for (;;) {
     const answer = await ask()
     if (answer !== undefined && answer !== false) return answer
-    if (Date.now() > limit) throw new Error(`waited ${PATIENCE_MS} ms for ${what}`)
+    if (Date.now() > limit) throw new Error(`waited ${patienceMs} ms for ${what}`)
     await delay(20)
   }
 }

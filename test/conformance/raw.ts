@@ -42,7 +42,7 @@ export async function openRaw(address: string): Promise<RawConnection> {
       const frame = { ...request, opaque: request.opaque ?? ++opaque }
       const answer = new Promise<Frame>((resolve, reject) => {
         waiting.set(frame.opaque, resolve)
-        closed.then(() => reject(new Error(`${address} closed the connection`)))
+        void closed.then(() => reject(new Error(`${address} closed the connection`)))
       })
       socket.write(encode(frame))
       return answer

@@ -464,7 +464,8 @@ if (await realBrokerAvailable()) {
         .split('\n')
         .filter((line) => line.startsWith(topic))
         .map((line) => line.trim().split(/\s+/).slice(1, 5))
-      deepStrictEqual(rows.toSorted(), [
+      const byQueueId = rows.toSorted(([, a = ''], [, b = '']) => a.localeCompare(b))
+      deepStrictEqual(byQueueId, [
         [c.brokerName, '0', '6', '4'],
         [c.brokerName, '1', '9', '7'],
       ])

@@ -309,8 +309,8 @@ export const sends: Cases = {
     )
     const stored = await c.read(topic, 200)
     deepStrictEqual(
-      stored.map((message) => [message.messageId, message.queueOffset]).toSorted(),
-      results.map((each) => [each.messageId, each.queueOffset]).toSorted(),
+      new Map(stored.map((message) => [message.messageId, message.queueOffset])),
+      new Map(results.map((each) => [each.messageId, each.queueOffset])),
     )
   },
 
