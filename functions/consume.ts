@@ -8,13 +8,13 @@ import { readFileSync } from 'node:fs'
 import { createClient } from '../src/client/client.ts'
 import { ConfigError } from '../src/errors.ts'
 import { eventSource } from '../src/lambda/event-source.ts'
-import { parseEventSources } from '../src/lambda/options.ts'
+import { parseEventSources, readWorkerPayload } from '../src/lambda/options.ts'
 import { handleRecords } from './handle-records.ts'
 
 type Consume = ReturnType<typeof eventSource>
 
 const setting = process.env['ROCKETMQ_EVENT_SOURCES'] ?? ''
-const text = setting.trimStart().startsWith('{') ? setting : readFile(setting)
+const text = /^\s*[[{]/.test(setting) ? setting : readFile(setting)
 const client = createClient()
 const sources = new Map<string, Consume>(
   Object.entries(parseEventSources(text)).map(([name, mapping]) => [
@@ -28,8 +28,9 @@ export const handler: Consume = async (event, context) => await sourceOf(event)(
 function sourceOf(event: unknown): Consume {
   const name = (event as { eventSource?: unknown } | null | undefined)?.eventSource
   const [only] = sources.values()
-  const source =
-    typeof name === 'string' && sources.has(name) ? sources.get(name) : sources.size === 1 ? only : undefined
+  // A payload that names a mapping is for that one or for none.
+  const isAnyEvent = sources.size === 1 && readWorkerPayload(event) === undefined
+  const source = (typeof name === 'string' ? sources.get(name) : undefined) ?? (isAnyEvent ? only : undefined)
   if (source) return source
   throw new ConfigError('eventSource', `takes the name of a mapping: ${[...sources.keys()].join(', ')}`)
 }

@@ -5,13 +5,20 @@
  * ROCKETMQ_TOPICS           the topics that may be published to, separated by commas
  * ROCKETMQ_PRODUCER_GROUP   default: the function's own name
  */
+import { ConfigError } from '../src/errors.ts'
 import { publisher } from '../src/lambda/publisher.ts'
 
 const { ROCKETMQ_TOPICS = '', ROCKETMQ_PRODUCER_GROUP, AWS_LAMBDA_FUNCTION_NAME } = process.env
+const topics = ROCKETMQ_TOPICS.split(',')
+  .map((topic) => topic.trim())
+  .filter((topic) => topic !== '')
+if (topics.length === 0)
+  throw new ConfigError(
+    'ROCKETMQ_TOPICS',
+    'takes the topics that may be published to, separated by commas; got none',
+  )
 
 export const handler: ReturnType<typeof publisher> = publisher({
-  topics: ROCKETMQ_TOPICS.split(',')
-    .map((topic) => topic.trim())
-    .filter((topic) => topic !== ''),
-  producerGroup: ROCKETMQ_PRODUCER_GROUP ?? AWS_LAMBDA_FUNCTION_NAME ?? 'publish',
+  topics,
+  producerGroup: ROCKETMQ_PRODUCER_GROUP || AWS_LAMBDA_FUNCTION_NAME || 'publish',
 })

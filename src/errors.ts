@@ -52,6 +52,12 @@ export interface ErrorFacts {
 
 const BRAND = /* @__PURE__ */ Symbol.for('rocketmq-lambda.error')
 
+/** What stands on each error of a class unless a fact says otherwise. */
+interface Traits extends Pick<ErrorFacts, 'retryable' | 'outcome'> {
+  name: string
+  code: ErrorCode
+}
+
 /** The base of every error of this package. Classes write their code as text: a bundle need not hold the table. */
 export class RocketMQError extends Error {
   declare readonly name: string
@@ -64,18 +70,11 @@ export class RocketMQError extends Error {
   declare readonly topic?: string
   declare readonly field?: string
 
-  constructor(
-    code: ErrorCode,
-    message: string,
-    facts: ErrorFacts = {},
-    retryable = false,
-    name = 'RocketMQError',
-  ) {
-    const { cause, ...known } = facts
-    super(message, cause === undefined ? {} : { cause })
-    Object.assign(this, { name, code, retryable })
-    for (const [fact, value] of Object.entries(known)) {
-      if (value !== undefined) Object.assign(this, { [fact]: value })
+  constructor(traits: Traits, message: string, facts: ErrorFacts = {}) {
+    super(message, facts.cause === undefined ? {} : facts)
+    const own: Record<string, unknown> = Object(this)
+    for (const [fact, value] of [traits, facts].flatMap((each) => Object.entries(each))) {
+      if (value !== undefined && fact !== 'cause') own[fact] = value
     }
     Object.defineProperty(this, BRAND, { value: true })
   }
@@ -83,83 +82,95 @@ export class RocketMQError extends Error {
   /** True for an error of this package, also when a bundle holds two copies of it. Accepts anything, never throws. */
   static is(value: unknown): value is RocketMQError {
     try {
-      return typeof value === 'object' && value !== null && BRAND in value
+      return BRAND in Object(value)
     } catch {
       return false // a revoked Proxy throws even on `in`
     }
   }
 }
 
+type ErrorClass<Name extends string> = Pick<typeof RocketMQError, 'is'> &
+  (new (
+    message: string,
+    facts?: ErrorFacts,
+  ) => RocketMQError & { readonly name: Name })
+
+/** @param code without `RMQ_` */
+const defineError = <Word extends string, Code extends string>(
+  word: Word,
+  code: `RMQ_${Code}` extends ErrorCode ? Code : never,
+  retryable = false,
+  outcome?: Outcome,
+): ErrorClass<`${Word}Error`> => {
+  const name = `${word}Error` as const
+  return class extends RocketMQError {
+    declare readonly name: `${Word}Error`
+    static override readonly name = name // what a stack is printed with, also from a minified bundle
+    constructor(message: string, facts?: ErrorFacts) {
+      super({ name, code: `RMQ_${code}` as ErrorCode, retryable, outcome }, message, facts)
+    }
+  }
+}
+
+const WrongField: ErrorClass<'ConfigError'> = /* @__PURE__ */ defineError(
+  'Config',
+  'CONFIG',
+  false,
+  'not-sent',
+)
+
 /** An option or an argument is wrong; `field` names it. Nothing was sent. Correct the call. */
-export class ConfigError extends RocketMQError {
-  declare readonly name: 'ConfigError'
+export class ConfigError extends WrongField {
   constructor(field: string, message: string, facts?: ErrorFacts) {
-    const all: ErrorFacts = { outcome: 'not-sent', ...facts, field }
-    super('RMQ_CONFIG', `${field}: ${message}`, all, false, 'ConfigError')
+    super(`${field}: ${message}`, { ...facts, field })
   }
 }
 
 /** No connection could be opened (refused, unreachable, not allowed, TLS failed). Nothing was sent. */
-export class ConnectError extends RocketMQError {
-  declare readonly name: 'ConnectError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_CONNECT', message, { outcome: 'not-sent', ...facts }, true, 'ConnectError')
-  }
-}
+export const ConnectError: ErrorClass<'ConnectError'> = /* @__PURE__ */ defineError(
+  'Connect',
+  'CONNECT',
+  true,
+  'not-sent',
+)
+export type ConnectError = InstanceType<typeof ConnectError>
 
 /** The connection ended while the call was in flight; `outcome` says whether the request had left. */
-export class ConnectionLostError extends RocketMQError {
-  declare readonly name: 'ConnectionLostError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_CONNECTION_LOST', message, facts, true, 'ConnectionLostError')
-  }
-}
+export const ConnectionLostError: ErrorClass<'ConnectionLostError'> = /* @__PURE__ */ defineError(
+  'ConnectionLost',
+  'CONNECTION_LOST',
+  true,
+)
+export type ConnectionLostError = InstanceType<typeof ConnectionLostError>
 
 /** No answer within `timeoutMs`. */
-export class TimeoutError extends RocketMQError {
-  declare readonly name: 'TimeoutError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_TIMEOUT', message, facts, true, 'TimeoutError')
-  }
-}
+export const TimeoutError: ErrorClass<'TimeoutError'> = /* @__PURE__ */ defineError(
+  'Timeout',
+  'TIMEOUT',
+  true,
+)
+export type TimeoutError = InstanceType<typeof TimeoutError>
 
 /** The caller's `deadlineMs` has come (the invocation is ending). There is no time to try again. */
-export class DeadlineError extends RocketMQError {
-  declare readonly name: 'DeadlineError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_DEADLINE', message, facts, false, 'DeadlineError')
-  }
-}
+export const DeadlineError: ErrorClass<'DeadlineError'> = /* @__PURE__ */ defineError('Deadline', 'DEADLINE')
+export type DeadlineError = InstanceType<typeof DeadlineError>
 
 /** The caller's AbortSignal fired; `cause` is its reason. */
-export class AbortError extends RocketMQError {
-  declare readonly name: 'AbortError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_ABORTED', message, facts, false, 'AbortError')
-  }
-}
+export const AbortError: ErrorClass<'AbortError'> = /* @__PURE__ */ defineError('Abort', 'ABORTED')
+export type AbortError = InstanceType<typeof AbortError>
 
 /** Bytes from the network, or a value given to an encoder, do not fit the protocol; `field` names the place. */
-export class ProtocolError extends RocketMQError {
-  declare readonly name: 'ProtocolError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_PROTOCOL', message, facts, false, 'ProtocolError')
-  }
-}
+export const ProtocolError: ErrorClass<'ProtocolError'> = /* @__PURE__ */ defineError('Protocol', 'PROTOCOL')
+export type ProtocolError = InstanceType<typeof ProtocolError>
+
+const Refused: ErrorClass<string> = /* @__PURE__ */ defineError('Broker', 'BROKER')
 
 /** A broker or name server answered no; `responseCode` says which no, `remark` is its own text. */
-export class BrokerError extends RocketMQError {
+export class BrokerError extends Refused {
   /** The text of the answer, first line only; free text of the broker, not for matching. */
-  readonly remark: string
-  constructor(
-    message: string,
-    remark: string,
-    facts?: ErrorFacts,
-    code: ErrorCode = 'RMQ_BROKER',
-    name = 'BrokerError',
-  ) {
-    super(code, message, facts, false, name)
-    this.remark = remark
+  declare readonly remark: string
+  constructor(message: string, remark: string, facts?: ErrorFacts & Partial<Traits>) {
+    super(message, { ...facts, remark } as ErrorFacts)
   }
 }
 
@@ -167,7 +178,7 @@ export class BrokerError extends RocketMQError {
 export class AuthError extends BrokerError {
   declare readonly name: 'AuthError'
   constructor(message: string, remark: string, facts?: ErrorFacts) {
-    super(message, remark, facts, 'RMQ_AUTH', 'AuthError')
+    super(message, remark, { ...facts, name: 'AuthError', code: 'RMQ_AUTH' })
   }
 }
 
@@ -178,30 +189,23 @@ export class AuthError extends BrokerError {
 export class OffsetResetError extends BrokerError {
   declare readonly name: 'OffsetResetError'
   constructor(message: string, remark: string, facts?: ErrorFacts) {
-    super(message, remark, facts, 'RMQ_OFFSET_RESET', 'OffsetResetError')
+    super(message, remark, { ...facts, name: 'OffsetResetError', code: 'RMQ_OFFSET_RESET' })
   }
 }
 
 /** There is no way to a queue: unknown topic (`responseCode` 17), no master, no writable queue, no such broker. */
-export class RouteError extends RocketMQError {
-  declare readonly name: 'RouteError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_ROUTE', message, { outcome: 'not-sent', ...facts }, false, 'RouteError')
-  }
-}
+export const RouteError: ErrorClass<'RouteError'> = /* @__PURE__ */ defineError(
+  'Route',
+  'ROUTE',
+  false,
+  'not-sent',
+)
+export type RouteError = InstanceType<typeof RouteError>
 
 /** The client was closed. Create a new one. */
-export class ClosedError extends RocketMQError {
-  declare readonly name: 'ClosedError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_CLOSED', message, facts, false, 'ClosedError')
-  }
-}
+export const ClosedError: ErrorClass<'ClosedError'> = /* @__PURE__ */ defineError('Closed', 'CLOSED')
+export type ClosedError = InstanceType<typeof ClosedError>
 
 /** A handler's answer breaks the response contract, so that the whole batch counts as failed. Correct the handler. */
-export class ResponseError extends RocketMQError {
-  declare readonly name: 'ResponseError'
-  constructor(message: string, facts?: ErrorFacts) {
-    super('RMQ_RESPONSE', message, facts, false, 'ResponseError')
-  }
-}
+export const ResponseError: ErrorClass<'ResponseError'> = /* @__PURE__ */ defineError('Response', 'RESPONSE')
+export type ResponseError = InstanceType<typeof ResponseError>

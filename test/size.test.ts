@@ -38,6 +38,7 @@ describe('the minified size', () => {
       45_000,
     ],
     ['the client entry', "export * from './src/index.ts'", 46_000],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 95_000],
     ['the errors entry', "export * from './src/errors.ts'", 2_500],
     ['the wire entry', "export * from './src/wire/index.ts'", 28_000],
     ['the commands entry', "export * from './src/commands/index.ts'", 40_000],

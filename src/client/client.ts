@@ -8,8 +8,9 @@ import { BrokerError, ConnectError, ConnectionLostError, RouteError } from '../e
 import { type AddressPolicy, createAddressPolicy } from '../net/address-policy.ts'
 import { createCredentialSource } from '../net/credentials.ts'
 import { type CallOptions, type Deadline, deadlineOf } from '../net/deadline.ts'
-import { type Answer, createNetwork, inSumOf, type Network } from '../net/network.ts'
+import { type Answer, createNetwork, type Network } from '../net/network.ts'
 import { createPool } from '../net/pool.ts'
+import { repeat } from '../net/repeat.ts'
 import { createNameServers, type NameServers } from '../routing/name-servers.ts'
 import { createRoutes, type Route, type Routes } from '../routing/routes.ts'
 import { unwrapNamespace, wrapNamespace } from '../wire/names.ts'
@@ -31,7 +32,7 @@ export function createClient(options: ClientOptions = {}): Client {
   const addresses = createAddressPolicy(resolved.addressMap, resolved.allowedAddresses, resolved.nameServers)
   const pool = createPool(resolved.pool, resolved.tls, addresses)
   const credentials = createCredentialSource(resolved.credentials)
-  const network = createNetwork(pool, credentials, timeoutMs, resolved.messageNumbers)
+  const network = createNetwork(pool, credentials, timeoutMs, resolved.extensions.messageNumbers)
   const nameServers = createNameServers(network, resolved.nameServers)
   const unwrap = (name: string): string => unwrapNamespace(namespace, name)
   const routes = createRoutes(nameServers, addresses, resolved.routeTtlMs, unwrap)
@@ -54,26 +55,22 @@ export function createClient(options: ClientOptions = {}): Client {
     unwrap,
     deadline: (limits) => deadlineOf(limits, timeoutMs * ATTEMPTS),
     route,
-    async callQueue(queue, command, request, body, { readFrom, ...limits }) {
+    callQueue(queue, command, request, body, { readFrom, ...limits }) {
       const { topic, brokerName } = queue
-      let earlier: unknown
-      for (;;) {
-        let way: Route | undefined
-        try {
+      let way: Route | undefined
+      return repeat(
+        async () => {
           way = await route(topic, limits.deadline)
-          const address =
-            readFrom === undefined
-              ? routes.address(way, brokerName)
-              : routes.readAddress(way, brokerName, readFrom)
+          const address = routes.address(way, brokerName, readFrom)
           return await network.call(address, command, request, body, { ...limits, topic })
-        } catch (error) {
-          const stale =
-            isStaleRoute(error) || (error instanceof ConnectionLostError && command.effect !== 'once')
-          if (way && stale) routes.forget(way)
-          if (!way || !stale || earlier) throw inSumOf(earlier, error)
-          earlier = error
-        }
-      }
+        },
+        (error, turn) => {
+          const isLost = error instanceof ConnectionLostError && command.effect !== 'once'
+          if (!way || !(isLost || isStaleRoute(error))) return false
+          routes.forget(way)
+          return turn === 0
+        },
+      )
     },
   }
 }

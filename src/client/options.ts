@@ -58,139 +58,123 @@ export interface ResolvedOptions {
   addressMap: AddressMap | undefined
   allowedAddresses: readonly string[] | undefined
   pool: { maxIdleMs: number; connectTimeoutMs: number; maxFrameBytes: number }
-  messageNumbers: boolean
+  extensions: { messageNumbers: boolean }
 }
-
-const KEYS: readonly (keyof ClientOptions)[] = [
-  'nameServers',
-  'credentials',
-  'tls',
-  'namespace',
-  'timeoutMs',
-  'routeTtlMs',
-  'addressMap',
-  'allowedAddresses',
-  'pool',
-  'extensions',
-]
-const POOL_KEYS: readonly (keyof PoolOptions)[] = ['maxIdleMs', 'connectTimeoutMs', 'maxFrameBytes']
 
 /** Explicit options win over the environment. @throws ConfigError naming the option or the variable */
 export function resolveOptions(
   options: ClientOptions,
   environment: NodeJS.ProcessEnv = process.env,
 ): ResolvedOptions {
-  checkKeys('createClient', options, KEYS)
-  const variable: Variable = (name) => environment[`ROCKETMQ_${name}`]
-  const { addressMap, allowedAddresses, routeTtlMs = 30_000, pool = {}, extensions = {} } = options
-  checkKeys('pool', pool, POOL_KEYS)
-  checkKeys('extensions', extensions, ['messageNumbers'])
-  const { messageNumbers = false } = extensions
-  checkType('extensions.messageNumbers', messageNumbers, 'boolean')
-  checkType('addressMap', addressMap, 'function', 'object', 'undefined')
-  const namespace = options.namespace ?? variable('NAMESPACE') ?? ''
-  if (namespace !== '') checkTopicName(namespace, 'namespace')
-  const ownTimeout = variable('TIMEOUT_MS')
-  const timeoutMs =
-    options.timeoutMs === undefined && ownTimeout
-      ? checkInt('ROCKETMQ_TIMEOUT_MS', Number(ownTimeout), 1)
-      : checkInt('timeoutMs', options.timeoutMs === undefined ? 3_000 : options.timeoutMs, 1)
-  const { maxIdleMs = 30_000, connectTimeoutMs = timeoutMs, maxFrameBytes = 16_777_216 } = pool
-  const isText = (each: unknown): boolean => typeof each === 'string'
-  if (allowedAddresses && !(Array.isArray(allowedAddresses) && allowedAddresses.every(isText))) {
-    throw new ConfigError('allowedAddresses', 'takes an array of strings')
+  /** An environment variable; one that is empty counts as not set. */
+  const variable = (name: string): string | undefined => environment[`ROCKETMQ_${name}`] || undefined
+  /** Checks the option, or when it is not given the variable, under the name of that. */
+  const either = <T>(given: unknown, option: string, name: string, check: Check<T>, parse: Parse): T => {
+    const text = variable(name)
+    return given === undefined && text ? check(parse(text), `ROCKETMQ_${name}`) : check(given, option)
   }
-  return {
-    nameServers: parseNameServers(options.nameServers, variable),
-    credentials: resolveCredentials(options.credentials, variable),
-    tls: resolveTls(options.tls, variable),
-    namespace,
-    timeoutMs,
-    routeTtlMs: checkInt('routeTtlMs', routeTtlMs, 1),
-    addressMap,
-    allowedAddresses,
-    pool: {
-      maxIdleMs: checkInt('pool.maxIdleMs', maxIdleMs, 1),
-      connectTimeoutMs: checkInt('pool.connectTimeoutMs', connectTimeoutMs, 1),
-      maxFrameBytes: checkInt('pool.maxFrameBytes', maxFrameBytes, 1),
+  const parseTls = (text: string): unknown =>
+    text === 'true' ? { ca: variable('TLS_CA') } : text === 'false' ? false : text
+  const timeoutMs = (given: unknown): number =>
+    either(given, 'timeoutMs', 'TIMEOUT_MS', atLeast1(3_000), Number)
+
+  return takeOptions<ResolvedOptions>(options, '', {
+    nameServers: (given, option) => either(given, option, 'NAMESRV_ADDR', parseNameServers, String),
+    credentials: (given, option) =>
+      typeof given === 'function'
+        ? (given as CredentialsOption)
+        : given === undefined
+          ? credentialsOf(variable)
+          : checkCredentials(option, given),
+    tls: (given, option) => either(given, option, 'TLS', checkTls, parseTls),
+    namespace(given = variable('NAMESPACE') ?? '', option) {
+      if (given !== '') checkTopicName(given, option)
+      return given as string
     },
-    messageNumbers,
+    timeoutMs,
+    routeTtlMs: atLeast1(30_000),
+    addressMap: ofType('function', 'object', 'undefined'),
+    allowedAddresses(given, option) {
+      const addresses = given as readonly string[] | undefined
+      if (addresses && !addresses.every?.((each) => typeof each === 'string'))
+        throw new ConfigError(option, 'takes an array of strings')
+      return addresses
+    },
+    pool: (given = {}, option) =>
+      takeOptions(given, option, {
+        maxIdleMs: atLeast1(30_000),
+        connectTimeoutMs: (own = timeoutMs(options.timeoutMs), field) => checkInt(field, own, 1),
+        maxFrameBytes: atLeast1(16_777_216),
+      }),
+    extensions: (given = {}, option) =>
+      takeOptions(given, option, {
+        messageNumbers: (value = false, field) => ofType<boolean>('boolean')(value, field),
+      }),
+  })
+}
+
+/** Gives the value to use, for the one that was given or undefined. @throws ConfigError naming the field */
+type Check<T> = (given: unknown, field: string) => T
+type Parse = (text: string) => unknown
+
+const atLeast1 =
+  (otherwise: number): Check<number> =>
+  (given = otherwise, field) =>
+    checkInt(field, given, 1)
+
+const ofType =
+  <T>(...types: string[]): Check<T> =>
+  (given, field) => {
+    checkChoice(field, given === null ? 'null' : typeof given, ...types)
+    return given as T
   }
+
+/** Takes an object of options apart, each by the check of its name. `group` is the option that holds them, if any. */
+function takeOptions<T>(given: unknown, group: string, checks: { readonly [K in keyof T]: Check<T[K]> }): T {
+  checkKeys(group || 'createClient', given, Object.keys(checks))
+  const prefix = group && `${group}.`
+  const taken: Partial<T> = {}
+  for (const name in checks) taken[name] = checks[name]((given as T)[name], prefix + name)
+  return taken as T
 }
 
-function checkType(field: string, value: unknown, ...types: string[]): void {
-  checkChoice(field, value === null ? 'null' : typeof value, ...types)
-}
-
-/** Reads an environment variable by its name without `ROCKETMQ_`. */
-type Variable = (name: string) => string | undefined
-
-/** @throws ConfigError for a key that is not known, with the nearest one that is */
-export function checkKeys(what: string, options: object, known: readonly string[]): void {
+/** @throws ConfigError for a key that is not known, with those that begin alike, or else all that are */
+export function checkKeys(what: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null)
     throw new ConfigError(what, 'takes an object of options')
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue
-    const [nearest] = [...known].sort((a, b) => likeness(b, key) - likeness(a, key))
-    throw new ConfigError(
-      key,
-      `is not an option of ${what}; did you mean ${nearest}? Known are ${known.join(', ')}`,
-    )
+    const alike = known.filter((each) => each.slice(0, 3) === key.slice(0, 3))
+    const offered = (alike.length > 0 ? alike : known).join(', ')
+    throw new ConfigError(key, `is not an option of ${what}; did you mean ${offered}?`)
   }
 }
 
-/** How much of both words the pairs of letters make up that both have; no matter where, so that a slip costs little. */
-function likeness(a: string, b: string): number {
-  const pairs = (word: string): string[] =>
-    `${word} `
-      .toLowerCase()
-      .split('')
-      .map((letter, at, all) => `${all[at - 1]}${letter}`)
-  const others = pairs(b)
-  return pairs(a).filter((pair) => others.includes(pair)).length / (a.length + b.length)
-}
-
-function parseNameServers(option: string | readonly string[] | undefined, variable: Variable): string[] {
-  const value: unknown = option ?? variable('NAMESRV_ADDR')
-  const entries = typeof value === 'string' ? value.split(';') : Array.isArray(value) ? value : []
-  const addresses = new Set(entries.map((each) => String(each).trim()))
-  addresses.delete('')
-  if (addresses.size === 0) {
-    throw new ConfigError('nameServers', 'takes host:port;host:port, or set ROCKETMQ_NAMESRV_ADDR; got none')
-  }
-  for (const address of addresses) {
+function parseNameServers(given: unknown, field: string): string[] {
+  const entries = [given].flat().join(';').split(';')
+  const addresses = new Set(entries.map((each) => each.trim()).filter(Boolean))
+  for (const address of addresses.size > 0 ? addresses : ['nothing']) {
     try {
       parseHost(address)
-    } catch (cause) {
-      const field = option ? 'nameServers' : 'ROCKETMQ_NAMESRV_ADDR'
-      throw new ConfigError(field, `takes host:port, got ${address}`, { cause })
+    } catch {
+      throw new ConfigError(field, `takes host:port;host:port (or set ROCKETMQ_NAMESRV_ADDR), got ${address}`)
     }
   }
   return [...addresses]
 }
 
-function resolveCredentials(
-  option: CredentialsOption | undefined,
-  variable: Variable,
-): CredentialsOption | undefined {
-  if (typeof option === 'function') return option
-  if (option !== undefined) return checkCredentials(option, 'credentials')
+function credentialsOf(variable: (name: string) => string | undefined): CredentialsOption | undefined {
   const accessKey = variable('ACCESS_KEY')
   const secretKey = variable('SECRET_KEY')
-  const securityToken = variable('SECURITY_TOKEN')
   if (!accessKey && !secretKey) return undefined
   return {
     accessKey: checkText('ROCKETMQ_ACCESS_KEY', accessKey),
     secretKey: checkText('ROCKETMQ_SECRET_KEY', secretKey),
-    ...(securityToken ? { securityToken } : {}),
+    securityToken: variable('SECURITY_TOKEN'),
   }
 }
 
-function resolveTls(option: boolean | TlsOptions | undefined, variable: Variable): TlsOptions | undefined {
-  checkType('tls', option, 'boolean', 'object', 'undefined')
-  if (option !== undefined) return option === true ? {} : option || undefined
-  const value = variable('TLS') || 'false'
-  checkChoice('ROCKETMQ_TLS', value, 'true', 'false')
-  const ca = variable('TLS_CA')
-  return value === 'false' ? undefined : ca ? { ca } : {}
+const checkTls: Check<TlsOptions | undefined> = (given, field) => {
+  const tls = ofType<boolean | TlsOptions | undefined>('boolean', 'object', 'undefined')(given, field)
+  return tls === true ? {} : tls || undefined
 }

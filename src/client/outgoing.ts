@@ -3,22 +3,16 @@
  * unhelpful code, or not at all, is checked here first and named in the error.
  */
 import { randomBytes } from 'node:crypto'
+import { kindOf } from '../commands/json.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError } from '../errors.ts'
-import { checkInt, checkText, checkTime } from '../wire/checks.ts'
+import { checkChoice, checkInt, checkText, checkTime } from '../wire/checks.ts'
 import { compress, compressionFlags } from '../wire/compression.ts'
-import { createUniqKey } from '../wire/message-id.ts'
 import { checkTopicName } from '../wire/names.ts'
 import { checkPropertiesLength, checkUserProperties, encodeProperties } from '../wire/properties.ts'
 
 /** A body, and for a batch the sum of its messages, must not be larger: brokers answer 13 (protocol.md 1.6). */
 export const MAX_BODY_BYTES = 4_194_304
-
-const HIGHEST_DELAY_LEVEL = 18
-const DELAYS = ['delayLevel', 'delayMs', 'deliverAt'] as const
-
-/** RocketMQ separates keys by a space, so a key with one would be two; U+0001 and U+0002 separate properties. */
-const BLANK = /[\s\p{Cc}]/u
 
 /** At most one of them: a message is delayed by level or by time. */
 export type Delay =
@@ -69,7 +63,7 @@ export type OutgoingMessage = BatchedMessage & {
 export interface Prepared {
   topic: string
   messageId: string
-  body: Buffer
+  body: Uint8Array
   properties: string
   sysFlag: number
   flag: number
@@ -85,48 +79,60 @@ export interface Compression {
 
 /** 32 random upper-case hex digits: ids made of address and process collide, because sandboxes are clones. */
 export function createMessageId(): string {
-  return createUniqKey(randomBytes(16))
+  return randomBytes(16).toString('hex').toUpperCase()
 }
 
+/** RocketMQ separates keys by a space, so a key with one would be two; U+0001 and U+0002 separate properties. */
+const word = (field: string, value: unknown): string => checkText(field, value, /[\s\p{Cc}]/u)
+
+/** The members of a message that become properties: as which, and the check of their value. */
+const MEMBERS: readonly (readonly [
+  name: keyof (BatchedMessage & Delay),
+  property: string,
+  check: (field: string, value: unknown) => string | number,
+  isDelay?: boolean,
+])[] = [
+  ['tag', 'TAGS', (field, value) => checkText(field, value, /[\s\p{Cc}|]/u)],
+  [
+    'keys',
+    'KEYS',
+    (field, value) => {
+      const keys = typeof value === 'string' ? [value] : value
+      if (!Array.isArray(keys)) throw new ConfigError(field, 'takes text or a list of texts')
+      return keys.map((key, at) => word(`${field}[${at}]`, key)).join(' ')
+    },
+  ],
+  ['shardingKey', '__SHARDINGKEY', (field, value) => checkText(field, value, /[\p{Cc}]/u)],
+  ['delayLevel', 'DELAY', (field, value) => checkInt(field, value, 1, 18), true],
+  ['delayMs', 'TIMER_DELAY_MS', (field, value) => checkInt(field, value, 1, 2 ** 53 - 1), true],
+  ['deliverAt', 'TIMER_DELIVER_MS', checkTime, true],
+]
+
 /**
- * @param index of the message in a batch, for errors; brokers delay no message of a batch
+ * @param path of the message in a batch, for errors: `messages[3]`; brokers delay no message of a batch
  * @throws ConfigError naming what is wrong, such as `messages[3].tag`
  */
 export function prepare(
   topic: string,
   message: BatchedMessage & Delay,
   compression?: Compression,
-  index?: number,
+  path = '',
 ): Prepared {
-  const batched = index !== undefined
-  if (typeof message !== 'object' || message === null)
-    throw new ConfigError(`messages[${index}]`, 'takes a message')
-  const path = batched ? `messages[${index}].` : ''
   checkTopicName(topic)
-  const delays = DELAYS.filter((name) => message[name] !== undefined)
-  const excess = delays[batched ? 0 : 1]
-  if (excess) {
-    throw new ConfigError(
-      path + excess,
-      batched ? 'does not work in a batch; send it by itself' : `excludes ${delays[0]}`,
-    )
-  }
-  const { queue, shardingKey, messageId = createMessageId() } = message
-  const flag = checkInt(`${path}flag`, message.flag ?? 0, -0x8000_0000)
-  const properties = encodeProperties(propertiesOf(message, messageId, path))
-  checkPropertiesLength(properties)
+  if (kindOf(message) !== 'Object') throw new ConfigError(path, 'takes a message')
+  const prefix = path && `${path}.`
+  const { body, flag = 0, queue, shardingKey, messageId = createMessageId() } = message
   if (queue) {
-    if (shardingKey !== undefined) throw new ConfigError(`${path}queue`, 'excludes shardingKey')
-    if (queue.topic !== topic)
-      throw new ConfigError(`${path}queue.topic`, `is ${queue.topic}, the message's is ${topic}`)
-    checkInt(`${path}queue.queueId`, queue.queueId)
+    if (shardingKey !== undefined) throw new ConfigError(`${prefix}queue`, 'excludes shardingKey')
+    checkChoice(`${prefix}queue.topic`, queue.topic, topic)
+    checkInt(`${prefix}queue.queueId`, queue.queueId)
   }
   return {
     topic,
     messageId,
-    ...encodeBody(message.body, `${path}body`, compression),
-    properties,
-    flag,
+    ...encodeBody(body, `${prefix}body`, compression),
+    properties: propertiesOf(message, messageId, prefix),
+    flag: checkInt(`${prefix}flag`, flag, -0x8000_0000),
     shardingKey,
     queue,
   }
@@ -136,15 +142,10 @@ function encodeBody(
   value: Uint8Array | string,
   field: string,
   compression: Compression | undefined,
-): { body: Buffer; sysFlag: number } {
-  if (typeof value !== 'string' && !(value instanceof Uint8Array))
-    throw new ConfigError(field, `takes bytes or text, got ${typeof value}; JSON.stringify an object`)
-  const body =
-    typeof value === 'string'
-      ? Buffer.from(value)
-      : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-  if (body.length === 0 || body.length > MAX_BODY_BYTES)
-    throw new ConfigError(field, `has ${body.length} bytes; brokers take 1 to ${MAX_BODY_BYTES}`)
+): { body: Uint8Array; sysFlag: number } {
+  const body: unknown = typeof value === 'string' ? Buffer.from(value) : value
+  if (!(body instanceof Uint8Array && body.length > 0 && body.length <= MAX_BODY_BYTES))
+    throw new ConfigError(field, `takes text or bytes, 1 to ${MAX_BODY_BYTES} of them`)
   if (compression && body.length > compression.aboveBytes) {
     const compressed = compress(compression.type, body)
     if (compressed.length < body.length)
@@ -153,28 +154,27 @@ function encodeBody(
   return { body, sysFlag: 0 }
 }
 
-function propertiesOf(message: BatchedMessage & Delay, messageId: string, path: string): [string, string][] {
-  const { tag, keys, properties = {}, shardingKey, delayLevel, delayMs, deliverAt } = message
+function propertiesOf(message: BatchedMessage & Delay, messageId: string, prefix: string): string {
+  const { properties = {} } = message
   // Of a Map or a list Object.entries would send something else, or nothing.
-  if (Object.prototype.toString.call(properties) !== '[object Object]')
-    throw new ConfigError(`${path}properties`, 'takes an object of texts')
+  if (kindOf(properties) !== 'Object') throw new ConfigError(`${prefix}properties`, 'takes an object')
   checkUserProperties(properties)
   const pairs = Object.entries(properties)
-  const add = (name: string, value: string | number): number => pairs.push([name, String(value)])
-  if (tag !== undefined) add('TAGS', checkText(`${path}tag`, tag, /[\s\p{Cc}|]/u))
-  if (keys !== undefined) {
-    const list: unknown = typeof keys === 'string' ? [keys] : keys
-    if (!Array.isArray(list)) throw new ConfigError(`${path}keys`, 'takes a string or an array of strings')
-    const checked = list.map((key, at) => checkText(`${path}keys[${at}]`, key, BLANK))
-    if (checked.length > 0) add('KEYS', checked.join(' '))
+  let delay: string | undefined
+  for (const [name, property, check, isDelay] of MEMBERS) {
+    const value = message[name]
+    if (value === undefined) continue
+    const field = prefix + name
+    if (isDelay) {
+      if (prefix) throw new ConfigError(field, 'does not work in a batch')
+      if (delay) throw new ConfigError(field, `excludes ${delay}`)
+      delay = name
+    }
+    const text = String(check(field, value))
+    if (text) pairs.push([property, text]) // an empty list of keys is none
   }
-  if (shardingKey !== undefined) add('__SHARDINGKEY', checkText(`${path}shardingKey`, shardingKey, /\p{Cc}/u))
-  add('UNIQ_KEY', checkText(`${path}messageId`, messageId, BLANK))
-  if (delayLevel !== undefined)
-    add('DELAY', checkInt(`${path}delayLevel`, delayLevel, 1, HIGHEST_DELAY_LEVEL))
-  if (delayMs !== undefined)
-    add('TIMER_DELAY_MS', checkInt(`${path}delayMs`, delayMs, 1, Number.MAX_SAFE_INTEGER))
-  if (deliverAt !== undefined) add('TIMER_DELIVER_MS', checkTime(`${path}deliverAt`, deliverAt))
-  add('WAIT', 'true')
-  return pairs
+  pairs.push(['UNIQ_KEY', word(`${prefix}messageId`, messageId)], ['WAIT', 'true'])
+  const encoded = encodeProperties(pairs)
+  checkPropertiesLength(encoded)
+  return encoded
 }

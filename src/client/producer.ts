@@ -13,18 +13,9 @@ import {
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import {
-  AbortError,
-  BrokerError,
-  ConfigError,
-  ConnectError,
-  ConnectionLostError,
-  type Outcome,
-  RocketMQError,
-  RouteError,
-  TimeoutError,
-} from '../errors.ts'
+import { AbortError, ConfigError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, pause, remainingMs } from '../net/deadline.ts'
+import type { Answer, CallLimits } from '../net/network.ts'
 import { type Route, TOPIC_NOT_EXIST } from '../routing/routes.ts'
 import { encodeBatch } from '../wire/batch.ts'
 import { checkChoice, checkInt } from '../wire/checks.ts'
@@ -81,7 +72,6 @@ export interface Producer {
 const DEFAULT_TOPIC = 'TBW102'
 const FIRST_PAUSE_MS = 20
 const STATUS: Readonly<Record<number, SendStatus>> = {
-  0: 'SEND_OK',
   10: 'FLUSH_DISK_TIMEOUT',
   11: 'SLAVE_NOT_AVAILABLE',
   12: 'FLUSH_SLAVE_TIMEOUT',
@@ -95,20 +85,24 @@ const KEYS: readonly (keyof ProducerOptions)[] = [
   'defaultTopicQueueNums',
 ]
 
-/** What goes to one queue in one request. */
+/** What goes to one queue in one request: a message, or a batch. */
 type Parcel = Omit<Prepared, 'messageId'> & { batch?: boolean }
 
-/** The queue that a request is for, and the route that it was found by. */
-interface Target {
-  route: Route
+/** `call` or `oneway` of the network. */
+type Post<T> = (
+  address: string,
+  command: typeof SendMessageV2,
+  request: SendMessageRequest,
+  body: Buffer,
+  limits: CallLimits,
+) => Promise<T>
+
+interface Delivery<T> {
+  answer: T
   queue: MessageQueue
 }
 
-interface SendAnswer {
-  code: number
-  header: SendMessageResponse
-  queue: MessageQueue
-}
+type SendAnswer = Delivery<Answer<SendMessageResponse, undefined>>
 
 /** @throws ConfigError naming the option */
 export function createProducer(client: Client, options: ProducerOptions): Producer {
@@ -128,7 +122,8 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
   const compression = type === 'none' ? undefined : { type, aboveBytes }
   const group = client.wrap(producerGroup)
   const { network, routes } = client
-  let turn = Math.floor(Math.random() * 1_000_000)
+  const call: Post<SendAnswer['answer']> = (...all) => network.call(...all)
+  let turn = (Math.random() * 1_000_000) | 0
 
   /** The route of the topic, or of the default topic when the topic is not there yet and brokers may create it. */
   const findRoute = async (topic: string, deadline: Deadline): Promise<Route> => {
@@ -144,130 +139,126 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     }
   }
 
-  const choose = async (
-    { topic, shardingKey, queue }: Pick<Parcel, 'topic' | 'shardingKey' | 'queue'>,
-    deadline: Deadline,
-    avoid?: ReadonlySet<string>,
-  ): Promise<Target> => {
-    const route = await findRoute(topic, deadline)
-    const { writable } = route
-    const at = (one: MessageQueue | undefined): Target => {
-      const { brokerName, queueId } = one as MessageQueue
-      return { route, queue: { topic, brokerName, queueId } }
-    }
+  const choose = (
+    { writable, data }: Route,
+    { topic, shardingKey, queue }: Pick<Parcel, 'topic'> & Partial<Parcel>,
+    tried?: ReadonlySet<string>,
+  ): MessageQueue => {
     // A broker would take it: that a topic is read-only is for the client alone to honour (protocol.md 2).
-    if (queue ? isReadOnly(route, queue.brokerName) : writable.length === 0)
-      throw noQueue(topic, isReadOnly(route, queue?.brokerName))
-    if (queue) return at(queue)
-    if (shardingKey !== undefined) return at(writable[selectQueueIndex(shardingKey, writable.length)])
-    const others = avoid?.size ? writable.filter((each) => !avoid.has(each.brokerName)) : []
+    const its = data.queueDatas.filter((each) => !queue || each.brokerName === queue.brokerName)
+    const readOnly = its.length > 0 && !its.some(({ perm }) => perm & PERM_WRITE)
+    if (readOnly || (!queue && writable.length === 0)) {
+      const rule = readOnly ? 'is read-only' : 'has no writable queue'
+      throw new RouteError(`topic ${topic} ${rule}`, { topic, retryable: !readOnly })
+    }
+    const others = tried?.size ? writable.filter((each) => !tried.has(each.brokerName)) : []
     const candidates = others.length > 0 ? others : writable
-    return at(candidates[turn++ % candidates.length])
+    const chosen =
+      queue ??
+      (shardingKey === undefined
+        ? candidates[turn++ % candidates.length]
+        : writable[selectQueueIndex(shardingKey, writable.length)])
+    return { ...(chosen as MessageQueue), topic }
   }
 
-  const headerOf = (parcel: Parcel, queueId: number): SendMessageRequest => ({
-    producerGroup: group,
-    topic: client.wrap(parcel.topic),
-    defaultTopic: DEFAULT_TOPIC,
-    defaultTopicQueueNums,
-    queueId,
-    sysFlag: parcel.sysFlag,
-    bornTimestamp: BigInt(Date.now()),
-    flag: parcel.flag,
-    properties: parcel.properties,
-    reconsumeTimes: 0,
-    unitMode: false,
-    batch: parcel.batch === true,
-  })
-
-  /** Chooses, sends, and on failure chooses again, until it is stored or there is no point in going on. */
-  const deliver = async (parcel: Parcel, deadline: Deadline): Promise<SendAnswer> => {
-    const { topic, body, shardingKey } = parcel
-    const avoid = new Set<string>()
+  /** Chooses and sends, and on failure chooses again, until it is stored or there is no point in going on. */
+  const deliver = async <T>(
+    post: Post<T>,
+    parcel: Parcel,
+    deadline: Deadline,
+    mostRetries = retries,
+  ): Promise<Delivery<T>> => {
+    const { topic, body, batch = false } = parcel
+    const tried = new Set<string>()
     let unknown: RocketMQError | undefined
     for (let attempt = 0; ; attempt++) {
-      let target: Target | undefined
+      let route: Route | undefined
+      let queue: MessageQueue | undefined
       try {
-        target = await choose(parcel, deadline, avoid)
-        const { route, queue } = target
-        const { code, header } = await network.call(
-          routes.address(route, queue.brokerName),
-          parcel.batch ? SendBatchMessage : SendMessageV2,
-          headerOf(parcel, queue.queueId),
-          body,
-          { deadline, topic },
-        )
-        return { code, header, queue }
+        route = await findRoute(topic, deadline)
+        queue = choose(route, parcel, tried)
+        const { brokerName, queueId } = queue
+        if (tried.has(brokerName))
+          await pause(FIRST_PAUSE_MS * 4 ** (attempt - 1) * (0.5 + Math.random()), deadline)
+        tried.add(brokerName)
+        const request = {
+          ...parcel,
+          producerGroup: group,
+          topic: client.wrap(topic),
+          defaultTopicQueueNums,
+          queueId,
+          bornTimestamp: BigInt(Date.now()),
+          reconsumeTimes: 0,
+          unitMode: false,
+          batch,
+        }
+        const command = batch ? SendBatchMessage : SendMessageV2
+        const address = routes.address(route, brokerName)
+        // The command says Buffer, which is what a broker gets; any bytes can be sent.
+        const answer = await post(address, command, request, body as Buffer, { deadline, topic })
+        return { answer, queue }
       } catch (error) {
         if (!RocketMQError.is(error)) throw error
         if (error.outcome === 'unknown') unknown ??= error
-        if (target && isStaleRoute(error)) routes.forget(target.route)
-        if (attempt >= retries || !target || !mayTryAgain(error) || remainingMs(deadline) === 0)
+        const stale = isStaleRoute(error)
+        if (route && stale) routes.forget(route)
+        const mayTryAgain = queue && (stale || error.retryable)
+        if (!mayTryAgain || attempt >= mostRetries || remainingMs(deadline) === 0)
           throw withOutcome(error, unknown)
-        const { route, queue } = target
-        avoid.add(queue.brokerName)
-        const fixed = parcel.queue || shardingKey !== undefined
-        if (fixed || route.writable.every(({ brokerName }) => brokerName === queue.brokerName))
-          await pause(FIRST_PAUSE_MS * 4 ** attempt * (0.5 + Math.random()), deadline)
       }
-    }
-  }
-
-  const deliverBatch = async (batch: Prepared[], deadline: Deadline): Promise<BatchResult[]> => {
-    const [first] = batch as [Prepared]
-    try {
-      const body = encodeBatch(batch)
-      const answer = await deliver(
-        { ...first, body, properties: '', sysFlag: 0, flag: 0, batch: true },
-        deadline,
-      )
-      const ids = answer.header.msgId.split(',')
-      return batch.map((each, at) => ({
-        outcome: 'stored',
-        result: toResult(each, answer, ids[at] ?? '', at),
-      }))
-    } catch (error) {
-      if (!RocketMQError.is(error)) throw error
-      return batch.map(({ messageId }) => ({ outcome: error.outcome ?? 'unknown', messageId, error }))
     }
   }
 
   return {
     async send(message, limits = {}) {
       const prepared = prepare(message.topic, message, compression)
-      const answer = await deliver(prepared, client.deadline(limits))
-      return toResult(prepared, answer, answer.header.msgId, 0)
+      const sent = await deliver(call, prepared, client.deadline(limits))
+      return toResult(prepared, sent, sent.answer.header.msgId)
     },
 
     async sendBatch(topic, messages, limits = {}) {
       if (!Array.isArray(messages)) throw new ConfigError('messages', 'takes an array')
       const prepared = messages.map((message: BatchedMessage, index) =>
-        prepare(topic, message, undefined, index),
+        prepare(topic, message, undefined, `messages[${index}]`),
       )
       const deadline = client.deadline(limits)
       const results = new Map<Prepared, BatchResult>()
       if (prepared.length === 0) return []
-      const { route } = await choose({ topic, shardingKey: undefined, queue: undefined }, deadline)
-      for (const [key, messagesOfKey] of Map.groupBy(prepared, (each) => orderKey(each, route))) {
+      const route = await findRoute(topic, deadline)
+      choose(route, { topic }) // throws where there is none
+      for (const [key, group] of Map.groupBy(prepared, (each) => orderKey(each, route))) {
         let failed: RocketMQError | undefined
-        for (const batch of splitBatch(messagesOfKey)) {
-          const outcomes = failed ? notSentBehind(batch, failed) : await deliverBatch(batch, deadline)
-          for (const [at, each] of batch.entries()) results.set(each, outcomes[at] as BatchResult)
-          // The messages behind a failed batch must not overtake it, where their order matters.
-          const [outcome] = outcomes
-          if (key !== '' && outcome && outcome.outcome !== 'stored') failed = outcome.error
+        for (const batch of splitBatch(group)) {
+          try {
+            // The messages behind a failed batch must not overtake it, where their order matters.
+            if (failed && key) throw new ConnectError('not sent, to keep the order', { topic, cause: failed })
+            const body = encodeBatch(batch)
+            const parcel = {
+              ...(batch[0] as Prepared),
+              body,
+              properties: '',
+              sysFlag: 0,
+              flag: 0,
+              batch: true,
+            }
+            const sent = await deliver(call, parcel, deadline)
+            const ids = sent.answer.header.msgId.split(',')
+            for (const [at, each] of batch.entries())
+              results.set(each, { outcome: 'stored', result: toResult(each, sent, ids[at], at) })
+          } catch (error) {
+            if (!RocketMQError.is(error)) throw error
+            failed ??= error
+            const { outcome = 'unknown' } = error
+            for (const each of batch) results.set(each, { outcome, messageId: each.messageId, error })
+          }
         }
       }
       return prepared.map((each) => results.get(each) as BatchResult)
     },
 
     async sendOneway(message, limits = {}) {
-      const parcel = prepare(message.topic, message, compression)
-      const deadline = client.deadline(limits)
-      const { route, queue } = await choose(parcel, deadline)
-      const address = routes.address(route, queue.brokerName)
-      const { topic, body } = parcel
-      await network.oneway(address, SendMessageV2, headerOf(parcel, queue.queueId), body, { deadline, topic })
+      const prepared = prepare(message.topic, message, compression)
+      await deliver((...all) => network.oneway(...all), prepared, client.deadline(limits), 0)
     },
 
     async recall(topic, recallHandle, limits = {}) {
@@ -286,46 +277,28 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
 const isUnknownTopic = (error: unknown): boolean =>
   error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST
 
-function toResult(prepared: Prepared, answer: SendAnswer, offsetMessageId: string, at: number): SendResult {
-  const { code, header, queue } = answer
+function toResult(
+  { messageId }: Prepared,
+  { answer: { code, header }, queue }: SendAnswer,
+  offsetMessageId = '',
+  at = 0,
+): SendResult {
   const { queueId, queueOffset, recallHandle } = header
   return new SendResult({
     status: STATUS[code] ?? 'SEND_OK',
-    messageId: prepared.messageId,
+    messageId,
     offsetMessageId,
     queue: { ...queue, queueId },
     queueOffset: queueOffset + BigInt(at),
-    ...(recallHandle === undefined ? {} : { recallHandle }),
+    ...(recallHandle && { recallHandle }),
   })
-}
-
-/** Whether another broker, or the same one a little later, may take what this one did not. */
-function mayTryAgain(error: RocketMQError): boolean {
-  if (error instanceof BrokerError) return error.retryable || isStaleRoute(error)
-  if (error instanceof ConnectError || error instanceof RouteError) return error.retryable
-  return error instanceof ConnectionLostError || error instanceof TimeoutError
 }
 
 /** The error of the last attempt, unless an earlier one may have stored the message: then it is that what counts. */
 function withOutcome(last: RocketMQError, unknown: RocketMQError | undefined): RocketMQError {
   if (!unknown || last.outcome === 'unknown') return last
-  const { topic, address } = unknown
-  return last instanceof AbortError
-    ? new AbortError(last.message, { outcome: 'unknown', topic, address, cause: last.cause })
-    : unknown
-}
-
-/** Whether the topic may not be written, on this broker or on any. */
-function isReadOnly({ data }: Route, brokerName?: string): boolean {
-  const own = data.queueDatas.filter((each) => each.brokerName === (brokerName ?? each.brokerName))
-  return own.length > 0 && own.every((each) => !(each.perm & PERM_WRITE))
-}
-
-function noQueue(topic: string, readOnly: boolean): RouteError {
-  const rule = readOnly
-    ? 'is read-only; allow writing with updateTopicPerm'
-    : 'has no writable queue on a master'
-  return new RouteError(`topic ${topic} ${rule}`, { topic, retryable: !readOnly })
+  const { outcome, address } = unknown
+  return last instanceof AbortError ? Object.assign(last, { outcome, address }) : unknown
 }
 
 /** Messages with the same key go to the same queue, in the order given; those with none to any queue. */
@@ -352,21 +325,10 @@ function splitBatch(messages: Prepared[]): Prepared[][] {
   return batches
 }
 
-function notSentBehind(batch: Prepared[], cause: RocketMQError): BatchResult[] {
-  return batch.map(({ messageId, topic }) => ({
-    outcome: 'not-sent',
-    messageId,
-    error: new ConnectError('an earlier batch for the same queue failed; not sent, to keep the order', {
-      topic,
-      cause,
-    }),
-  }))
-}
-
 function brokerOf(recallHandle: string): string {
   try {
     return parseRecallHandle(recallHandle).brokerName
   } catch (cause) {
-    throw new ConfigError('recallHandle', 'is not the recallHandle of a SendResult', { cause })
+    throw new ConfigError('recallHandle', 'is not that of a SendResult', { cause })
   }
 }

@@ -3,7 +3,6 @@
  * DefaultMQPullConsumerImpl). Every call names its queue and its offset; nothing is remembered between calls but which
  * replica a broker suggested. No heartbeat is sent: to brokers and to other consumers this consumer is invisible.
  */
-import { randomBytes } from 'node:crypto'
 import type { Command, NoFields } from '../commands/define.ts'
 import { LockBatchMQ, type LockBatchRequestBody, UnlockBatchMQ } from '../commands/locks.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
@@ -17,7 +16,7 @@ import {
 } from '../commands/offsets.ts'
 import { CheckClientConfig, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage } from '../commands/pull.ts'
 import { ConsumerSendMsgBack } from '../commands/send-back.ts'
-import { BrokerError, ConfigError, OffsetResetError, ProtocolError, RouteError } from '../errors.ts'
+import { type BrokerError, ConfigError, OffsetResetError, ProtocolError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, remainingMs } from '../net/deadline.ts'
 import type { Answer } from '../net/network.ts'
 import { TOPIC_NOT_EXIST } from '../routing/routes.ts'
@@ -27,6 +26,7 @@ import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { Client } from './client.ts'
 import { checkKeys } from './options.ts'
+import { createMessageId } from './outgoing.ts'
 import { Message, PullResult, type PullStatus } from './values.ts'
 
 /** A tag expression (`'a || b'`, `'*'`), or an SQL92 one, which brokers evaluate when enablePropertyFilter is on. */
@@ -112,21 +112,24 @@ const WAIT_GRAIN_MS = 5_000
 const ROUND_TRIP_MS = 500
 const MASTER = 0
 const STATUS: Readonly<Record<number, PullStatus>> = {
-  0: 'FOUND',
   19: 'NO_NEW_MESSAGE',
   20: 'NO_MATCHED_MESSAGE',
   21: 'OFFSET_MOVED',
 }
 
+const EVERYTHING = { subscription: '*', expressionType: 'TAG' }
+
+/** The fields that a request about one queue has, or some of them. */
+interface AboutQueue {
+  consumerGroup: string
+  topic: string
+  queueId: number
+}
+
 /** @throws ConfigError naming the option */
 export function createPullConsumer(client: Client, options: PullConsumerOptions): PullConsumer {
   checkKeys('createPullConsumer', options, KEYS)
-  const {
-    consumerGroup,
-    filter = '*',
-    clientId = randomBytes(16).toString('hex').toUpperCase(),
-    maxBodyBytes,
-  } = options
+  const { consumerGroup, filter = '*', clientId = createMessageId(), maxBodyBytes } = options
   checkGroupName(consumerGroup)
   checkText('clientId', clientId)
   if (maxBodyBytes !== undefined) checkInt('maxBodyBytes', maxBodyBytes, 1)
@@ -138,37 +141,33 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
   /** Where the SQL92 filter was found right, by topic and broker name. */
   const checked = new Set<string>()
 
-  const addressOf = (queue: MessageQueue): { consumerGroup: string; topic: string; queueId: number } => {
+  /** Asks the master about one queue (with `readFrom` a replica), for one attempt's length. */
+  const ask = async <Q, S, SB>(
+    queue: MessageQueue,
+    command: Command<Q, S, undefined, SB>,
+    request: Omit<Q, keyof AboutQueue>,
+    limits: CallOptions = {},
+    options?: { deadline: Deadline; timeoutMs: number; readFrom: number },
+  ): Promise<Answer<S, SB>> => {
     checkQueue(queue)
-    return { consumerGroup: group, topic: client.wrap(queue.topic), queueId: queue.queueId }
+    const { topic, queueId } = queue
+    const about: AboutQueue = { consumerGroup: group, topic: client.wrap(topic), queueId }
+    // A command takes those of the fields that it has.
+    const whole = { ...about, ...request } as Q
+    const deadline = options?.deadline ?? client.deadline(limits)
+    return await client.callQueue(queue, command, whole, undefined, { ...options, deadline })
   }
 
-  /** A call of one attempt's length, to the master. */
-  const call = <Q, S, QB, SB>(
-    queue: MessageQueue,
-    command: Command<Q, S, QB, SB>,
-    request: Q,
-    body: QB,
-    limits: CallOptions = {},
-  ): Promise<Answer<S, SB>> =>
-    client.callQueue(queue, command, request, body, { deadline: client.deadline(limits) })
-
   const minOffset = async (queue: MessageQueue, limits?: CallOptions): Promise<bigint> =>
-    (await call(queue, GetMinOffset, addressOf(queue), undefined, limits)).header.offset
+    (await ask(queue, GetMinOffset, {}, limits)).header.offset
 
   const maxOffset = async (queue: MessageQueue, limits?: CallOptions): Promise<bigint> =>
-    (await call(queue, GetMaxOffset, addressOf(queue), undefined, limits)).header.offset
+    (await ask(queue, GetMaxOffset, {}, limits)).header.offset
 
-  const searchOffset: PullConsumer['searchOffset'] = async (
-    queue,
-    timestamp,
-    boundaryType = 'lower',
-    limits,
-  ) => {
+  const searchOffset: PullConsumer['searchOffset'] = async (queue, time, boundaryType = 'lower', limits) => {
     checkChoice('boundary', boundaryType, 'lower', 'upper')
-    const ms = BigInt(checkTime('timestamp', timestamp))
-    const request = { ...addressOf(queue), timestamp: ms, boundaryType }
-    return (await call(queue, SearchOffsetByTimestamp, request, undefined, limits)).header.offset
+    const timestamp = BigInt(checkTime('timestamp', time))
+    return (await ask(queue, SearchOffsetByTimestamp, { timestamp, boundaryType }, limits)).header.offset
   }
 
   /** Locks or unlocks: one call per broker, each with the queues it has, all at once. */
@@ -194,28 +193,25 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     const key = `${topic}/${brokerName}`
     // Each pull asks for itself until one was answered: a shared question would end with the call that began it.
     if (checked.has(key)) return
-    const subscriptionData = {
-      topic: client.wrap(topic),
-      subString: subscription,
-      expressionType,
-      tagsSet: [],
-      codeSet: [],
-      subVersion: 0n,
-      classFilterMode: false,
+    const body = {
+      clientId,
+      group,
+      subscriptionData: {
+        topic: client.wrap(topic),
+        subString: subscription,
+        expressionType,
+        tagsSet: [],
+        codeSet: [],
+        subVersion: 0n,
+        classFilterMode: false,
+      },
     }
-    try {
-      const body = { clientId, group, subscriptionData }
-      await client.callQueue(queue, CheckClientConfig, {}, body, { deadline })
-    } catch (cause) {
-      const code = cause instanceof BrokerError ? cause.responseCode : 0
-      if (code !== 1 && code !== 23) throw cause
-      const { remark } = cause as BrokerError
-      const rule =
-        code === 23
-          ? remark
-          : `needs enablePropertyFilter=true on broker ${brokerName}, or filter by tag (${remark})`
-      throw new ConfigError('filter.sql', rule, { cause, topic })
-    }
+    await client.callQueue(queue, CheckClientConfig, {}, body, { deadline }).catch((cause) => {
+      const { responseCode, remark } = cause as Partial<BrokerError>
+      if (responseCode !== 1 && responseCode !== 23) throw cause
+      const needed = responseCode === 1 ? `needs enablePropertyFilter=true on broker ${brokerName}: ` : ''
+      throw new ConfigError('filter.sql', `${needed}${remark}`, { cause, topic })
+    })
     checked.add(key)
   }
 
@@ -233,7 +229,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     },
 
     async pull(queue, queueOffset, limits = {}) {
-      const own = addressOf(queue)
+      checkQueue(queue)
       checkOffset(queueOffset)
       const { maxMessages = MOST_MESSAGES, waitMs = 0, deadlineMs } = limits
       checkInt('maxMessages', maxMessages, 1)
@@ -247,29 +243,25 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
       if (!whole && expressionType === 'SQL92') await checkFilter(queue, deadline)
       const key = keyOf(queue)
       const request = {
-        ...own,
         queueOffset,
         maxMsgNums: Math.min(maxMessages, MOST_MESSAGES),
         sysFlag: PULL_SUBSCRIPTION | (suspendMs > 0 ? PULL_SUSPEND : 0),
         suspendTimeoutMillis: BigInt(suspendMs),
-        subscription: whole ? '*' : subscription,
-        expressionType: whole ? 'TAG' : expressionType,
+        ...(whole ? EVERYTHING : { subscription, expressionType }),
       }
-      const readFrom = suggested.get(key) ?? MASTER
-      const timeoutMs = client.timeoutMs + (suspendMs > 0 ? suspendMs + WAIT_GRAIN_MS : 0)
-      const pulled = client.callQueue(queue, PullMessage, request, undefined, {
+      const pulled = ask(queue, PullMessage, request, limits, {
         deadline,
-        timeoutMs,
-        readFrom,
+        timeoutMs: client.timeoutMs + (suspendMs > 0 ? suspendMs + WAIT_GRAIN_MS : 0),
+        readFrom: suggested.get(key) ?? MASTER,
       })
       // A replica that cannot be read is not asked again: the next pull goes to the master.
       pulled.catch(() => suggested.delete(key))
       const { code, header, body } = await pulled
-      const { minOffset: least, maxOffset: most, nextBeginOffset } = header
+      const { minOffset: least, maxOffset: most } = header
       const suggestedBrokerId = Number(header.suggestWhichBrokerId)
       if (suggestedBrokerId === MASTER) suggested.delete(key)
       else suggested.set(key, suggestedBrokerId)
-      const stored = decodeMessages(code === 0 ? body : body.subarray(0, 0), { maxBodyBytes })
+      const stored = decodeMessages(code === 0 ? body : Buffer.alloc(0), { maxBodyBytes })
       const { undecodable } = stored
       const messages: Message[] = []
       for (const each of stored.messages) {
@@ -277,14 +269,12 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
         if (whole || !tags || tags.has(each.properties['TAGS'] ?? ''))
           messages.push(new Message(each, queue.brokerName, client.unwrap))
       }
+      const filteredOut = code === 0 && messages.length + undecodable.length === 0
       return new PullResult({
-        status:
-          code === 0 && messages.length + undecodable.length === 0
-            ? 'NO_MATCHED_MESSAGE'
-            : (STATUS[code] ?? 'FOUND'),
+        status: STATUS[filteredOut ? 20 : code] ?? 'FOUND',
         messages,
         undecodable,
-        nextBeginOffset: nextOffset(nextBeginOffset, stored.messages, undecodable),
+        nextBeginOffset: nextOffset(header.nextBeginOffset, stored.messages, undecodable),
         minOffset: least,
         maxOffset: most,
         suggestedBrokerId,
@@ -292,22 +282,22 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     },
 
     async committedOffset(queue, limits) {
-      const { brokerName, topic } = queue
-      const request = { ...addressOf(queue), setZeroIfNotFound: false }
-      const { meaning, header } = await call(queue, QueryConsumerOffset, request, undefined, limits)
-      if (meaning === 'empty') return undefined
-      if (header.offset === undefined)
-        throw new ProtocolError(`${brokerName} answered without an offset`, { field: 'offset', topic })
-      return header.offset
+      const request = { setZeroIfNotFound: false }
+      const { meaning, header } = await ask(queue, QueryConsumerOffset, request, limits)
+      if (meaning !== 'empty' && header.offset === undefined)
+        throw new ProtocolError(`${queue.brokerName} answered without an offset`, {
+          field: 'offset',
+          topic: queue.topic,
+        })
+      return meaning === 'empty' ? undefined : header.offset
     },
 
     async commitOffset(queue, commitOffset, limits) {
       checkOffset(commitOffset)
-      const request = { ...addressOf(queue), commitOffset }
-      const { code, remark } = await call(queue, UpdateConsumerOffset, request, undefined, limits)
+      const { code, remark } = await ask(queue, UpdateConsumerOffset, { commitOffset }, limits)
       // Code 0, and yet nothing was committed: only the remark says so (protocol.md 9.1).
       if (remark.includes(OFFSET_RESET_REMARK)) {
-        const text = `the offset of ${keyOf(queue)} was reset by an administrator; read committedOffset and go on there`
+        const text = `the offset of ${keyOf(queue)} was reset by an administrator; go on at committedOffset`
         throw new OffsetResetError(text, remark, {
           responseCode: code,
           topic: queue.topic,
@@ -321,6 +311,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     searchOffset,
 
     async startOffset(queue, startingPosition, startingPositionTimestamp, limits) {
+      checkQueue(queue)
       checkChoice('startingPosition', startingPosition, 'TRIM_HORIZON', 'LATEST', 'AT_TIMESTAMP')
       if (queue.topic.startsWith(retryTopic('')) || startingPosition === 'TRIM_HORIZON')
         return await minOffset(queue, limits)
@@ -356,7 +347,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
         unitMode: false,
         maxReconsumeTimes,
       }
-      await call(message.queue, ConsumerSendMsgBack, request, undefined, limits)
+      await ask(message.queue, ConsumerSendMsgBack, request, limits)
     },
   }
 }
@@ -366,10 +357,7 @@ function parseFilter(filter: Filter): { subscription: string; expressionType: st
   if (typeof filter !== 'string')
     return { subscription: checkText('filter.sql', filter?.sql?.trim()), expressionType: 'SQL92' }
   const { tags } = parseTagExpression(filter)
-  const expressionType = 'TAG'
-  return tags.length > 0
-    ? { subscription: filter, expressionType, tags: new Set(tags) }
-    : { subscription: '*', expressionType }
+  return tags.length > 0 ? { subscription: filter, expressionType: 'TAG', tags: new Set(tags) } : EVERYTHING
 }
 
 function throwFirst(answers: PromiseSettledResult<unknown>[]): void {
@@ -386,18 +374,14 @@ function nextOffset(
   undecodable: readonly UndecodableMessage[],
 ): bigint {
   if (undecodable.every((each) => each.queueOffset !== undefined)) return next
-  let last: bigint | undefined
-  for (const { queueOffset } of [...messages, ...undecodable]) {
+  let last = -1n
+  for (const { queueOffset = -1n } of [...messages, ...undecodable]) {
     // An offset at or past `next` cannot be right: it was read from bytes that are no message.
-    if (queueOffset !== undefined && queueOffset < next && (last === undefined || queueOffset > last))
-      last = queueOffset
+    if (queueOffset < next && queueOffset > last) last = queueOffset
   }
-  if (last !== undefined) return last + 1n
-  const reason = undecodable[0]?.reason
-  throw new ProtocolError(`the answer holds no message: ${reason?.message}`, {
-    field: reason?.field,
-    cause: reason,
-  })
+  if (last >= 0n) return last + 1n
+  const cause = undecodable[0]?.reason
+  throw new ProtocolError(`the answer holds no message: ${cause?.message}`, { field: cause?.field, cause })
 }
 
 function keyOf({ topic, brokerName, queueId }: MessageQueue): string {

@@ -9,15 +9,16 @@ import { isReservedProperty } from '../wire/properties.ts'
 /** A value with a JSON form, for logs and for events. */
 abstract class Value {
   toJSON(): Record<string, unknown> {
-    return Object.fromEntries(Object.entries(this).map(([name, value]) => [name, jsonable(value)]))
+    return jsonOf(this)
   }
 }
 
+const jsonOf = (fields: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, jsonable(value)]))
+
 function jsonable(value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString()
-  if (value instanceof Uint8Array)
-    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
-  return Array.isArray(value) ? value.map(jsonable) : value
+  if (Buffer.isBuffer(value)) return value.toString('base64')
+  return typeof value === 'bigint' ? String(value) : value
 }
 
 /**
@@ -131,12 +132,7 @@ export class PullResult extends Value {
   }
 
   override toJSON(): Record<string, unknown> {
-    const undecodable = this.undecodable.map(({ queueOffset, commitLogOffset, reason, bytes }) => ({
-      queueOffset: jsonable(queueOffset),
-      commitLogOffset: jsonable(commitLogOffset),
-      reason: reason.message,
-      bytes: jsonable(bytes),
-    }))
+    const undecodable = this.undecodable.map((each) => jsonOf({ ...each, reason: each.reason.message }))
     return { ...super.toJSON(), undecodable }
   }
 }

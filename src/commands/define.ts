@@ -5,7 +5,8 @@
  * does the reverse, and tests iterate over the catalogue. Header values are text on the wire whatever their type:
  * numbers decimal, booleans `true`/`false` (protocol.md 1.1). Nothing here knows a connection.
  */
-import { ConfigError, ProtocolError } from '../errors.ts'
+import { ConfigError } from '../errors.ts'
+import { malformed } from '../wire/checks.ts'
 
 /** How a header field is written; `?` marks one that may be absent. */
 export type FieldKind = 'string' | 'int' | 'long' | 'boolean'
@@ -154,15 +155,15 @@ type Parts<Q, S, QB, SB> = Partial<Command<Q, S, QB, SB>> &
 export function defineCommand<Q, S = NoFields, QB = undefined, SB = undefined>(
   parts: NoInfer<Parts<Q, S, QB, SB>>,
 ): Command<Q, S, QB, SB> {
-  const none = {
+  return {
     to: 'broker',
     request: {},
     response: {},
     requestBody: noBody,
     responseBody: noBody,
     answers: {},
-  }
-  return { ...none, ...parts } as Command<Q, S, QB, SB>
+    ...parts,
+  } as Command<Q, S, QB, SB>
 }
 
 /** Header values → text. @throws ConfigError naming the field that is missing or out of range. */
@@ -178,9 +179,9 @@ export function encodeFields<H>(
     const kind: string = fields[name]
     const value: unknown = values[name] ?? defaults?.[name] ?? undefined
     if (value === undefined && kind.endsWith('?')) continue
-    if (!fits(kind, value))
-      throw new ConfigError(name, `${command} takes ${kind}, got ${typeof value} ${clip(String(value))}`)
-    ext[wireNames?.[name] ?? name] = String(value)
+    const text = String(value)
+    if (parse(kind, text) !== value) throw new ConfigError(name, misfit(command, kind, value))
+    ext[wireNames?.[name] ?? name] = text
   }
   return ext
 }
@@ -197,38 +198,27 @@ export function decodeFields<H>(
     const kind: string = fields[name]
     const text = ext[wireNames?.[name] ?? name]
     if (!text && kind.endsWith('?')) continue
-    const value = text === undefined ? text : parse(kind, text)
-    if (value === undefined) {
-      const field = name
-      throw new ProtocolError(`${command}: header field ${name} must be ${kind}, got ${clip(text)}`, {
-        field,
-      })
-    }
+    const value = parse(kind, text)
+    if (value === null) throw malformed(name, misfit(command, kind, text))
     header[name] = value
   }
   return header as H
 }
 
-/** The value that a text stands for: undefined when it is none of its kind, or out of range. */
-function parse(kind: string, text: string): Value | undefined {
-  const first = kind.charAt(0)
-  if (first === 's') return text
-  if (first === 'b') return text === 'true' || (text === 'false' ? false : undefined)
-  if (!/^-?\d{1,19}$/.test(text)) return undefined
-  const value = first === 'l' ? BigInt(text) : Number(text)
-  return fits(kind, value) ? value : undefined
+/**
+ * The value that a text stands for: null when it is none of its kind, or out of range. A value fits its kind when its own
+ * text stands for it.
+ */
+function parse(kind: string, text: string | undefined): string | number | bigint | boolean | null {
+  const first = kind[0]
+  if (first === 's' || text === undefined) return text ?? null
+  if (first === 'b') return text === 'true' || (text === 'false' ? false : null)
+  if (!/^-?\d{1,19}$/.test(text)) return null
+  const int = Number(text)
+  if (first === 'i') return int === (int | 0) ? int : null
+  const long = BigInt(text)
+  return BigInt.asIntN(64, long) === long ? long : null
 }
 
-type Value = string | number | bigint | boolean
-
-function fits(kind: string, value: unknown): value is Value {
-  const first = kind.charAt(0)
-  if (first === 's') return typeof value === 'string'
-  if (first === 'b') return typeof value === 'boolean'
-  if (first === 'l') return typeof value === 'bigint' && BigInt.asIntN(64, value) === value
-  return typeof value === 'number' && value === (value | 0)
-}
-
-function clip(text: string | undefined): string {
-  return text === undefined ? 'nothing' : JSON.stringify(text.slice(0, 80))
-}
+const misfit = (command: string, kind: string, value: unknown): string =>
+  `in ${command} takes ${kind}, got ${typeof value} ${JSON.stringify(String(value).slice(0, 80))}`

@@ -12,12 +12,20 @@ import type { BodyCodec } from './define.ts'
 export type Read<T> = (value: unknown, path: string) => T
 
 function unexpected(value: unknown, path: string, expected: string): never {
-  const got = value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value
-  throw malformed(path, `must be ${expected}, got ${got}`)
+  throw malformed(path, `must be ${expected}, got ${kindOf(value)}`)
 }
 
-export const text: Read<string> = (value, path) =>
-  typeof value === 'string' ? value : unexpected(value, path, 'text')
+/** `Null`, `Array`, `Object`, `Map`, `String`, … */
+export const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
+
+const primitive =
+  <T>(type: string): Read<T> =>
+  (value, path) =>
+    typeof value === type ? (value as T) : unexpected(value, path, type)
+
+export const text: Read<string> = /* @__PURE__ */ primitive<string>('string')
+
+export const boolean: Read<boolean> = /* @__PURE__ */ primitive<boolean>('boolean')
 
 export const int: Read<number> = (value, path) =>
   typeof value === 'number' && value === (value | 0) ? value : unexpected(value, path, 'an int')
@@ -32,9 +40,6 @@ export const long: Read<bigint> = (value, path) => {
 export const double: Read<number> = (value, path) =>
   typeof value === 'number' || typeof value === 'bigint' ? Number(value) : unexpected(value, path, 'a number')
 
-export const boolean: Read<boolean> = (value, path) =>
-  typeof value === 'boolean' ? value : unexpected(value, path, 'true or false')
-
 export const list =
   <T>(read: Read<T>): Read<T[]> =>
   (value, path) =>
@@ -42,14 +47,17 @@ export const list =
       ? value.map((item, index) => read(item, `${path}[${index}]`))
       : unexpected(value, path, 'a list')
 
+const members = (value: unknown, path: string): Readonly<Record<string, unknown>> =>
+  kindOf(value) === 'Object' ? (value as Record<string, unknown>) : unexpected(value, path, 'an object')
+
 /** An object of any keys, as its entries in their order. */
 export const entries =
   <T>(read: Read<T>): Read<[string, T][]> =>
-  (value, path) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      return unexpected(value, path, 'an object')
-    return Object.entries(value).map(([key, member]) => [key, read(member, `${path}[${key.slice(0, 80)}]`)])
-  }
+  (value, path) =>
+    Object.entries(members(value, path)).map(([key, member]) => [
+      key,
+      read(member, `${path}[${key.slice(0, 80)}]`),
+    ])
 
 /** An object of any keys, as a record without prototype. */
 export const record =
@@ -62,39 +70,36 @@ export const record =
 
 /** An object by the readers of its members; a member that reads as undefined is left out, others are not looked at. */
 export const object =
-  <T>(members: { readonly [K in keyof T]-?: Read<T[K]> }): Read<T> =>
+  <T>(readers: { readonly [K in keyof T]-?: Read<T[K]> }): Read<T> =>
   (value, path) => {
-    const given = new Map(entries((member) => member)(value, path))
+    const given = members(value, path)
     const result: Partial<T> = {}
-    for (const name in members) {
-      const member = members[name](given.get(name), `${path}.${name}`)
+    for (const name in readers) {
+      const member = readers[name](given[name], `${path}.${name}`)
       if (member !== undefined) result[name] = member
     }
     return result as T
   }
 
-/** A member that may be absent or null. */
-export const optional =
-  <T>(read: Read<T>): Read<T | undefined> =>
-  (value, path) =>
-    value === undefined || value === null ? undefined : read(value, path)
-
 /** A member that is read as `otherwise` where it is absent or null: writers leave out what their language calls a default. */
 export const orElse =
-  <T>(read: Read<T>, otherwise: unknown): Read<T> =>
-  (value, path) =>
-    read(value ?? otherwise, path)
+  <T>(read: Read<T>, otherwise?: unknown): Read<T> =>
+  (value, path) => {
+    const given = value ?? otherwise
+    return given === undefined ? (given as T) : read(given, path)
+  }
+
+/** A member that may be absent or null. */
+export const optional: <T>(read: Read<T>) => Read<T | undefined> = orElse
 
 /** Longs beyond 2^53 as a bigint, from their own digits; a Java long has 19. */
-function exact(_name: string, value: unknown, context?: { source?: string }): unknown {
-  const digits = context?.source ?? ''
-  return typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d{1,40}$/.test(digits)
-    ? BigInt(digits)
-    : value
+function exact(_name: string, value: unknown, { source = '' }: { source?: string } = {}): unknown {
+  return !Number.isSafeInteger(value) && /^-?\d{1,40}$/.test(source) ? BigInt(source) : value
 }
 
-/** The reverse: a bigint as bare digits, as Java reads a long. */
-function bareLong(_name: string, value: unknown): unknown {
+/** The reverse: a bigint as bare digits, as Java reads a long. A Map is written as an object. */
+function writable(_name: string, value: unknown): unknown {
+  if (value instanceof Map) return Object.fromEntries(value)
   return typeof value === 'bigint' ? (JSON as RawJson).rawJSON(String(value)) : value
 }
 
@@ -108,20 +113,17 @@ export function jsonBody<T>(
   write: (value: T) => unknown = (value) => value,
 ): BodyCodec<T> {
   return {
-    encode: (value) => Buffer.from(JSON.stringify(write(value), bareLong)),
+    encode: (value) => Buffer.from(JSON.stringify(write(value), writable)),
     decode: (bytes) => read(parse(bytes.toString(), name), name),
   }
 }
 
 /** Name servers before 4.9.4 write the integer keys of a route bare, whatever they are asked for. */
-function parse(json: string, name: string): unknown {
+function parse(json: string, name: string, bareKeys?: boolean): unknown {
   try {
-    return JSON.parse(json, exact)
-  } catch {
-    try {
-      return JSON.parse(json.replace(/([{,])(-?\d+):/g, '$1"$2":'), exact)
-    } catch (cause) {
-      throw malformed('json', `of ${name} does not parse`, cause)
-    }
+    return JSON.parse(bareKeys ? json.replace(/([{,])(-?\d+):/g, '$1"$2":') : json, exact)
+  } catch (cause) {
+    if (bareKeys) throw malformed('json', `of ${name} does not parse`, cause)
+    return parse(json, name, true)
   }
 }

@@ -3,7 +3,6 @@
  * GET_ALL_TOPIC_LIST_FROM_NAMESERVER 206 and DELETE_TOPIC_IN_NAMESRV 216 (protocol.md 2). Left out of routes: the filter
  * servers of 3.x and the queue mapping of static topics.
  */
-import { malformed } from '../wire/checks.ts'
 import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
 import { fastjsonBody } from './fastjson.ts'
 import { boolean, entries, int, jsonBody, list, object, optional, orElse, type Read, text } from './json.ts'
@@ -36,17 +35,9 @@ export interface TopicRouteData {
   orderTopicConf?: string
 }
 
-/** Tables keyed by broker id: Java writes the id bare or as text, depending on the reader's version. */
-function readBrokerId(key: string): number {
-  const id = Number(key)
-  if (!/^-?\d+$/.test(key) || !Number.isSafeInteger(id)) {
-    throw malformed('brokerAddrs', `has no broker id in ${JSON.stringify(key.slice(0, 80))}`)
-  }
-  return id
-}
-
+/** Java writes the id bare or as text, depending on the reader's version. */
 const readBrokerAddrs: Read<Map<number, string>> = (value, path) =>
-  new Map(entries(text)(value, path).map(([id, address]) => [readBrokerId(id), address]))
+  new Map(entries(text)(value, path).map(([id, address]) => [int(id && Number(id), 'brokerAddrs'), address]))
 
 const readBrokerData: Read<BrokerData> = /* @__PURE__ */ object<BrokerData>({
   cluster: text,
@@ -54,11 +45,6 @@ const readBrokerData: Read<BrokerData> = /* @__PURE__ */ object<BrokerData>({
   brokerAddrs: readBrokerAddrs,
   enableActingMaster: optional(boolean),
   zoneName: optional(text),
-})
-
-const writeBrokerData = (data: BrokerData): unknown => ({
-  ...data,
-  brokerAddrs: Object.fromEntries(data.brokerAddrs),
 })
 
 const readQueueData: Read<QueueData> = /* @__PURE__ */ object<QueueData>({
@@ -76,7 +62,7 @@ const routeBody: BodyCodec<TopicRouteData> = /* @__PURE__ */ jsonBody<TopicRoute
     brokerDatas: list(readBrokerData),
     orderTopicConf: optional(text),
   }),
-  (route) => ({ ...route, brokerDatas: route.brokerDatas.map(writeBrokerData), filterServerTable: {} }),
+  (route) => ({ ...route, filterServerTable: {} }),
 )
 
 /** The route of one topic. 17: no broker has registered it (or it was never created). */
@@ -106,10 +92,6 @@ const clusterBody: BodyCodec<ClusterInfo> = /* @__PURE__ */ fastjsonBody<Cluster
   /* @__PURE__ */ object<ClusterInfo>({
     brokerAddrTable: (value, path) => new Map(entries(readBrokerData)(value, path)),
     clusterAddrTable: (value, path) => new Map(entries(list(text))(value, path)),
-  }),
-  (info) => ({
-    brokerAddrTable: new Map([...info.brokerAddrTable].map(([name, data]) => [name, writeBrokerData(data)])),
-    clusterAddrTable: info.clusterAddrTable,
   }),
 )
 

@@ -64,9 +64,9 @@ const request: Fields<SendMessageRequest> = {
   brokerName: 'string?',
 }
 
-/** The short form names the fields a, b, c … in this order. */
+/** The short form names the fields a, b, c … in this order: the digits of base 36 from 10 on. */
 const wireNames: WireNames<SendMessageRequest> = /* @__PURE__ */ Object.fromEntries(
-  /* @__PURE__ */ Object.keys(request).map((name, index) => [name, String.fromCharCode(97 + index)]),
+  /* @__PURE__ */ Object.keys(request).map((name, index) => [name, (index + 10).toString(36)]),
 )
 
 const response: Fields<SendMessageResponse> = {
@@ -80,15 +80,17 @@ const response: Fields<SendMessageResponse> = {
 /** Both are required on the wire: a send without them answers code 1. */
 const defaults: Partial<SendMessageRequest> = { defaultTopic: 'TBW102', defaultTopicQueueNums: 4 }
 
+const elsewhere: Meaning = 'other-broker'
+
 /** 10, 11 and 12 mean stored; the rest is the reference producer's list of codes to try elsewhere. */
 const answers: Readonly<Record<number, Meaning>> = {
-  1: 'other-broker',
-  2: 'other-broker',
+  1: elsewhere,
+  2: elsewhere,
   10: 'stored',
   11: 'stored',
   12: 'stored',
-  204: 'other-broker',
-  205: 'other-broker',
+  204: elsewhere,
+  205: elsewhere,
 }
 
 /** Stores one message. Not idempotent: a repeated send stores another copy under the same UNIQ_KEY. */

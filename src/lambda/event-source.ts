@@ -7,8 +7,9 @@
  */
 import type { Client } from '../client/client.ts'
 import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
+import type { Message } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
-import { DeadlineError } from '../errors.ts'
+import { ConfigError, DeadlineError, ResponseError } from '../errors.ts'
 import { retryTopic } from '../wire/names.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
@@ -30,13 +31,20 @@ export interface HandlerExtras {
   client: Client
 }
 
-/** An async function, or a middy instance. */
-export type RecordHandler = (
-  event: RocketMQEvent,
-  context: LambdaContext,
-  extras: HandlerExtras,
-  // biome-ignore lint/suspicious/noConfusingVoidType: what an async function without a return statement gives
-) => Promise<BatchResponse | null | undefined | void>
+interface RecordHandlerMethod {
+  handle(
+    event: RocketMQEvent,
+    context: LambdaContext,
+    extras: HandlerExtras,
+    // biome-ignore lint/suspicious/noConfusingVoidType: what an async function without a return statement gives
+  ): Promise<BatchResponse | null | undefined | void>
+}
+
+/**
+ * An async function, or a middy instance. It may ask for more of the context than {@link LambdaContext} has, as middy's
+ * types do: what Lambda hands over is handed on. Only of a method does the compiler allow that.
+ */
+export type RecordHandler = RecordHandlerMethod['handle']
 
 /** What an invocation returns. */
 export interface EventSourceResult {
@@ -64,6 +72,7 @@ export function eventSource(
   options: EventSourceOptions,
   handle: RecordHandler,
 ): (event: unknown, context: LambdaContext) => Promise<EventSourceResult> {
+  if (typeof handle !== 'function') throw new ConfigError('handler', 'takes an async function of the event')
   const { client: clientOption, ...mapping } = options
   const source = resolveEventSource(mapping, 'eventSource')
   const client = clientOf(clientOption)
@@ -92,11 +101,17 @@ async function consume(
   try {
     const progress = await openQueues(source, consumer, only, end)
     let handled = 0
-    while (Date.now() < end && !progress.every((each) => each.done)) {
-      await allSettled(progress.map((each) => each.fill(end)))
-      const batch = takeBatch(progress, source.batchSize)
+    let longestMs = 0
+    let turn = Math.floor(Math.random() * progress.length)
+    while (!progress.every((each) => each.done)) {
+      await fill(progress, end)
+      // A batch that would probably be cut off is better left where it is.
+      if (Date.now() + longestMs >= end) break
+      const batch = takeBatch(progress, source.batchSize, turn++ % progress.length)
       if (batch.length === 0) continue
+      const began = Date.now()
       const { failed, error } = await runHandler(source, client, batch, handle, context, stop.signal)
+      longestMs = Math.max(longestMs, Date.now() - began)
       const settled = await allSettled(progress.map((each) => each.settle(failed, end)))
       handled += settled.reduce((sum, count) => sum + count, 0)
       if (error !== undefined) throw error
@@ -108,9 +123,18 @@ async function consume(
   }
 }
 
+/** Pulls. What the end of the invocation cuts off is no failure: nothing of it was handed out. */
+async function fill(progress: readonly QueueProgress[], end: number): Promise<void> {
+  const cutOff = (error: unknown): void => {
+    if (!(error instanceof DeadlineError)) throw error
+  }
+  await allSettled(progress.map((each) => each.fill(end).catch(cutOff)))
+}
+
 /**
  * Where the group stands in each queue. A queue without an offset on a broker that the group has read before was added
  * later, so it is read from its beginning; those of a broker seen for the first time begin where the mapping says.
+ * The offset of queue 0 tells the two apart. So it is committed last: a first run that fails on the way is one again.
  */
 async function openQueues(
   source: ResolvedEventSource,
@@ -121,19 +145,23 @@ async function openQueues(
   const all = await queuesOf(source, consumer, deadlineMs)
   const offsets = await allSettled(all.map((queue) => consumer.committedOffset(queue, { deadlineMs })))
   const known = new Set<string>()
-  for (const [index, { topic, brokerName }] of all.entries()) {
-    if (topic === source.topic && offsets[index] !== undefined) known.add(brokerName)
+  for (const [index, { topic, brokerName, queueId }] of all.entries()) {
+    if (topic === source.topic && queueId === 0 && offsets[index] !== undefined) known.add(brokerName)
   }
   const wanted = only && new Set(only.map(queueKey))
-  const opening: Promise<QueueProgress>[] = []
-  for (const [index, queue] of all.entries()) {
-    if (wanted && !wanted.has(queueKey(queue))) continue
-    const start = known.has(queue.brokerName)
-      ? ({ ...source, startingPosition: 'TRIM_HORIZON' } as const)
-      : source
-    opening.push(openQueue(consumer, queue, offsets[index], start, deadlineMs))
+  const open = async (isDue: (queue: MessageQueue) => boolean): Promise<QueueProgress[]> => {
+    const opening: Promise<QueueProgress>[] = []
+    for (const [index, queue] of all.entries()) {
+      if ((wanted && !wanted.has(queueKey(queue))) || !isDue(queue)) continue
+      const start = known.has(queue.brokerName)
+        ? ({ ...source, startingPosition: 'TRIM_HORIZON' } as const)
+        : source
+      opening.push(openQueue(consumer, queue, offsets[index], start, deadlineMs))
+    }
+    return await allSettled(opening)
   }
-  return await allSettled(opening)
+  const others = await open(({ queueId }) => queueId !== 0)
+  return [...(await open(({ queueId }) => queueId === 0)), ...others]
 }
 
 /** Waits for all of them, so that nothing is left running behind the first failure, which is then thrown. */
@@ -152,9 +180,10 @@ async function queuesOf(
   return (await Promise.all(topics.map((topic) => consumer.queues(topic, { deadlineMs: end })))).flat()
 }
 
-/** Up to `batchSize` records, shared fairly: one of each queue in turn. */
-function takeBatch(progress: readonly QueueProgress[], batchSize: number): RocketMQRecord[] {
-  const shares = progress.map((each) => ({ each, count: 0 }))
+/** Up to `batchSize` messages, shared fairly: one of each queue in turn, from the queue at `first` on. */
+function takeBatch(progress: readonly QueueProgress[], batchSize: number, first: number): Message[] {
+  const inTurn = [...progress.slice(first), ...progress.slice(0, first)]
+  const shares = inTurn.map((each) => ({ each, count: 0 }))
   let room = batchSize
   for (let took = true; took && room > 0; ) {
     took = false
@@ -165,30 +194,35 @@ function takeBatch(progress: readonly QueueProgress[], batchSize: number): Rocke
       took = true
     }
   }
-  return shares.flatMap(({ each, count }) => each.take(count).map((message) => new RocketMQRecord(message)))
+  return shares.flatMap(({ each, count }) => each.take(count))
 }
 
-/** Which records failed. A thrown error, or a response that breaks the contract, fails all of them. */
+/** Which messages failed. A thrown error, or a response that breaks the contract, fails all of them. */
 async function runHandler(
   source: ResolvedEventSource,
   client: Client,
-  batch: readonly RocketMQRecord[],
+  batch: readonly Message[],
   handle: RecordHandler,
   context: LambdaContext,
   signal: AbortSignal,
-): Promise<{ failed: ReadonlySet<string>; error: unknown }> {
-  const event = createEvent(batch, client.nameServers.addresses.join(';'), source.consumerGroup)
+): Promise<{ failed: ReadonlySet<Message>; error: unknown }> {
+  const records = batch.map((message) => new RocketMQRecord(message))
+  const event = createEvent(records, client.nameServers.addresses.join(';'), source.consumerGroup)
   try {
     const response = await untilAborted<unknown>(handle(event, context, { signal, client }), signal)
     return { failed: readBatchResponse(response, batch), error: undefined }
   } catch (error) {
-    const failed = new Set(batch.map((record) => record.recordId))
-    return { failed, error: error ?? new TypeError('the handler threw undefined') }
+    return { failed: new Set(batch), error: error ?? new TypeError('the handler threw undefined') }
   }
 }
 
 /** A handler that outlives its invocation is not waited for: what was settled before it stands. */
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // What a function with a callback returns: taken for success it would lose the batch.
+  if (typeof (promise as Partial<typeof promise> | undefined | null)?.then !== 'function')
+    throw new ResponseError(
+      'the handler must be async, it returned no promise; the whole batch counts as failed',
+    )
   return new Promise((resolve, reject) => {
     const onAbort = (): void =>
       reject(
@@ -198,7 +232,9 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
       )
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    Promise.resolve(promise)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', onAbort))
   })
 }
 

@@ -11,6 +11,11 @@ export function queueKey({ topic, brokerName, queueId }: MessageQueue): string {
   return `${topic}/${brokerName}/${queueId}`
 }
 
+/** Opaque and unique in an event. */
+export function recordIdOf({ queue, queueOffset }: Message): string {
+  return `${queueKey(queue)}/${queueOffset}`
+}
+
 /** One message of an event. */
 export class RocketMQRecord {
   /** Opaque and unique in the event; what `batchItemFailures` names. */
@@ -40,7 +45,7 @@ export class RocketMQRecord {
   constructor(message: Message) {
     const { queue } = message
     this.offset = message.queueOffset.toString()
-    this.recordId = `${queueKey(queue)}/${this.offset}`
+    this.recordId = recordIdOf(message)
     this.topic = message.topic
     this.sourceTopic = queue.topic
     this.brokerName = queue.brokerName

@@ -66,12 +66,8 @@ export class HttpError extends Error {
   }
 }
 
-/** The body of a message is larger than a broker takes. */
-export class TooLargeError extends ConfigError {
-  constructor(field: string, bytes: number, most: number) {
-    super(field, `has ${bytes} bytes; brokers take at most ${most}`)
-  }
-}
+/** A message is larger than a broker takes, or there are too many. */
+export class TooLargeError extends ConfigError {}
 
 const TOPIC_NOT_EXIST = 17
 const MESSAGE_ILLEGAL = 13

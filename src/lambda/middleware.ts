@@ -1,6 +1,7 @@
 /**
  * middy middleware: a warm, thaw-checked client on the context, in the manner of middy's own client middlewares.
  */
+import { checkKeys } from '../client/options.ts'
 import { ConfigError } from '../errors.ts'
 import { type ClientOption, clientOf } from './client-option.ts'
 
@@ -24,6 +25,7 @@ export interface RocketMQMiddleware {
  * @throws ConfigError naming the option, when it is made
  */
 export function rocketmq(options: RocketMQMiddlewareOptions = {}): RocketMQMiddleware {
+  checkKeys('rocketmq', options, ['contextKey', 'client'])
   const { contextKey = 'rocketmq', client: clientOption } = options
   if (typeof contextKey !== 'string' || contextKey === '')
     throw new ConfigError('contextKey', 'takes a non-empty string')

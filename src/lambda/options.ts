@@ -6,9 +6,11 @@ import * as z from 'zod/mini'
 import type { Filter, StartingPosition } from '../client/puller.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError } from '../errors.ts'
+import { checkText } from '../wire/checks.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
+import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { ClientOption } from './client-option.ts'
-import { parseWith } from './schema.ts'
+import { isoTime, parseWith } from './schema.ts'
 
 /** A mapping from a topic to a function, as it may stand in ROCKETMQ_EVENT_SOURCES. */
 export interface EventSourceMapping {
@@ -71,14 +73,16 @@ export function resolveEventSource(value: EventSourceMapping, what: string): Res
   const options = parseWith(mapping, value, { what, keys: MAPPING_KEYS })
   checkTopicName(options.topic, 'topic')
   checkGroupName(options.consumerGroup, 'consumerGroup')
-  const startingPosition = options.startingPosition ?? 'TRIM_HORIZON'
+  const { filter = '*', startingPosition = 'TRIM_HORIZON' } = options
+  if (typeof filter === 'string') parseTagExpression(filter)
+  else checkText('filter.sql', filter.sql.trim())
   return {
     topic: options.topic,
     consumerGroup: options.consumerGroup,
     batchSize: options.batchSize ?? 100,
     startingPosition,
     startingPositionTimestamp: startingTime(startingPosition, options.startingPositionTimestamp),
-    filter: options.filter ?? '*',
+    filter,
     enabled: options.enabled ?? true,
   }
 }
@@ -95,7 +99,7 @@ function startingTime(
   }
   if (position !== 'AT_TIMESTAMP')
     throw new ConfigError(field, `needs startingPosition AT_TIMESTAMP, not ${position}`)
-  const ms = typeof timestamp === 'number' ? Math.round(timestamp * 1_000) : Date.parse(timestamp)
+  const ms = typeof timestamp === 'number' ? Math.round(timestamp * 1_000) : isoTime(timestamp)
   // Epoch ms taken for seconds would lie tens of thousands of years ahead.
   if (!Number.isSafeInteger(ms) || ms < 0 || ms > 8.64e15) {
     throw new ConfigError(field, `takes epoch seconds or an ISO 8601 text, got ${JSON.stringify(timestamp)}`)
@@ -165,7 +169,9 @@ export function parseEventSources(text: string): Record<string, EventSourceMappi
       resolveEventSource(source as EventSourceMapping, name)
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      throw new ConfigError(`${field}.${name}.${error.field ?? ''}`, error.message, { cause: error })
+      const { field: option = name, message } = error
+      const path = option === name ? `${field}.${name}` : `${field}.${name}.${option}`
+      throw new ConfigError(path, message.slice(option.length + 2), { cause: error })
     }
   }
   return sources as Record<string, EventSourceMapping>

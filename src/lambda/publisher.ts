@@ -6,11 +6,12 @@ import middy from '@middy/core'
 import type { Context } from 'aws-lambda'
 import * as z from 'zod/mini'
 import type { Client } from '../client/client.ts'
+import { checkKeys } from '../client/options.ts'
 import { createMessageId, type Delay, MAX_BODY_BYTES, type OutgoingMessage } from '../client/outgoing.ts'
 import { type BatchResult, createProducer, type Producer } from '../client/producer.ts'
 import type { SendResult } from '../client/values.ts'
 import { ConfigError } from '../errors.ts'
-import { checkTopicName } from '../wire/names.ts'
+import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import type { ClientOption } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import {
@@ -25,7 +26,7 @@ import {
   toProblem,
 } from './http.ts'
 import { rocketmq } from './middleware.ts'
-import { parseWith } from './schema.ts'
+import { isoTime, parseWith } from './schema.ts'
 
 export interface PublisherOptions {
   /** The topics that may be published to; every other one is answered with 403. */
@@ -107,7 +108,8 @@ export type PublishEvent =
 /** What the middleware makes of Lambda's context. */
 type PublishContext = Context & { rocketmq: Client }
 
-const PATH = /^\/topics\/([^/]+)\/messages\/?$/
+/** An API's stage or base path may stand before it. */
+const PATH = /\/topics\/([^/]+)\/messages\/?$/
 const MOST_MESSAGES = 1_000
 
 /**
@@ -122,10 +124,12 @@ const MOST_MESSAGES = 1_000
 export function publisher(
   options: PublisherOptions,
 ): (event: HttpEvent | PublishEvent, context: LambdaContext) => Promise<PublishAnswer> {
+  checkKeys('publisher', options, ['topics', 'producerGroup', 'client'])
   const { topics, producerGroup, client } = options
   if (!Array.isArray(topics) || topics.length === 0)
     throw new ConfigError('topics', 'takes the topics that may be published to')
   for (const [index, topic] of topics.entries()) checkTopicName(topic, `topics[${index}]`)
+  checkGroupName(producerGroup, 'producerGroup')
   const producers = new WeakMap<Client, Producer>()
   const publish = async (
     event: unknown,
@@ -165,7 +169,7 @@ async function answerHttp(
       const result = await sendOne(toOutgoing(topic, body, ''), producer, deadlineMs)
       return isPublished(result) ? json(200, result) : problem(result)
     }
-    const results = await publishMany(topic, body.messages, producer, deadlineMs)
+    const results = await publishMany(topic, body, producer, deadlineMs)
     return json(results.every((each) => each.status === 200) ? 200 : 207, { results })
   } catch (error) {
     const document = toProblem(error)
@@ -186,23 +190,22 @@ async function answerDirect(
   if (!topics.includes(topic))
     throw new ConfigError('topic', `${JSON.stringify(topic)} is not one of the topics of this function`)
   if (!isMany(rest)) return toPublished(await producer.send(toOutgoing(topic, rest, ''), { deadlineMs }))
-  return { results: await publishMany(topic, rest.messages, producer, deadlineMs) }
+  return { results: await publishMany(topic, rest, producer, deadlineMs) }
 }
 
 /** One batch for the messages without a delay; brokers do not delay within a batch, so the others go by themselves. */
 async function publishMany(
   topic: string,
-  values: readonly unknown[],
+  request: { messages: unknown },
   producer: Producer,
   deadlineMs: number,
 ): Promise<PublishResult[]> {
+  checkKeys('the request', request, ['messages'])
+  const { messages: values } = request
+  if (!Array.isArray(values)) throw new ConfigError('messages', 'takes a list of messages')
   if (values.length === 0 || values.length > MOST_MESSAGES) {
-    throw new HttpError(
-      values.length === 0 ? 400 : 413,
-      'Invalid batch',
-      `takes 1 to ${MOST_MESSAGES} messages, got ${values.length}`,
-      'messages',
-    )
+    const Wrong = values.length === 0 ? ConfigError : TooLargeError
+    throw new Wrong('messages', `takes 1 to ${MOST_MESSAGES} messages, got ${values.length}`)
   }
   const messages = values.map((value, index) => toOutgoing(topic, value, `messages[${index}].`))
   const batch = [...messages.entries()].filter(([, message]) => !isDelayed(message))
@@ -269,8 +272,8 @@ function toPublished(result: SendResult): Published {
 
 const isPublished = (result: PublishResult): result is Published => result.status === 200
 
-const isMany = (body: unknown): body is { messages: unknown[] } =>
-  typeof body === 'object' && body !== null && Array.isArray((body as { messages?: unknown }).messages)
+const isMany = (body: unknown): body is { messages: unknown } =>
+  typeof body === 'object' && body !== null && Object.hasOwn(body, 'messages')
 
 const isDelayed = ({ delayLevel, delayMs, deliverAt }: OutgoingMessage): boolean =>
   delayLevel !== undefined || delayMs !== undefined || deliverAt !== undefined
@@ -280,8 +283,11 @@ function toOutgoing(topic: string, value: unknown, prefix: string): OutgoingMess
   const what = prefix.slice(0, -1) || 'the message'
   const request = parseWith(messageRequest, value, { what, prefix, keys: KEYS })
   const { body, isBase64Encoded, deliverAt, ...rest } = request
+  // As it came: what the schema makes of a record lacks `__proto__`.
+  const { properties } = value as MessageRequest
   const delay = {
     ...rest,
+    properties,
     ...(deliverAt === undefined ? {} : { deliverAt: toTime(deliverAt, prefix) }),
   } as Delay
   return { topic, body: toBody(body, isBase64Encoded === true, prefix), ...delay }
@@ -291,27 +297,36 @@ function toBody(body: unknown, isBase64Encoded: boolean, prefix: string): Buffer
   const field = `${prefix}body`
   if (body === undefined)
     throw new ConfigError(field, 'is required: text, any JSON value, or base64 with isBase64Encoded')
-  if (isBase64Encoded && (typeof body !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(body))) {
-    throw new ConfigError(field, 'is not base64')
-  }
+  if (isBase64Encoded && !isBase64(body)) throw new ConfigError(field, 'is not base64')
   const text = typeof body === 'string' ? body : JSON.stringify(body)
+  if (!text.isWellFormed())
+    throw new ConfigError(field, 'has half of a surrogate pair, which UTF-8 cannot hold')
   const bytes = Buffer.from(text, isBase64Encoded ? 'base64' : 'utf8')
-  if (bytes.length > MAX_BODY_BYTES) throw new TooLargeError(field, bytes.length, MAX_BODY_BYTES)
+  if (bytes.length > MAX_BODY_BYTES)
+    throw new TooLargeError(field, `has ${bytes.length} bytes; brokers take at most ${MAX_BODY_BYTES}`)
   return bytes
 }
 
+/** With or without padding; one digit too many would be dropped silently. */
+const isBase64 = (value: unknown): boolean =>
+  typeof value === 'string' &&
+  /^[A-Za-z0-9+/]*={0,2}$/.test(value) &&
+  value.replace(/=+$/, '').length % 4 !== 1
+
 function toTime(deliverAt: number | string, prefix: string): number {
-  const at = typeof deliverAt === 'number' ? deliverAt : Date.parse(deliverAt)
+  const at = typeof deliverAt === 'number' ? deliverAt : isoTime(deliverAt)
   if (Number.isNaN(at)) throw new ConfigError(`${prefix}deliverAt`, 'takes epoch ms or an ISO 8601 text')
   return at
 }
 
 function readBody(event: HttpEvent): unknown {
-  const text = event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString() : (event.body ?? '')
+  const { body, isBase64Encoded } = event
   try {
-    return JSON.parse(text)
+    // Strict: bytes that are no UTF-8 would be stored as something else.
+    const decoder = new TextDecoder('utf-8', { fatal: true })
+    return JSON.parse(isBase64Encoded ? decoder.decode(Buffer.from(body ?? '', 'base64')) : (body ?? ''))
   } catch {
-    throw new HttpError(400, 'Invalid JSON', 'the request body is not JSON', 'body')
+    throw new HttpError(400, 'Invalid JSON', 'the request body is not JSON in UTF-8', 'body')
   }
 }
 

@@ -3,10 +3,10 @@
  * up to where it may be committed. Offsets only move here, and only over what was handled or filtered out.
  */
 import type { PullConsumer } from '../client/puller.ts'
-import type { Message } from '../client/values.ts'
+import type { Message, PullResult } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { OffsetResetError } from '../errors.ts'
-import { queueKey } from './event.ts'
+import { recordIdOf } from './event.ts'
 import type { ResolvedEventSource } from './options.ts'
 
 /** The last commits may use most of what is kept back before the invocation's real end. */
@@ -28,7 +28,6 @@ export class QueueProgress {
   failed = 0
   filtered = 0
   readonly #consumer: PullConsumer
-  readonly #key: string
   /** Pulled and not yet handed out, in order. */
   #waiting: Message[] = []
   /** Handed out and not yet settled. */
@@ -43,7 +42,6 @@ export class QueueProgress {
   constructor(consumer: PullConsumer, queue: MessageQueue, committed: bigint | undefined, start: bigint) {
     this.#consumer = consumer
     this.queue = queue
-    this.#key = queueKey(queue)
     this.#committed = committed
     this.#next = start
     this.#max = start
@@ -65,20 +63,22 @@ export class QueueProgress {
       return
     const from = this.#next
     const result = await this.#consumer.pull(this.queue, from, { deadlineMs })
-    this.#next = result.nextBeginOffset
     this.#max = result.maxOffset
     // An answer that does not move on, whatever its reason, must not keep the loop going.
     this.#drained = result.nextBeginOffset >= result.maxOffset || result.nextBeginOffset === from
-    if (result.status === 'OFFSET_MOVED') return
-    const [broken] = result.undecodable
-    const limit = broken?.queueOffset
-    this.#waiting = result.messages.filter((message) => limit === undefined || message.queueOffset < limit)
-    if (broken) {
-      this.failed += 1
-      this.#stopped = `offset ${limit ?? this.#next} cannot be decoded: ${broken.reason.message}`
-      if (limit !== undefined) this.#next = limit
+    if (result.status === 'OFFSET_MOVED') {
+      this.#next = result.nextBeginOffset
+      return
     }
-    this.filtered += Math.max(0, Number(this.#next - from) - this.#waiting.length)
+    const { messages, limit } = soundPart(result, from)
+    this.#waiting = messages
+    this.#next = limit
+    if (limit < result.nextBeginOffset) {
+      const reason = result.undecodable[0]?.reason.message ?? 'the answer is not in the order of the queue'
+      this.failed += 1
+      this.#stopped = `offset ${limit} cannot be decoded: ${reason}`
+    }
+    this.filtered += Number(limit - from) - messages.length
   }
 
   take(count: number): Message[] {
@@ -91,13 +91,13 @@ export class QueueProgress {
    * Commits up to the first record that failed, or up to all that was taken and filtered. Resolves to the number of
    * records whose handling is now on record.
    */
-  async settle(failed: ReadonlySet<string>, deadlineMs: number): Promise<number> {
-    const stop = this.#taken.findIndex((message) => failed.has(`${this.#key}/${message.queueOffset}`))
+  async settle(failed: ReadonlySet<Message>, deadlineMs: number): Promise<number> {
+    const stop = this.#taken.findIndex((message) => failed.has(message))
     const handled = stop === -1 ? this.#taken.length : stop
     const failedHere = this.#taken[stop]
     if (failedHere) {
-      this.failed += this.#taken.filter((message) => failed.has(`${this.#key}/${message.queueOffset}`)).length
-      this.#stopped = `record ${this.#key}/${failedHere.queueOffset} failed`
+      this.failed += this.#taken.filter((message) => failed.has(message)).length
+      this.#stopped = `record ${recordIdOf(failedHere)} failed`
       this.#waiting = []
       this.#next = failedHere.queueOffset // or a later settle would pass over it
     }
@@ -138,6 +138,35 @@ export class QueueProgress {
       return false
     }
   }
+}
+
+/**
+ * What may be handed out of a pull, and up to where the offset may go: never over a message that cannot be decoded, nor
+ * to an offset that a message out of order claims for itself. One whose own offset is unknown or makes no sense may
+ * stand at the first place that no message has.
+ */
+function soundPart(
+  { messages, undecodable, nextBeginOffset }: PullResult,
+  from: bigint,
+): { messages: Message[]; limit: bigint } {
+  let limit = nextBeginOffset > from ? nextBeginOffset : from
+  let next = from
+  let gap = from
+  let count = 0
+  for (const { queueOffset } of messages) {
+    if (queueOffset < next || queueOffset >= nextBeginOffset) {
+      limit = next
+      break
+    }
+    next = queueOffset + 1n
+    if (queueOffset === gap) gap = next
+    count += 1
+  }
+  for (const { queueOffset = -1n } of undecodable) {
+    const at = queueOffset >= from && queueOffset < nextBeginOffset ? queueOffset : gap
+    if (at < limit) limit = at
+  }
+  return { messages: messages.slice(0, count).filter(({ queueOffset }) => queueOffset < limit), limit }
 }
 
 /**

@@ -23,7 +23,9 @@ export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, options: 
   const { what, prefix = '', keys = [] } = options
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  const [issue] = result.error.issues
+  const { issues } = result.error
+  // A misspelt key is a missing one as well: the slip itself says more.
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
   if (!issue) throw new ConfigError(what, 'is not valid')
   const path = issue.path.map(String).join('.')
   if (issue.code === 'unrecognized_keys') {
@@ -33,7 +35,10 @@ export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, options: 
       unknownKey(key, path || what, path ? [] : keys),
     )
   }
-  throw new ConfigError(path === '' ? what : prefix + path, describe(issue, valueAt(value, issue.path)))
+  const got = valueAt(value, issue.path)
+  // All of it may be a body in the wrong place, so that only its type is told.
+  const name = path === '' && typeof got === 'string' ? 'a string' : nameOf(got)
+  throw new ConfigError(path === '' ? what : prefix + path, describe(issue, got === undefined, name))
 }
 
 /** With the known keys at hand the core's own check words it, nearest name included. */
@@ -47,28 +52,28 @@ function unknownKey(key: string, what: string, known: readonly string[]): string
   return `is not a field of ${what}`
 }
 
-function describe(issue: Issue, got: unknown): string {
+function describe(issue: Issue, isMissing: boolean, got: string): string {
   switch (issue.code) {
     case 'invalid_type':
-      return got === undefined
-        ? `is required (${issue.expected})`
-        : `takes ${issue.expected}, got ${nameOf(got)}`
+      if (isMissing)
+        return issue.expected === 'nonoptional' ? 'is required' : `is required (${issue.expected})`
+      return `takes ${issue.expected}, got ${got}`
     case 'too_small':
-      return `must be at least ${issue.minimum}${sizeOf(issue.origin)}, got ${nameOf(got)}`
+      return `must be at least ${issue.minimum}${sizeOf(issue.origin)}, got ${got}`
     case 'too_big':
-      return `must be at most ${issue.maximum}${sizeOf(issue.origin)}, got ${nameOf(got)}`
+      return `must be at most ${issue.maximum}${sizeOf(issue.origin)}, got ${got}`
     case 'invalid_value':
-      return `takes ${issue.values.map(String).join(', ')}; got ${nameOf(got)}`
+      return `takes ${issue.values.map(String).join(', ')}; got ${got}`
     case 'invalid_union': {
       const forms = issue.errors.map(([first]) =>
         first?.code === 'invalid_type' ? first.expected : first?.message,
       )
-      return `takes ${[...new Set(forms)].join(' or ')}, got ${nameOf(got)}`
+      return `takes ${[...new Set(forms)].join(' or ')}, got ${got}`
     }
     case 'custom':
       return issue.message
     default:
-      return `${issue.message}, got ${nameOf(got)}`
+      return `${issue.message}, got ${got}`
   }
 }
 
@@ -81,6 +86,11 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
       typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
     value,
   )
+}
+
+/** ISO 8601 as epoch ms; NaN for what else Date.parse makes a guess at, such as '1' (in 2001). */
+export function isoTime(text: string): number {
+  return /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
 }
 
 /** A number or a short word as it is; of anything else its type only: it may hold what must not be logged. */

@@ -29,72 +29,57 @@ export function createAddressPolicy(
   operators: readonly string[],
 ): AddressPolicy {
   const linkLocal = parseRules(['169.254.0.0/16', 'fe80::/10'])
-  const rules = allowed && parseRules(allowed)
+  const rules = parseRules(allowed ?? [])
   const trusted = new Set(operators)
+  const table = new Map(Object.entries(map ?? {}))
 
   return {
     rewrite(advertised) {
-      let rewritten: unknown
+      let address: unknown
       try {
-        rewritten =
-          typeof map === 'function'
-            ? map(advertised)
-            : map && Object.hasOwn(map, advertised)
-              ? map[advertised]
-              : undefined
+        address = typeof map === 'function' ? map(advertised) : table.get(advertised)
       } catch (cause) {
-        throw new ConfigError('addressMap', `failed for ${advertised}; see the cause`, { cause })
+        throw new ConfigError('addressMap', `failed for ${advertised}`, { cause })
       }
-      if (rewritten === undefined) return advertised
-      const address = checkText('addressMap', rewritten)
-      trusted.add(address)
-      return address
+      if (address === undefined) return advertised
+      trusted.add(checkText('addressMap', address))
+      return address as string
     },
 
     refuse(address, ip) {
-      if (trusted.has(address)) return undefined
       const { host } = parseHost(address)
-      const resolved = isIP(host) ? host : ip
-      if (resolved !== undefined) {
-        if (rules && holds(rules, resolved)) return undefined
-        if (holds(linkLocal, resolved))
-          return 'is link-local; list it in allowedAddresses if it really is a broker'
-      }
-      if (!rules || (!isIP(host) && isNamed(rules, host.toLowerCase()))) return undefined
+      const peer = isIP(host) ? host : ip
+      if (trusted.has(address) || (peer && holds(rules, peer))) return undefined
+      const isNamed = !allowed || (peer !== host && rules.names.some((name) => name.test(host)))
       // A name that is not listed itself may still resolve into an allowed block.
-      return resolved === undefined && rules.blocks.rules.length > 0
-        ? undefined
-        : 'is not covered by allowedAddresses'
+      if (peer ? isNamed && !holds(linkLocal, peer) : isNamed || rules.blocks.rules.length > 0)
+        return undefined
+      return 'is link-local or not in allowedAddresses'
     },
   }
 }
 
 interface Rules {
-  /** Host names; one that begins with a dot is a suffix. */
-  names: string[]
+  /** Of host names. */
+  names: RegExp[]
   blocks: BlockList
 }
 
+const familyOf = (ip: string): 'ipv4' | 'ipv6' => (ip.includes(':') ? 'ipv6' : 'ipv4')
+
 const holds = ({ blocks }: Rules, ip: string): boolean => blocks.check(ip, familyOf(ip))
-
-const familyOf = (ip: string): 'ipv4' | 'ipv6' => (isIP(ip) === 6 ? 'ipv6' : 'ipv4')
-
-const isNamed = ({ names }: Rules, host: string): boolean =>
-  names.some((name) => (name.startsWith('.') ? host.endsWith(name) : host === name))
 
 function parseRules(allowed: readonly string[]): Rules {
   const rules: Rules = { names: [], blocks: new BlockList() }
   for (const [index, entry] of allowed.entries()) {
     const field = `allowedAddresses[${index}]`
-    const [, ip = entry, bits] = /^(.*)\/(\d{1,3})$/.exec(entry) ?? []
+    const [, ip = '', bits] = /^(.+?)(?:\/(\d+))?$/.exec(entry) ?? []
     if (isIP(ip)) {
-      const width = isIP(ip) === 6 ? 128 : 32
+      const width = ip.includes(':') ? 128 : 32
       rules.blocks.addSubnet(ip, checkInt(field, Number(bits ?? width), 0, width), familyOf(ip))
     } else if (/^(\*\.)?[\w.-]+$/.test(entry)) {
-      rules.names.push(entry.replace('*', '').toLowerCase())
-    } else {
-      throw new ConfigError(field, `takes an IP address, a CIDR block, a host name or *.suffix, got ${entry}`)
-    }
+      rules.names.push(new RegExp(`^${entry.replaceAll('.', '\\.').replace('*', '.+')}$`, 'i'))
+    } else throw new ConfigError(field, `takes an IP, CIDR block, host name or *.suffix, got ${entry}`)
   }
   return rules
 }

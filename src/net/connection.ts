@@ -5,11 +5,10 @@
  * The socket keeps the process alive only while a call is in flight. A connection that missed an answer is not used
  * for new calls: after a freeze or a lost flow it looks healthy and swallows writes.
  */
-import { ClosedError, ConnectionLostError, DeadlineError, ProtocolError, TimeoutError } from '../errors.ts'
+import { AbortError, ConnectionLostError, type ErrorFacts, RocketMQError } from '../errors.ts'
 import { encodeFrame, FLAG_ONEWAY, FLAG_RESPONSE, type Frame } from '../wire/frame.ts'
 import { FrameDecoder } from '../wire/frame-decoder.ts'
-import type { Deadline } from './deadline.ts'
-import { within } from './deadline.ts'
+import { type Deadline, within } from './deadline.ts'
 import type { Socket } from './tcp.ts'
 
 const REQUEST_CODE_NOT_SUPPORTED = 3
@@ -19,15 +18,16 @@ export interface Request {
   ext: Readonly<Record<string, string>>
   body: Uint8Array | undefined
   deadline: Deadline
-  /** Epoch ms; when to give up, no later than the deadline. */
-  at: number
   /** Its errors carry an `outcome`. */
   write: boolean
 }
 
 export interface Connection {
   readonly address: string
-  /** Whether new calls may use it: open, no answer missed, and not idle for longer than `maxIdleMs` of wall-clock time. */
+  /**
+   * Whether new calls may use it: open, no answer missed, and not idle for longer than `maxIdleMs` of wall-clock time.
+   * One that may not is retired.
+   */
   isUsable(maxIdleMs: number): boolean
   /** Sends a request and waits for its response frame. */
   request(request: Request): Promise<Frame>
@@ -40,11 +40,8 @@ export interface Connection {
 }
 
 interface Pending {
-  write: boolean
-  /** How many writes had reached the kernel when it began to wait behind another; -1: it did not have to wait. */
-  queuedAt: number
-  resolve(frame?: Frame): void
-  reject(error: Error): void
+  resolve(frame: Frame): void
+  lose(): void
 }
 
 /** @param lastOpaque the opaque before the first one */
@@ -62,120 +59,114 @@ export function createConnection(
   let retired = false
   let lost: Error | undefined
 
-  const onWritten = (error?: Error | null): void => {
-    if (!error) writes += 1
+  const write = (bytes: Uint8Array, onWritten?: (error?: Error | null) => void): void => {
+    socket.write(bytes, (error) => {
+      if (!error) writes += 1
+      onWritten?.(error)
+    })
   }
 
   const onFrame = (frame: Frame): void => {
+    const { code, opaque: own, flag } = frame
     // An answer that nobody waits for belongs to a call that was given up.
-    if (frame.flag & FLAG_RESPONSE) pending.get(frame.opaque)?.resolve(frame)
+    if (flag & FLAG_RESPONSE) pending.get(own)?.resolve(frame)
     // A broker's request that nobody here handles: say so, or its administrator waits for ten seconds.
-    else if (!(frame.flag & FLAG_ONEWAY)) {
-      const remark = `request type ${frame.code} not supported`
-      socket.write(
-        encodeFrame({ code: REQUEST_CODE_NOT_SUPPORTED, opaque: frame.opaque, flag: FLAG_RESPONSE, remark }),
-        onWritten,
-      )
-    }
-  }
-
-  const onData = (chunk: Buffer): void => {
-    lastUsedAt = Date.now()
-    try {
-      decoder.push(chunk, onFrame)
-    } catch (error) {
-      lose(error as Error)
+    else if (!(flag & FLAG_ONEWAY)) {
+      const remark = `request type ${code} not supported`
+      write(encodeFrame({ code: REQUEST_CODE_NOT_SUPPORTED, opaque: own, flag: FLAG_RESPONSE, remark }))
     }
   }
 
   const lose = (cause: Error): void => {
-    if (lost) return
-    lost = cause
+    lost ??= cause
     socket.destroy()
-    for (const each of pending.values()) each.reject(lostError(lost, each))
+    for (const each of pending.values()) each.lose()
+  }
+  const onClose = (): void => lose(new Error('closed'))
+
+  /**
+   * A request behind others in the socket's own buffer is not sent as long as the kernel has not taken those.
+   * @param queuedAt how many writes the kernel had taken when it began to wait behind another; -1: it did not wait
+   */
+  const lostError = (isWrite: boolean, queuedAt: number): Error => {
+    const outcome = queuedAt === writes ? 'not-sent' : 'unknown'
+    const cause = lost ?? new Error('closed')
+    // A ProtocolError or a ClosedError stays one.
+    const { constructor: Kind, field } =
+      cause instanceof RocketMQError ? cause : { constructor: ConnectionLostError, field: undefined }
+    return new (Kind as typeof ConnectionLostError)(`${address}: connection lost: ${cause.message}`, {
+      address,
+      outcome: isWrite ? outcome : undefined,
+      field,
+      cause,
+    })
   }
 
-  /** A request behind others in the socket's own buffer is not sent as long as the kernel has not taken those. */
-  const lostError = (cause: Error, { write, queuedAt }: Pick<Pending, 'write' | 'queuedAt'>): Error => {
-    const left = queuedAt !== writes
-    const Kind =
-      cause instanceof ProtocolError
-        ? ProtocolError
-        : cause instanceof ClosedError
-          ? ClosedError
-          : ConnectionLostError
-    return new Kind(
-      `${address}: connection lost ${left ? 'before the answer' : 'before sending'}: ${cause.message}`,
-      {
-        address,
-        outcome: write ? (left ? 'unknown' : 'not-sent') : undefined,
-        field: cause instanceof ProtocolError ? cause.field : undefined,
-        cause,
-      },
-    )
+  /** Closes it when it is out of use and the calls are over. */
+  const rest = (): void => {
+    if (pending.size > 0) return
+    socket.unref()
+    if (retired) socket.destroy()
+  }
+  const retire = (): void => {
+    retired = true
+    rest()
   }
 
   const exchange = async (request: Request, flag: number): Promise<Frame | undefined> => {
-    const { code, ext, body, deadline, at, write } = request
-    if (lost || socket.destroyed) throw lostError(lost ?? new Error('closed'), { write, queuedAt: writes })
+    const { code, ext, body, deadline, write: isWrite } = request
+    if (socket.destroyed) throw lostError(isWrite, writes)
     // Signed 32 bit, as the protocol has it; an opaque still in flight after a wrap is passed over.
     do opaque = (opaque + 1) | 0
     while (pending.has(opaque))
     const own = opaque
     const bytes = encodeFrame({ code, opaque, flag, ext, body })
-    const facts = { address, outcome: write ? ('unknown' as const) : undefined }
+    const facts: ErrorFacts = { address, outcome: isWrite ? 'unknown' : undefined }
+    const what = `request ${code} to ${address}`
     try {
-      return await within<Frame | undefined>(
-        deadline,
-        at,
-        `request ${code} to ${address}`,
-        facts,
-        (resolve, reject) => {
-          if (pending.size === 0) socket.ref()
-          pending.set(own, { write, queuedAt: socket.writableLength ? writes : -1, resolve, reject })
-          lastUsedAt = Date.now()
-          socket.write(bytes, (error) => {
-            onWritten(error)
-            if (!error && flag) resolve(undefined)
-          })
-        },
-      )
+      return await within<Frame | undefined>(deadline, what, facts, (resolve, reject) => {
+        if (pending.size === 0) socket.ref()
+        const queuedAt = socket.writableLength ? writes : -1
+        pending.set(own, { resolve, lose: () => reject(lostError(isWrite, queuedAt)) })
+        lastUsedAt = Date.now()
+        write(bytes, (error) => {
+          if (!error && flag) resolve(undefined)
+        })
+      })
     } catch (error) {
-      const begun = pending.has(own)
-      if (begun && (flag || error instanceof TimeoutError || error instanceof DeadlineError)) retired = true
+      if (pending.has(own) && (flag || !(error instanceof AbortError))) retired = true
       throw error
     } finally {
       pending.delete(own)
-      if (pending.size === 0) {
-        socket.unref()
-        if (retired) socket.destroy()
-      }
+      rest()
     }
   }
 
   socket
-    .on('data', onData)
+    .on('data', (chunk: Buffer) => {
+      lastUsedAt = Date.now()
+      try {
+        decoder.push(chunk, onFrame)
+      } catch (error) {
+        lose(error as Error)
+      }
+    })
     .on('error', lose)
-    .on('end', () => lose(new Error('closed by the other side')))
-    .on('close', () => lose(new Error('closed')))
+    .on('end', onClose)
+    .on('close', onClose)
     .unref()
 
   return {
     address,
-    isUsable: (maxIdleMs) =>
-      !retired &&
-      !lost &&
-      !socket.readableEnded &&
-      socket.writable &&
-      (pending.size > 0 || Date.now() - lastUsedAt <= maxIdleMs),
+    isUsable(maxIdleMs) {
+      const idleMs = pending.size > 0 ? 0 : Date.now() - lastUsedAt
+      const usable = !retired && socket.writable && idleMs <= maxIdleMs
+      if (!usable) retire()
+      return usable
+    },
     request: (request) => exchange(request, 0) as Promise<Frame>,
-    oneway: async (request) => {
-      await exchange(request, FLAG_ONEWAY)
-    },
-    retire() {
-      retired = true
-      if (pending.size === 0) socket.destroy()
-    },
+    oneway: (request) => exchange(request, FLAG_ONEWAY) as Promise<undefined>,
+    retire,
     destroy: lose,
   }
 }

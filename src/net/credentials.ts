@@ -5,8 +5,8 @@
 import { AuthError, ConfigError } from '../errors.ts'
 import { checkText } from '../wire/checks.ts'
 import { sign } from '../wire/signature.ts'
+import { createCache } from './cache.ts'
 import { type Deadline, notSent } from './deadline.ts'
-import { createShared } from './shared.ts'
 
 export interface Credentials {
   accessKey: string
@@ -20,24 +20,18 @@ export type CredentialsOption = Credentials | (() => Credentials | Promise<Crede
 const KEEP_MS = 300_000
 
 export interface CredentialSource {
-  /** Whether asking again may give other credentials. */
-  readonly rotates: boolean
-  /** Forgets credentials that a broker refused, unless another call has replaced them meanwhile. */
-  refuse(credentials: Credentials): void
-  get(deadline: Deadline, at: number): Promise<Credentials | undefined>
+  /** Forgets credentials that a broker refused; whether asking again may give others. */
+  refuse(credentials: Credentials | undefined): boolean
+  get(deadline: Deadline): Promise<Credentials | undefined>
 }
 
 export function createCredentialSource(option: CredentialsOption | undefined): CredentialSource {
-  const asking = createShared<Credentials>()
-  let kept: Credentials | undefined
-  let keptUntil = 0
-  const rotates = typeof option === 'function'
+  const cache = createCache<Credentials>('the credentials function', (_, ageMs) => ageMs < KEEP_MS)
+  if (typeof option !== 'function') return { refuse: () => false, get: async () => option }
 
   const ask = async (): Promise<Credentials> => {
     try {
-      kept = checkCredentials(await (option as () => Promise<Credentials>)(), 'credentials()')
-      keptUntil = Date.now() + KEEP_MS
-      return kept
+      return checkCredentials('credentials()', await option())
     } catch (cause) {
       if (cause instanceof ConfigError) throw cause
       throw new AuthError('the credentials function failed; see the cause', '', notSent({ cause }))
@@ -45,34 +39,29 @@ export function createCredentialSource(option: CredentialsOption | undefined): C
   }
 
   return {
-    rotates,
     refuse(credentials) {
-      if (kept === credentials) kept = undefined
+      if (credentials) cache.forget('', credentials)
+      return true
     },
-    async get(deadline, at) {
-      if (!rotates) return option
-      if (kept && keptUntil > Date.now()) return kept
-      return await asking.join('', ask, deadline, at, 'the credentials function', notSent())
-    },
+    get: (deadline) => cache.get('', deadline, {}, ask),
   }
 }
 
 /** @throws ConfigError; its text never holds a value, since it may be a secret */
-export function checkCredentials(value: unknown, field: string): Credentials {
-  const { accessKey, secretKey, securityToken } = (value ?? {}) as Partial<Record<keyof Credentials, unknown>>
-  checkText(`${field}.accessKey`, accessKey)
-  checkText(`${field}.secretKey`, secretKey)
-  if (securityToken !== undefined && securityToken !== '') checkText(`${field}.securityToken`, securityToken)
-  return value as Credentials
+export function checkCredentials(field: string, value: unknown): Credentials {
+  const given = (value ?? {}) as Credentials
+  checkText(`${field}.accessKey`, given.accessKey)
+  checkText(`${field}.secretKey`, given.secretKey)
+  if (given.securityToken) checkText(`${field}.securityToken`, given.securityToken)
+  return given
 }
 
 /** Adds AccessKey, SecurityToken and Signature (protocol.md 18.1). Nothing may be added to `ext` afterwards. */
 export function signRequest(
-  credentials: Credentials,
+  { accessKey, secretKey, securityToken }: Credentials,
   ext: Record<string, string>,
   body: Uint8Array | undefined,
 ): void {
-  const { accessKey, secretKey, securityToken } = credentials
   ext['AccessKey'] = accessKey
   if (securityToken) ext['SecurityToken'] = securityToken
   ext['Signature'] = sign(secretKey, ext, body)

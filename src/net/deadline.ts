@@ -4,7 +4,6 @@
  * Deadlines are wall-clock (`Date.now()`), because a Lambda invocation's end is, and because the monotonic clock of a
  * frozen sandbox may stand still.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AbortError,
   ConfigError,
@@ -41,9 +40,11 @@ const MAX_TIMER_MS = 0x7fff_ffff
 /** The facts of an error before anything was sent. */
 export const notSent = (facts?: ErrorFacts): ErrorFacts => ({ outcome: 'not-sent', ...facts })
 
-/** Says so on an error that does not yet say what became of the request. */
-export function asNotSent(error: unknown): unknown {
-  return error instanceof RocketMQError && !error.outcome ? Object.assign(error, notSent()) : error
+/** For what comes before a request: its errors that do not yet say what became of the request say that it was not sent. */
+export function beforeSending<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw error instanceof RocketMQError && !error.outcome ? Object.assign(error, notSent()) : error
+  })
 }
 
 /** @throws ConfigError when `deadlineMs` is not a point in time, DeadlineError or AbortError when it is over already. */
@@ -51,12 +52,17 @@ export function deadlineOf({ signal, deadlineMs }: CallOptions, defaultMs: numbe
   const now = Date.now()
   const explicit = deadlineMs !== undefined
   const at = explicit ? deadlineMs : now + defaultMs
-  if (!(Number.isFinite(at) && at >= EARLIEST)) {
-    throw new ConfigError('deadlineMs', `takes epoch ms, got ${at}; for a duration write Date.now() + ${at}`)
-  }
-  if (signal?.aborted) throw aborted(signal, 'the call', notSent())
-  if (at <= now) throw new DeadlineError('the deadline has passed before the call', notSent())
-  return { at, signal, explicit }
+  if (!(Number.isFinite(at) && at >= EARLIEST))
+    throw new ConfigError('deadlineMs', `takes epoch ms (Date.now() + …), got ${at}`)
+  const deadline = { at, signal, explicit }
+  if (signal?.aborted || at <= now) throw ended(deadline, 'the call', notSent())
+  return deadline
+}
+
+/** The deadline, or so many ms from now if that is sooner: a limit of ours, so that running into it is a TimeoutError. */
+export function atMost(ms: number, deadline: Deadline): Deadline {
+  const at = Date.now() + ms
+  return at < deadline.at ? { at, signal: deadline.signal, explicit: false } : deadline
 }
 
 /** What is left, never negative and no longer than a timer can be. */
@@ -64,52 +70,43 @@ export function remainingMs({ at }: { at: number }): number {
   return Math.min(MAX_TIMER_MS, Math.max(0, at - Date.now()))
 }
 
-/** The error for a wait that ended at `at`: the deadline, or an earlier limit of its own. */
-function expired(deadline: Deadline, at: number, what: string, facts: ErrorFacts): Error {
-  return deadline.explicit && deadline.at <= at
-    ? new DeadlineError(`${what} was not over before the deadline`, facts)
-    : new TimeoutError(`${what} was not over in time; raise timeoutMs if the broker is merely slow`, facts)
-}
-
-function aborted(signal: AbortSignal, what: string, facts: ErrorFacts): AbortError {
-  return new AbortError(`${what} was aborted`, { ...facts, cause: signal.reason })
+/** The error for a wait that was ended: by its signal, the caller's deadline, or a limit of ours. */
+function ended({ signal, explicit }: Deadline, what: string, facts: ErrorFacts): Error {
+  if (signal?.aborted) return new AbortError(`${what} was aborted`, { ...facts, cause: signal.reason })
+  return explicit
+    ? new DeadlineError(`${what} ran into the deadline`, facts)
+    : new TimeoutError(`${what} took too long; see timeoutMs`, facts)
 }
 
 /**
- * The one way to wait for something: `begin` starts it and settles it, unless `at` (epoch ms), the deadline or the
- * signal comes first. What was started is not ended by that: its owner does it when this rejects.
+ * The one way to wait for something: `begin` starts it and settles it, unless the deadline or its signal comes first.
+ * What was started is not ended by that: its owner does it when this rejects.
  */
 export function within<T>(
   deadline: Deadline,
-  at: number,
   what: string,
   facts: ErrorFacts,
   begin: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
 ): Promise<T> {
   const { signal } = deadline
-  const end = Math.min(at, deadline.at)
   let timer: NodeJS.Timeout | undefined
-  let onAbort = (): void => undefined
+  let stop = (): void => undefined
   return new Promise<T>((resolve, reject) => {
-    if (signal) {
-      if (signal.aborted) throw aborted(signal, what, { ...facts, outcome: 'not-sent' })
-      onAbort = () => reject(aborted(signal, what, facts))
-      signal.addEventListener('abort', onAbort)
-    }
-    timer = setTimeout(() => reject(expired(deadline, end, what, facts)), remainingMs({ at: end }))
+    if (signal?.aborted) throw ended(deadline, what, { ...facts, outcome: 'not-sent' })
+    stop = () => reject(ended(deadline, what, facts))
+    signal?.addEventListener('abort', stop)
+    timer = setTimeout(stop, remainingMs(deadline))
     begin(resolve, reject)
   }).finally(() => {
     clearTimeout(timer)
-    signal?.removeEventListener('abort', onAbort)
+    signal?.removeEventListener('abort', stop)
   })
 }
 
 /** A pause that ends with the deadline or the signal, whichever is first. @throws AbortError */
 export async function pause(ms: number, deadline: Deadline): Promise<void> {
-  const { signal } = deadline
-  try {
-    await sleep(Math.min(ms, remainingMs(deadline)), undefined, signal && { signal })
-  } catch {
-    throw aborted(signal as AbortSignal, 'the pause before the next attempt', notSent())
-  }
+  const wait = within(atMost(ms, deadline), 'a pause', notSent(), () => undefined)
+  await wait.catch((error: unknown) => {
+    if (error instanceof AbortError) throw error
+  })
 }

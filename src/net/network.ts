@@ -18,14 +18,16 @@ import {
   BrokerError,
   ConfigError,
   ConnectionLostError,
+  type ErrorFacts,
+  type Outcome,
   ProtocolError,
-  RocketMQError,
 } from '../errors.ts'
 import type { Frame } from '../wire/frame.ts'
 import type { Connection, Request } from './connection.ts'
 import { type CredentialSource, type Credentials, signRequest } from './credentials.ts'
-import { asNotSent, type Deadline } from './deadline.ts'
+import { atMost, beforeSending, type Deadline } from './deadline.ts'
 import type { Pool } from './pool.ts'
+import { repeat } from './repeat.ts'
 
 /** What a command was answered with; `meaning` is one of the results of {@link Meaning}. */
 export interface Answer<Response, ResponseBody> {
@@ -86,121 +88,92 @@ export function createNetwork(
     command: AnyCommand,
     values: unknown,
     body: unknown,
-    { deadline, timeoutMs: ownMs = timeoutMs }: CallLimits,
+    limits: CallLimits,
   ): Promise<Prepared> => {
     const { code, name, effect } = command
     // Requests that exist on private forks only.
-    if ((code === 1001 || code === 1011) && !messageNumbers) {
-      const rule = `must be true to send ${name}: only a private fork knows it, and Apache's 1011 is "clean broker data"`
-      throw new ConfigError('extensions.messageNumbers', rule)
-    }
+    if ((code === 1001 || code === 1011) && !messageNumbers)
+      throw new ConfigError('extensions.messageNumbers', `must be true for ${name}`)
     const ext = encodeFields(name, command.request, values, command.defaults, command.wireNames)
     const bytes = command.requestBody.encode(body)
-    const at = Math.min(deadline.at, Date.now() + ownMs)
-    const credentials = await source.get(deadline, at)
-    const connection = await pool.get(address, deadline, at)
+    const deadline = atMost(limits.timeoutMs ?? timeoutMs, limits.deadline)
+    const credentials = await source.get(deadline)
+    const connection = await pool.get(address, deadline)
     if (credentials) signRequest(credentials, ext, bytes)
-    const request = { code, ext, body: bytes, deadline, at, write: effect !== 'read' }
+    const request = { code, ext, body: bytes, deadline, write: effect !== 'read' }
     return { connection, request, credentials }
   }
 
   const mayRepeat = (command: AnyCommand, error: unknown, { connection, credentials }: Prepared): boolean => {
-    if (error instanceof AuthError) {
-      if (credentials) source.refuse(credentials)
-      return credentials !== undefined && source.rotates
-    }
-    if (error instanceof BrokerError && error.responseCode === GO_AWAY) {
-      connection.retire()
-      return true
-    }
-    return error instanceof ConnectionLostError && (error.outcome === 'not-sent' || command.effect !== 'once')
+    if (error instanceof AuthError) return source.refuse(credentials)
+    const isDraining = error instanceof BrokerError && error.responseCode === GO_AWAY
+    if (isDraining) connection.retire()
+    if (isDraining || !(error instanceof ConnectionLostError)) return isDraining
+    return error.outcome === 'not-sent' || command.effect !== 'once'
   }
 
   return {
     pool,
     timeoutMs,
-    async call(address, command, values, body, limits) {
-      let earlier: unknown
-      for (;;) {
-        let prepared: Prepared | undefined
-        try {
-          prepared = await prepare(address, command, values, body, limits)
+    call(address, command, values, body, limits) {
+      let prepared: Prepared | undefined
+      return repeat(
+        async () => {
+          prepared = await beforeSending(prepare(address, command, values, body, limits))
           const frame = await prepared.connection.request(prepared.request)
-          return readAnswer(command, frame, address, limits.topic)
-        } catch (error) {
-          if (!prepared || !mayRepeat(command, error, prepared) || earlier)
-            throw inSumOf(earlier, prepared ? error : asNotSent(error))
-          earlier = error
-        }
-      }
+          return readAnswer(command, frame, { address, topic: limits.topic })
+        },
+        (error, turn) => prepared !== undefined && mayRepeat(command, error, prepared) && turn === 0,
+      )
     },
     async oneway(address, command, values, body, limits) {
-      const { connection, request } = await prepare(address, command, values, body, limits)
+      const { connection, request } = await beforeSending(prepare(address, command, values, body, limits))
       await connection.oneway(request)
     },
   }
 }
 
-/** The error of a repeated call: the last one, unless that was not sent and an earlier attempt may have done it. */
-export function inSumOf(earlier: unknown, last: unknown): unknown {
-  const mayBeDone = earlier instanceof RocketMQError && earlier.outcome === 'unknown'
-  return mayBeDone && last instanceof RocketMQError && last.outcome === 'not-sent' ? earlier : last
-}
-
+/** What the answer says, in the terms of the command. @throws BrokerError or AuthError when it says no */
 function readAnswer<Request, Response, RequestBody, ResponseBody>(
   command: Command<Request, Response, RequestBody, ResponseBody>,
-  frame: Frame,
-  address: string,
-  topic: string | undefined,
+  { code, remark = '', ext, body }: Frame,
+  { address, topic }: ErrorFacts,
 ): Answer<Response, ResponseBody> {
-  const { code, remark = '' } = frame
+  const { name, effect } = command
   const meaning = meaningOf(command, code)
-  if (!isResult(meaning)) throw brokerError(command, frame, meaning, address, topic)
+  const said = (what: string): string =>
+    `${address} answered ${name}${topic ? ` for topic ${topic}` : ''} with ${what}`
+  const facts = (outcome: Outcome): ErrorFacts => ({
+    address,
+    topic,
+    outcome: effect === 'read' ? undefined : outcome,
+  })
+  if (!isResult(meaning)) {
+    // The remark of a code 1 is a Java stack trace: its first line says what there is to say.
+    const [line = ''] = /^.{0,300}/.exec(remark) ?? []
+    const Kind = meaning === 'denied' && ACL_REMARK.test(line) ? AuthError : BrokerError
+    throw new Kind(said(`code ${code}: ${line}${NEXT_STEP[meaning] ?? ''}`), line, {
+      // Code 1 is any exception inside the broker, before or after it stored something.
+      ...facts(code === 1 ? 'unknown' : 'refused'),
+      responseCode: code,
+      retryable: RETRYABLE.includes(meaning),
+    })
+  }
   try {
-    const header = decodeFields(command.name, command.response, frame.ext)
-    return { code, meaning, remark, header, body: command.responseBody.decode(frame.body) }
+    const header = decodeFields(name, command.response, ext)
+    return { code, meaning, remark, header, body: command.responseBody.decode(body) }
   } catch (cause) {
     if (!(cause instanceof ProtocolError)) throw cause
-    throw new ProtocolError(`${address} answered ${command.name} with nonsense: ${cause.message}`, {
-      address,
-      topic,
-      field: cause.field,
-      outcome: command.effect === 'read' ? undefined : 'unknown',
-      cause,
-    })
+    const { field, message } = cause
+    throw new ProtocolError(said(`nonsense: ${message}`), { ...facts('unknown'), field, cause })
   }
 }
 
-function brokerError(
-  command: AnyCommand,
-  frame: Frame,
-  meaning: Meaning,
-  address: string,
-  topic: string | undefined,
-): BrokerError {
-  const { code } = frame
-  // The remark of a code 1 is a Java stack trace: its first line says what there is to say.
-  const remark = /^.{0,300}/.exec(frame.remark ?? '')?.[0] ?? ''
-  const facts = {
-    responseCode: code,
-    address,
-    topic,
-    retryable: meaning === 'back-off' || meaning === 'other-broker' || meaning === 'reconnect',
-    // Code 1 is any exception inside the broker, before or after it stored something.
-    outcome: command.effect === 'read' ? undefined : code === 1 ? 'unknown' : 'refused',
-  } as const
-  const text = `${address} answered ${command.name}${topic ? ` for topic ${topic}` : ''} with code ${code}: ${remark}${NEXT_STEP[meaning] ?? ''}`
-  return meaning === 'denied' && ACL_REMARK.test(remark)
-    ? new AuthError(text, remark, facts)
-    : new BrokerError(text, remark, facts)
-}
-
-const ACL_REMARK = /username cannot be null|is not found|no permission to access|signature/i
+const ACL_REMARK = /username cannot be|is not found|no permission to|signature/i
+const RETRYABLE: readonly Meaning[] = ['back-off', 'other-broker', 'reconnect']
 
 const NEXT_STEP: Partial<Record<Meaning, string>> = {
-  'refresh-route': '; create the topic, or check its name',
-  'back-off': '; it is busy, try again later',
-  create: '; create the consumer group, or pull once with it',
-  fix: '; correct the request',
-  denied: '; check the credentials and their grants',
+  'refresh-route': '; is there such a topic?',
+  create: '; create the group',
+  denied: '; check the grants',
 }

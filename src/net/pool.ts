@@ -6,9 +6,9 @@
  */
 import { ClosedError, ConnectError } from '../errors.ts'
 import type { AddressPolicy } from './address-policy.ts'
+import { createCache } from './cache.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { type Deadline, notSent } from './deadline.ts'
-import { createShared } from './shared.ts'
 import { openSocket, type TlsOptions } from './tcp.ts'
 
 /** Connection options. */
@@ -21,10 +21,10 @@ export interface PoolOptions {
   maxFrameBytes?: number | undefined
 }
 
-/** Of an address whose last attempt failed. */
+/** Of an address whose last attempt failed: until then the same error stands for the next attempts. */
 interface Rest {
-  failures: number
-  /** Epoch ms; the next attempt is not made before. */
+  ms: number
+  /** Epoch ms. */
   until: number
   cause: unknown
 }
@@ -34,7 +34,7 @@ const LONGEST_REST_MS = 1_000
 
 export interface Pool {
   /** The connection to `address`, opened if need be. @throws ConnectError, TimeoutError, DeadlineError, AbortError, ClosedError */
-  get(address: string, deadline: Deadline, at: number): Promise<Connection>
+  get(address: string, deadline: Deadline): Promise<Connection>
   /**
    * At the start of an invocation: lets what the kernel queued during a freeze (FIN, RST) arrive, and drops the
    * connections that are gone. Two turns of the event loop: the first polls, the second has seen the close.
@@ -49,49 +49,33 @@ export function createPool(
   tls: TlsOptions | undefined,
   policy: AddressPolicy,
 ): Pool {
-  const connections = new Map<string, Connection>()
   const rests = new Map<string, Rest>()
-  const opening = createShared<Connection>()
+  const cache = createCache<Connection>('connecting to ', (connection) =>
+    connection.isUsable(options.maxIdleMs),
+  )
   let closed = false
 
   const checkOpen = (): void => {
     if (closed) throw new ClosedError('the client is closed; create a new one', notSent())
   }
 
-  /** Lets go of a connection that must not be used any more. */
-  const fresh = (address: string): Connection | undefined => {
-    const connection = connections.get(address)
-    if (!connection || connection.isUsable(options.maxIdleMs)) return connection
-    connections.delete(address)
-    connection.retire()
-    return undefined
-  }
-
   const open = async (address: string, signal: AbortSignal): Promise<Connection> => {
+    checkOpen()
     const refused = policy.refuse(address)
     if (refused) throw new ConnectError(`${address} ${refused}`, { address, retryable: false })
     const rest = rests.get(address)
-    const restMs = (rest?.until ?? 0) - Date.now()
-    if (rest && restMs > 0) {
-      const { cause } = rest
-      throw new ConnectError(`${address} is tried again in ${restMs} ms: ${(cause as Error).message}`, {
-        address,
-        cause,
-      })
-    }
+    if (rest && rest.until > Date.now()) throw rest.cause
     try {
       const deadline = { at: Date.now() + options.connectTimeoutMs, signal, explicit: false }
       const socket = await openSocket(address, tls, (ip) => policy.refuse(address, ip), deadline)
-      const connection = createConnection(socket, address, options.maxFrameBytes)
-      if (closed) connection.retire()
-      else connections.set(address, connection)
       rests.delete(address)
+      const connection = createConnection(socket, address, options.maxFrameBytes)
+      if (signal.aborted) connection.retire()
       return connection
     } catch (cause) {
       if (!signal.aborted) {
-        const failures = (rest?.failures ?? 0) + 1
-        const until = Date.now() + Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** (failures - 1))
-        rests.set(address, { failures, until, cause })
+        const ms = Math.min(LONGEST_REST_MS, rest ? rest.ms * 2 : FIRST_REST_MS)
+        rests.set(address, { ms, until: Date.now() + ms, cause })
       }
       throw cause
     } finally {
@@ -100,30 +84,19 @@ export function createPool(
   }
 
   return {
-    async get(address, deadline, at) {
-      checkOpen()
-      return (
-        fresh(address) ??
-        (await opening.join(
-          address,
-          (signal) => open(address, signal),
-          deadline,
-          at,
-          `connecting to ${address}`,
-          notSent({ address }),
-        ))
-      )
-    },
+    get: (address, deadline) =>
+      cache.get(address, deadline, { address }, ({ signal }) => open(address, signal)),
     async thaw() {
       for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
-      for (const address of connections.keys()) fresh(address)
+      cache.sweep()
     },
     close() {
       closed = true
-      opening.abort()
       const reason = new ClosedError('the client was closed')
-      for (const connection of connections.values()) connection.destroy(reason)
-      connections.clear()
+      for (const { stop, value } of cache.entries.values()) {
+        stop.abort()
+        value?.destroy(reason)
+      }
     },
   }
 }

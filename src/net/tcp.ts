@@ -25,50 +25,40 @@ export async function openSocket(
   deadline: Deadline,
 ): Promise<Socket> {
   const { host, port } = parseHost(address)
-  const connectTls = tls && (await import('node:tls')).connect
-  const refused = (text: string, more?: ErrorFacts): ConnectError =>
-    new ConnectError(text, { address, ...more })
-  const sockets: Socket[] = []
+  const options = { servername: isIP(host) ? '' : host, ...tls, host, port }
+  const socket = tls ? (await import('node:tls')).connect(options) : connect(options)
+  let peer: string | undefined
   try {
     return await within<Socket>(
       deadline,
-      deadline.at,
       `connecting to ${address}`,
       notSent({ address }),
       (resolve, reject) => {
+        const fail = (why: string, facts: ErrorFacts = {}): void =>
+          reject(new ConnectError(`no connection to ${address}: ${why}`, { address, ...facts }))
         // The listeners stay: once the promise is settled they do nothing, and a late error still finds one.
-        const watch = (socket: Socket, failed: (error: NodeJS.ErrnoException) => ConnectError): Socket => {
-          sockets.push(socket)
-          return socket
-            .on('error', (error) => reject(failed(error)))
-            .on('close', () => reject(refused(`${address} closed the connection at once`)))
-        }
-        const tcp = watch(connect({ host, port, noDelay: true }), (cause) =>
-          refused(
-            `no connection to ${address}: ${cause.code ?? cause.message}; is it reachable from this subnet?`,
-            { cause },
-          ),
-        ).on('connect', () => {
-          const reason = refusePeer(tcp.remoteAddress ?? host)
-          if (reason) reject(refused(`${address} ${reason}`, { retryable: false }))
-          else if (!connectTls) resolve(tcp)
-          else {
-            const options = { ...(isIP(host) ? {} : { servername: host }), ...tls, host, socket: tcp }
-            const secure = watch(connectTls(options), (cause) =>
-              refused(
-                `TLS with ${address} failed: ${cause.message}; check tls.ca, tls.servername and its certificate`,
-                {
-                  cause,
-                  retryable: false,
-                },
-              ),
-            ).on('secureConnect', () => resolve(secure))
-          }
-        })
+        socket
+          .setNoDelay()
+          // Before the handshake begins: nothing is said to a peer that must not be used.
+          .prependListener('connect', () => {
+            peer = socket.remoteAddress ?? host
+            const reason = refusePeer(peer)
+            if (!reason) return
+            fail(reason, { retryable: false })
+            socket.destroy()
+          })
+          .on(tls ? 'secureConnect' : 'connect', () => resolve(socket))
+          .on('error', (cause: NodeJS.ErrnoException) =>
+            fail(
+              `${cause.code ?? cause.message}; ${peer ? 'check the tls options and its certificate' : 'is it reachable from this subnet?'}`,
+              { cause, retryable: !peer },
+            ),
+          )
+          .on('close', () => fail('closed at once'))
       },
     )
   } catch (error) {
-    for (const socket of sockets) socket.destroy()
+    socket.destroy()
     throw error
   }
 }

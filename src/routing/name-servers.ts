@@ -3,16 +3,9 @@
  * enough (protocol.md 2), so one that does not answer, or answers nonsense, costs a share of the time and no more.
  */
 import type { Command } from '../commands/define.ts'
-import {
-  BrokerError,
-  ClosedError,
-  ConfigError,
-  ConnectError,
-  DeadlineError,
-  RocketMQError,
-} from '../errors.ts'
-import { type Deadline, notSent, pause, remainingMs } from '../net/deadline.ts'
-import { type Answer, inSumOf, type Network } from '../net/network.ts'
+import { ConnectError, DeadlineError, RocketMQError } from '../errors.ts'
+import { type Deadline, pause, remainingMs } from '../net/deadline.ts'
+import type { Answer, Network } from '../net/network.ts'
 
 const ROUNDS = 3
 const FIRST_PAUSE_MS = 40
@@ -37,49 +30,38 @@ export function createNameServers(network: Network, addresses: readonly string[]
   return {
     addresses,
     async call(command, request, body, deadline, topic) {
-      const failures = new Map<string, RocketMQError>()
-      let doubtful: RocketMQError | undefined
+      const failures: RocketMQError[] = []
       for (let turn = 0; turn < ROUNDS * count; turn++) {
-        if (turn > 0 && turn % count === 0) {
+        const place = turn % count
+        if (turn > 0 && place === 0) {
           const ms = FIRST_PAUSE_MS * 2 ** (turn / count) * (0.5 + Math.random())
           if (ms >= remainingMs(deadline)) break // what is known now says more than that time ran out
           await pause(ms, deadline)
         }
         const index = (first + turn) % count
-        const address = addresses[index] as string
-        const left = remainingMs(deadline)
-        if (left === 0) break
         // Whoever is asked leaves time for the others of its round.
-        const timeoutMs = Math.min(network.timeoutMs, Math.ceil(left / (count - (turn % count))))
+        const timeoutMs = Math.min(network.timeoutMs, Math.ceil(remainingMs(deadline) / (count - place)))
+        const limits = { deadline, timeoutMs, topic }
         try {
-          const answer = await network.call(address, command, request, body, { deadline, timeoutMs, topic })
+          const answer = await network.call(addresses[index] as string, command, request, body, limits)
           first = index
           return answer
         } catch (error) {
           if (!mayAskAnother(error)) throw error
-          failures.set(address, error)
-          if (error.outcome === 'unknown') doubtful = error
+          failures.push(error)
         }
       }
-      throw inSumOf(doubtful, unanswered(command.name, [...failures.values()], deadline))
+      const round = failures.slice(-count)
+      const last = round.at(-1)
+      const unknown = failures.find(({ outcome }) => outcome === 'unknown')
+      if (unknown || count === 1 || last instanceof DeadlineError) throw unknown ?? last
+      const reasons = round.map(({ message }) => message).join('; ')
+      throw new ConnectError(`no name server answered ${command.name}: ${reasons}`, { cause: last })
     },
   }
 }
 
-function mayAskAnother(error: unknown): error is RocketMQError {
-  if (error instanceof BrokerError) return error.retryable || error.responseCode === 1
-  return (
-    RocketMQError.is(error) &&
-    !(error instanceof ConfigError || error instanceof ClosedError) &&
-    error.code !== 'RMQ_ABORTED' &&
-    error.code !== 'RMQ_DEADLINE'
-  )
-}
-
-function unanswered(what: string, failures: RocketMQError[], deadline: Deadline): RocketMQError {
-  const [cause] = failures
-  if (cause && failures.length === 1) return cause
-  const Kind = !cause || (deadline.explicit && !remainingMs(deadline)) ? DeadlineError : ConnectError
-  const reasons = failures.map((error) => error.message).join('; ')
-  return new Kind(`no name server answered ${what}: ${reasons || 'no time was left'}`, notSent({ cause }))
-}
+/** Not when the call itself is wrong, refused or over. */
+const mayAskAnother = (error: unknown): error is RocketMQError =>
+  error instanceof RocketMQError &&
+  (error.retryable || error.responseCode === 1 || /CONNECT|PROTOCOL|DEADLINE/.test(error.code))

@@ -4,23 +4,20 @@
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
 import {
-  type BrokerData,
   GetRouteInfoByTopic,
   PERM_READ,
   PERM_WRITE,
   type QueueData,
   type TopicRouteData,
 } from '../commands/route.ts'
-import { BrokerError, DeadlineError, RouteError } from '../errors.ts'
+import { BrokerError, RouteError } from '../errors.ts'
 import type { AddressPolicy } from '../net/address-policy.ts'
-import { asNotSent, type Deadline, notSent, remainingMs } from '../net/deadline.ts'
-import { createShared } from '../net/shared.ts'
+import { createCache } from '../net/cache.ts'
+import { beforeSending, type Deadline } from '../net/deadline.ts'
 import type { NameServers } from './name-servers.ts'
 
 export const TOPIC_NOT_EXIST = 17
 const MASTER = 0
-/** A function uses a handful of topics; this only keeps a process that walks through all of a cluster from growing. */
-const MAX_ROUTES = 10_000
 
 export interface Route {
   readonly topic: string
@@ -28,8 +25,8 @@ export interface Route {
   /** In route order: brokers sorted by name, queue ids ascending (protocol.md 7.4). */
   readonly writable: readonly MessageQueue[]
   readonly readable: readonly MessageQueue[]
-  /** Epoch ms. */
-  readonly fetchedAt: number
+  /** Addresses by broker name and id. */
+  readonly brokers: ReadonlyMap<string, ReadonlyMap<number, string>>
 }
 
 export interface Routes {
@@ -37,10 +34,11 @@ export interface Routes {
   get(topic: string, deadline: Deadline): Promise<Route>
   /** Forgets a route that led astray, unless it has been fetched again since. */
   forget(route: Route): void
-  /** Where to reach a broker. @throws RouteError when the route does not know it or lists no such id */
-  address(route: Route, brokerName: string, brokerId?: number): string
-  /** Where to read a queue: the id that was suggested, else the master, else any replica. */
-  readAddress(route: Route, brokerName: string, suggestedId: number): string
+  /**
+   * Where to reach the master of a broker; to read, the replica that was suggested, else the master, else any replica.
+   * @throws RouteError when the route lists none
+   */
+  address(route: Route, brokerName: string, readFrom?: number): string
 }
 
 /** @param nameOf the user's name for a topic as it is stored, for errors */
@@ -50,88 +48,37 @@ export function createRoutes(
   ttlMs: number,
   nameOf: (topic: string) => string,
 ): Routes {
-  const routes = new Map<string, Route>()
-  const fetching = createShared<Route>()
+  const cache = createCache<Route>('the route of topic ', (_, ageMs) => ageMs < ttlMs)
 
   const fetch = async (topic: string, deadline: Deadline): Promise<Route> => {
+    const name = nameOf(topic)
     try {
       const request = { topic, acceptStandardJsonOnly: true }
-      const { body } = await nameServers.call(
-        GetRouteInfoByTopic,
-        request,
-        undefined,
-        deadline,
-        nameOf(topic),
-      )
-      const route = toRoute(topic, body)
-      routes.delete(topic)
-      routes.set(topic, route)
-      const [oldest] = routes.keys()
-      if (routes.size > MAX_ROUTES) routes.delete(oldest as string)
-      return route
+      const { body } = await nameServers.call(GetRouteInfoByTopic, request, undefined, deadline, name)
+      return toRoute(topic, body)
     } catch (cause) {
       if (!(cause instanceof BrokerError) || cause.responseCode !== TOPIC_NOT_EXIST) throw cause
       const { address } = cause
-      const text = `topic ${topic} does not exist on ${address}; create it, or check its name and namespace`
-      throw new RouteError(text, { topic: nameOf(topic), address, responseCode: TOPIC_NOT_EXIST, cause })
+      const text = `no topic ${topic} on ${address}; create it, or check the namespace`
+      throw new RouteError(text, { topic: name, address, responseCode: TOPIC_NOT_EXIST, cause })
     }
-  }
-
-  const get = async (topic: string, deadline: Deadline): Promise<Route> => {
-    const cached = routes.get(topic)
-    if (cached && Date.now() - cached.fetchedAt < ttlMs) return cached
-    const joined = fetching.has(topic)
-    try {
-      const start = (signal: AbortSignal): Promise<Route> => fetch(topic, { ...deadline, signal })
-      return await fetching.join(
-        topic,
-        start,
-        deadline,
-        deadline.at,
-        `the route of topic ${topic}`,
-        notSent({ topic: nameOf(topic) }),
-      )
-    } catch (error) {
-      // It ran under the deadline of the call that began it; this one may have time left.
-      if (joined && error instanceof DeadlineError && remainingMs(deadline) > 0)
-        return await get(topic, deadline)
-      // Whatever the call would have done, it did not come to that.
-      throw asNotSent(error)
-    }
-  }
-
-  const address = (route: Route, brokerName: string, brokerId = MASTER): string => {
-    const broker = findBroker(route, brokerName)
-    const advertised = broker?.brokerAddrs.get(brokerId)
-    if (advertised !== undefined) return policy.rewrite(advertised)
-    const { topic } = route
-    const missing = broker
-      ? brokerId === MASTER
-        ? 'has no master at the moment'
-        : `has no replica ${brokerId}`
-      : 'is not in its route'
-    throw new RouteError(`topic ${topic}: broker ${brokerName} ${missing}`, {
-      topic: nameOf(topic),
-      retryable: true,
-    })
   }
 
   return {
-    get,
-    forget(route) {
-      if (routes.get(route.topic) === route) routes.delete(route.topic)
-    },
-    address,
-    readAddress(route, brokerName, suggestedId) {
-      const addresses = findBroker(route, brokerName)?.brokerAddrs
-      const id = [suggestedId, MASTER, ...(addresses?.keys() ?? [])].find((each) => addresses?.has(each))
-      return address(route, brokerName, id)
+    get: (topic, deadline) =>
+      // Whatever the call would have done, it did not come to that.
+      beforeSending(cache.get(topic, deadline, { topic: nameOf(topic) }, (latest) => fetch(topic, latest))),
+    forget: (route) => cache.forget(route.topic, route),
+    address({ topic, brokers }, brokerName, readFrom) {
+      const addresses = brokers.get(brokerName)
+      const ids = readFrom === undefined ? [MASTER] : [readFrom, MASTER, ...(addresses?.keys() ?? [])]
+      const advertised = ids.map((id) => addresses?.get(id)).find((each) => each !== undefined)
+      if (advertised !== undefined) return policy.rewrite(advertised)
+      const text = `the route of topic ${topic} has no ${addresses ? 'master of ' : ''}broker ${brokerName}`
+      throw new RouteError(text, { topic: nameOf(topic), retryable: true })
     },
   }
 }
-
-const findBroker = ({ data }: Route, brokerName: string): BrokerData | undefined =>
-  data.brokerDatas.find((each) => each.brokerName === brokerName)
 
 /** More queues than this are nonsense, and would be an array of that size. */
 const MAX_QUEUES = 65_536
@@ -142,18 +89,16 @@ function toRoute(topic: string, data: TopicRouteData): Route {
   const readable: MessageQueue[] = []
   for (const { brokerName, perm, readQueueNums, writeQueueNums } of [...data.queueDatas].sort(byBrokerName)) {
     const addresses = brokers.get(brokerName)
+    const add = (queues: MessageQueue[], count: number): void => {
+      for (let queueId = 0; queueId < count && queues.length < MAX_QUEUES; queueId++)
+        queues.push({ topic, brokerName, queueId })
+    }
     // Brokers do not enforce a topic's write permission: the client alone does (protocol.md 2).
-    if (perm & PERM_WRITE && addresses?.has(MASTER)) addQueues(writable, topic, brokerName, writeQueueNums)
-    if (perm & PERM_READ && addresses?.size) addQueues(readable, topic, brokerName, readQueueNums)
+    if (perm & PERM_WRITE && addresses?.has(MASTER)) add(writable, writeQueueNums)
+    if (perm & PERM_READ && addresses?.size) add(readable, readQueueNums)
   }
-  return { topic, data, writable, readable, fetchedAt: Date.now() }
+  return { topic, data, writable, readable, brokers }
 }
 
 const byBrokerName = (a: QueueData, b: QueueData): number =>
   a.brokerName < b.brokerName ? -1 : Number(a.brokerName > b.brokerName)
-
-function addQueues(queues: MessageQueue[], topic: string, brokerName: string, count: number): void {
-  for (let queueId = 0; queueId < count && queues.length < MAX_QUEUES; queueId++) {
-    queues.push({ topic, brokerName, queueId })
-  }
-}

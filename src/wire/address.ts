@@ -15,33 +15,16 @@ export function parseHost(address: string): { host: string; port: number } {
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
   if (host === undefined || !(port >= 1 && port <= 65_535)) {
-    throw malformed('address', `must be host:port, got ${JSON.stringify(address.slice(0, 80))}`)
+    throw malformed('address', `must be host:port, got ${address.slice(0, 80)}`)
   }
   return { host, port }
 }
 
-/** 4 or 16 bytes at `at` → text; IPv6 as RFC 5952 writes it. */
+/** 4 or 16 bytes at `at` → text; IPv6 as RFC 5952 writes it, which is how a URL does. */
 export function readIp(bytes: Buffer, at: number, isV6: boolean): string {
-  return isV6 ? readIpV6(bytes, at) : `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`
-}
-
-/** Lower case, no leading zeros, the longest run of two or more zero groups as `::`. */
-function readIpV6(bytes: Buffer, at: number): string {
-  const groups: string[] = []
-  let best = 0
-  let bestLength = 1
-  let run = 0
-  for (let i = 0; i < 8; i++) {
-    const group = bytes.readUInt16BE(at + i * 2)
-    groups.push(group.toString(16))
-    run = group === 0 ? run + 1 : 0
-    if (run > bestLength) {
-      bestLength = run
-      best = i - run + 1
-    }
-  }
-  if (bestLength === 1) return groups.join(':')
-  return `${groups.slice(0, best).join(':')}::${groups.slice(best + bestLength).join(':')}`
+  if (!isV6) return bytes.subarray(at, at + 4).join('.')
+  const groups = bytes.toString('hex', at, at + 16).match(/.{4}/g)
+  return new URL(`http://[${groups?.join(':')}]`).hostname.slice(1, -1)
 }
 
 /** Text → 4 or 16 bytes; `undefined` for anything that is not an IP address, such as a name. */

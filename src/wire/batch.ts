@@ -5,7 +5,8 @@
  *
  * Magic and CRC are written as the reference does and not looked at.
  */
-import { ProtocolError } from '../errors.ts'
+import type { ProtocolError } from '../errors.ts'
+import { malformed } from './checks.ts'
 import { MAX_PROPERTIES_BYTES } from './properties.ts'
 
 const FIXED_BYTES = 22
@@ -29,16 +30,17 @@ export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
     const propertiesAt = at + FIXED_BYTES + body.length
     const propertiesBytes = bytes.write(properties, propertiesAt)
     if (propertiesBytes > MAX_PROPERTIES_BYTES) {
-      throw new ProtocolError(`properties of ${propertiesBytes} bytes; 32767 fit`, { field: 'properties' })
+      throw malformed('properties', `have ${propertiesBytes} bytes; ${MAX_PROPERTIES_BYTES} fit`)
     }
-    bytes.writeInt32BE(FIXED_BYTES + body.length + propertiesBytes, at)
+    const end = propertiesAt + propertiesBytes
+    bytes.writeInt32BE(end - at, at)
     bytes.writeInt32BE(0, at + 4)
     bytes.writeInt32BE(0, at + 8)
     bytes.writeInt32BE(flag, at + 12)
     bytes.writeInt32BE(body.length, at + 16)
     bytes.set(body, at + 20)
     bytes.writeInt16BE(propertiesBytes, propertiesAt - 2)
-    at = propertiesAt + propertiesBytes
+    at = end
   }
   return bytes
 }
@@ -67,5 +69,5 @@ export function decodeBatch(bytes: Buffer): BatchMessage[] {
 }
 
 function wrong(at: number, field: string): ProtocolError {
-  return new ProtocolError(`batch: impossible ${field} in the message at byte ${at}`, { field })
+  return malformed(field, `of the batched message at byte ${at} is impossible`)
 }

@@ -9,16 +9,26 @@ export function malformed(field: string, rule: string, cause?: unknown): Protoco
   return new ProtocolError(`${field} ${rule}`, { field, cause })
 }
 
+function refuse(field: string, expected: string, value: unknown): never {
+  throw new ConfigError(field, `takes ${expected}, got ${String(value)}`)
+}
+
 /** @throws ConfigError unless it is a whole number from `least` to `most` */
-export function checkInt(field: string, value: unknown, least = 0, most = 0x7fff_ffff): number {
+export function checkInt(
+  field: string,
+  value: unknown,
+  least = 0,
+  most = 0x7fff_ffff,
+  expected?: string,
+): number {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most)
     return value as number
-  throw new ConfigError(field, `takes a whole number from ${least} to ${most}, got ${String(value)}`)
+  return refuse(field, expected ?? `a whole number from ${least} to ${most}`, value)
 }
 
 /** @throws ConfigError unless it is text, not empty, and without what `forbidden` matches */
 export function checkText(field: string, value: unknown, forbidden?: RegExp): string {
-  if (typeof value !== 'string' || value === '') throw new ConfigError(field, 'takes non-empty text')
+  if (typeof value !== 'string' || !value) throw new ConfigError(field, 'takes non-empty text')
   if (forbidden?.test(value)) throw new ConfigError(field, `must not contain ${forbidden.source}`)
   return value
 }
@@ -26,12 +36,10 @@ export function checkText(field: string, value: unknown, forbidden?: RegExp): st
 /** @throws ConfigError unless it is a Date or epoch ms; gives epoch ms */
 export function checkTime(field: string, value: unknown): number {
   const ms = value instanceof Date ? value.getTime() : value
-  if (Number.isSafeInteger(ms) && (ms as number) >= 0) return ms as number
-  throw new ConfigError(field, `takes a Date or epoch ms, got ${String(value)}`)
+  return checkInt(field, ms, 0, Number.MAX_SAFE_INTEGER, 'a Date or epoch ms')
 }
 
 /** @throws ConfigError unless it is one of the words */
 export function checkChoice(field: string, value: unknown, ...words: string[]): void {
-  if (!words.includes(value as string))
-    throw new ConfigError(field, `takes ${words.join(' or ')}, got ${String(value)}`)
+  if (!words.includes(value as string)) refuse(field, words.join(' or '), value)
 }

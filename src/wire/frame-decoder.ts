@@ -5,89 +5,70 @@
  * Buffer that doubles: linear work however small the chunks, and no more memory than twice what really arrived,
  * whatever the length field promises.
  */
-import { malformed } from './checks.ts'
 import { decodeFrame, MAX_FRAME_BYTES } from './frame.ts'
-import type { Frame } from './header.ts'
+import { badFrame, type Frame } from './header.ts'
 
 /** First size of the collecting Buffer: a pull answer is 256 KiB at most, unless one message is larger. */
 const FIRST_BYTES = 0x5_0000
 
 export class FrameDecoder {
-  readonly #maxFrameBytes: number
-  /** Bytes of the length field that have arrived, 0 to 4, and their value so far. */
-  #lengthBytes = 0
-  #length = 0
-  /** The part of the current frame that has arrived: `#have` bytes of `#partial`. */
-  #partial: Buffer | undefined
-  #have = 0
-  #failure: unknown
-
-  /** @param maxFrameBytes largest length field that is accepted. @default 16 MiB */
-  constructor(maxFrameBytes: number = MAX_FRAME_BYTES) {
-    this.#maxFrameBytes = maxFrameBytes
-  }
-
   /**
    * Takes the next bytes and calls `onFrame` for each frame that they complete. A frame may keep `chunk` in use.
    * @throws ProtocolError after the frames before the bad one have been delivered. The stream has lost its place
    * then, so every further call throws the same.
    */
-  push(chunk: Buffer, onFrame: (frame: Frame) => void): void {
-    if (this.#failure !== undefined) throw this.#failure
-    try {
-      let at = 0
-      while (at < chunk.length) at = this.#step(chunk, at, onFrame)
-    } catch (error) {
-      this.#failure = error
-      this.#partial = undefined
-      throw error
-    }
-  }
+  declare readonly push: (chunk: Buffer, onFrame: (frame: Frame) => void) => void
 
-  /** Reads on from `at`: a whole frame, or whatever of one is there. Returns where the next begins. */
-  #step(chunk: Buffer, start: number, onFrame: (frame: Frame) => void): number {
-    let at = start
-    if (this.#lengthBytes === 0 && chunk.length - at >= 4) {
-      this.#length = chunk.readUInt32BE(at)
-      this.#lengthBytes = 4
-      at += 4
-    } else {
-      while (this.#lengthBytes < 4 && at < chunk.length) {
-        this.#length = this.#length * 256 + chunk.readUInt8(at++)
-        this.#lengthBytes++
-      }
-      if (this.#lengthBytes < 4) return at
-    }
-    const length = this.#length
-    if (this.#have === 0) {
-      if (length < 4 || length > this.#maxFrameBytes) {
-        throw malformed('length', `of a frame is ${length}; 4 to ${this.#maxFrameBytes} is accepted`)
-      }
-      if (chunk.length - at >= length) {
-        this.#lengthBytes = this.#length = 0
-        onFrame(decodeFrame(chunk.subarray(at, at + length)))
-        return at + length
-      }
-    }
-    return this.#collect(chunk, at, onFrame)
-  }
+  /** @param maxFrameBytes largest length field that is accepted. @default 16 MiB */
+  constructor(maxFrameBytes: number = MAX_FRAME_BYTES) {
+    let failure: unknown
+    /** The frame under way, with its length field: `have` of `need` bytes are in `partial`; 4 are needed at first. */
+    let partial: Buffer | undefined
+    let have = 0
+    let need = 0
 
-  #collect(chunk: Buffer, at: number, onFrame: (frame: Frame) => void): number {
-    const end = Math.min(chunk.length, at + this.#length - this.#have)
-    const have = this.#have + end - at
-    let partial = this.#partial
-    if (partial === undefined || partial.length < have) {
-      const grown = Buffer.allocUnsafe(Math.min(this.#length, Math.max(FIRST_BYTES, have * 2)))
-      partial?.copy(grown, 0, 0, this.#have)
-      this.#partial = partial = grown
+    const sizeAt = (bytes: Buffer, at: number): number => {
+      const length = bytes.readUInt32BE(at)
+      if (length >= 4 && length <= maxFrameBytes) return length + 4
+      throw badFrame('length', `4 to ${maxFrameBytes}, got ${length}`)
     }
-    chunk.copy(partial, this.#have, at, end)
-    this.#have = have
-    if (have === this.#length) {
-      this.#partial = undefined
-      this.#lengthBytes = this.#length = this.#have = 0
-      onFrame(decodeFrame(partial))
+
+    this.push = (chunk, onFrame) => {
+      if (failure) throw failure
+      try {
+        read(chunk, onFrame)
+      } catch (error) {
+        failure = error
+        throw error
+      }
     }
-    return end
+
+    const read: FrameDecoder['push'] = (chunk, onFrame) => {
+      for (let at = 0, end = 0; at < chunk.length; at = end) {
+        const left = chunk.length - at
+        if (have === 0) need = left < 4 ? 4 : sizeAt(chunk, at)
+        end = at + Math.min(left, need - have)
+        if (end - at === need && need > 4) {
+          onFrame(decodeFrame(chunk.subarray(at + 4, end)))
+          continue
+        }
+        const size = have + end - at
+        if (!partial || partial.length < size) {
+          const grown = Buffer.allocUnsafe(Math.min(need, Math.max(FIRST_BYTES, size * 2)))
+          partial?.copy(grown, 0, 0, have)
+          partial = grown
+        }
+        chunk.copy(partial, have, at, end)
+        have = size
+        if (size < need) return
+        if (need === 4) need = sizeAt(partial, 0)
+        else {
+          const whole = partial.subarray(4)
+          partial = undefined
+          have = 0
+          onFrame(decodeFrame(whole))
+        }
+      }
+    }
   }
 }

@@ -7,7 +7,7 @@
  * server answers in its own. The binary encoder stands in header-binary.ts, out of bundles that do not use it.
  */
 import { malformed } from './checks.ts'
-import type { Frame, FrameHeader, FrameInput } from './header.ts'
+import { badFrame, type Frame, type FrameInput } from './header.ts'
 import { decodeHeaderBinary } from './header-binary.ts'
 import { decodeHeaderJson, encodeHeaderJson } from './header-json.ts'
 
@@ -24,34 +24,29 @@ export const MAX_FRAME_BYTES = 0x100_0000
 export function encodeFrame(frame: FrameInput): Buffer {
   const header = encodeHeaderJson(frame)
   const { body } = frame
-  // ASCII nearly always: then the length is known without a second look and the write is a plain copy.
   const headerBytes = Buffer.byteLength(header)
-  const bodyBytes = body === undefined ? 0 : body.length
-  const total = 8 + headerBytes + bodyBytes
-  if (total > MAX_FRAME_BYTES) {
-    throw malformed('frame', `has ${total} bytes; servers close the connection above 16 MiB`)
-  }
+  const bodyAt = 8 + headerBytes
+  const total = bodyAt + (body?.length ?? 0)
+  if (total > MAX_FRAME_BYTES) throw malformed('frame', `has ${total} bytes; servers take ${MAX_FRAME_BYTES}`)
   const bytes = Buffer.allocUnsafe(total)
-  bytes.writeUInt32BE(total - 4, 0)
+  bytes.writeUInt32BE(total - 4)
   bytes.writeUInt32BE(headerBytes, 4) // its high byte is the serialisation, 0 = JSON
-  bytes.write(header, 8, headerBytes === header.length ? 'latin1' : 'utf8')
-  if (body !== undefined && bodyBytes !== 0) bytes.set(body, 8 + headerBytes)
+  bytes.write(header, 8)
+  if (body) bytes.set(body, bodyAt)
   return bytes
 }
 
 /** The bytes after the length field → frame; `body` is a view of `bytes`. @throws ProtocolError naming the field. */
 export function decodeFrame(bytes: Buffer): Frame {
-  const headerEnd = bytes.length < 4 ? 4 : 4 + bytes.readUIntBE(1, 3)
-  if (headerEnd > bytes.length)
-    throw malformed('headerLength', `does not fit a frame of ${bytes.length} bytes`)
-  const header = decodeHeader(bytes, headerEnd) as Frame
-  header.body = bytes.subarray(headerEnd)
-  return header
-}
-
-function decodeHeader(bytes: Buffer, end: number): FrameHeader {
-  const serializeType = bytes.readUInt8(0)
-  if (serializeType === 0) return decodeHeaderJson(bytes.toString('utf8', 4, end))
-  if (serializeType === 1) return decodeHeaderBinary(bytes.subarray(4, end))
-  throw malformed('serializeType', `is ${serializeType}; 0 (JSON) and 1 (ROCKETMQ) exist`)
+  const word = bytes.length < 4 ? 4 : bytes.readUInt32BE()
+  const bodyAt = 4 + (word & 0xff_ffff)
+  if (bodyAt > bytes.length) throw badFrame('headerLength', `within its ${bytes.length} bytes`)
+  const serializeType = word >>> 24
+  if (serializeType > 1) throw badFrame('serializeType', `0 or 1, got ${serializeType}`)
+  const header = serializeType
+    ? decodeHeaderBinary(bytes.subarray(4, bodyAt))
+    : decodeHeaderJson(bytes.toString('utf8', 4, bodyAt))
+  const frame = header as Frame
+  frame.body = bytes.subarray(bodyAt)
+  return frame
 }

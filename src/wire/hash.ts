@@ -1,5 +1,5 @@
 /** Java's `String.hashCode` and what the reference client derives from it (protocol.md 7; SelectMessageQueueByHash). */
-import { ConfigError } from '../errors.ts'
+import { checkInt } from './checks.ts'
 
 /** `String.hashCode`: int32 over UTF-16 units. Also the tag code that brokers filter by. */
 export function javaHashCode(text: string): number {
@@ -13,7 +13,6 @@ export function javaHashCode(text: string): number {
  * sorted by name, queue ids ascending). It changes when the number of queues does.
  */
 export function selectQueueIndex(shardingKey: string, queueCount: number): number {
-  if (!(queueCount >= 1)) throw new ConfigError('queueCount', 'there is no queue to choose from')
   // The remainder first: abs() of the smallest int would not fit an int, and upstream takes it in this order too.
-  return Math.abs(javaHashCode(shardingKey) % queueCount)
+  return Math.abs(javaHashCode(shardingKey) % checkInt('queueCount', queueCount, 1))
 }

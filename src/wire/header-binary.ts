@@ -7,8 +7,7 @@
  * Code is 16 bits, so pop requests (200050…) do not fit: the client sends JSON and only reads this.
  */
 import { ProtocolError } from '../errors.ts'
-import { malformed } from './checks.ts'
-import { type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION } from './header.ts'
+import { badFrame, type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION } from './header.ts'
 
 const OTHER = 7
 const FIXED_BYTES = 21
@@ -68,39 +67,36 @@ export function encodeFrameBinary(frame: FrameInput): Buffer {
 
 /** Header bytes → fields. A value of no length is left out, as absent and empty are alike. @throws ProtocolError naming the field. */
 export function decodeHeaderBinary(bytes: Buffer): FrameHeader {
-  if (bytes.length < FIXED_BYTES) throw malformed('header', 'of the frame is too short')
-  const remarkEnd = end(17, bytes.readInt32BE(13), bytes.length - 4, 'remark')
+  if (bytes.length < FIXED_BYTES) throw badFrame('header', 'longer')
+  let at = 13
+  /** Passes over a length of `width` bytes and what it counts; gives where that begins. */
+  const skip = (field: string, width: number, limit: number): number => {
+    const start = at + width
+    const length = start > limit ? -1 : bytes.readIntBE(at, width)
+    at = start + length
+    if (length < 0 || at > limit) throw badFrame(field, 'within its bytes')
+    return start
+  }
+  const text = (field: string, width: number, limit: number): string =>
+    bytes.toString('utf8', skip(field, width, limit), at)
+
+  const remark = text('remark', 4, bytes.length - 4)
+  const extAt = skip('extFields', 4, bytes.length)
+  const extEnd = at
+  const ext: Record<string, string> = Object.create(null)
+  for (at = extAt; at < extEnd; ) {
+    const name = text('extFields', 2, extEnd)
+    const value = text('extFields', 4, extEnd)
+    if (value) ext[name] = value
+  }
   const header: FrameHeader = {
     code: bytes.readInt16BE(0),
     language: languages()[bytes.readUInt8(2)] ?? LANGUAGE,
     version: bytes.readInt16BE(3),
     opaque: bytes.readInt32BE(5),
     flag: bytes.readInt32BE(9),
-    ext: decodeExt(bytes, remarkEnd),
+    ext,
   }
-  if (remarkEnd > 17) header.remark = bytes.toString('utf8', 17, remarkEnd)
+  if (remark) header.remark = remark
   return header
-}
-
-function decodeExt(bytes: Buffer, start: number): Record<string, string> {
-  const ext: Record<string, string> = Object.create(null)
-  let at = start + 4
-  const limit = end(at, bytes.readInt32BE(start), bytes.length, 'extFields')
-  while (at < limit) {
-    if (limit - at < 6) throw malformed('extFields', 'ends inside an entry')
-    const nameEnd = end(at + 2, bytes.readInt16BE(at), limit - 4, 'extFields')
-    const valueEnd = end(nameEnd + 4, bytes.readInt32BE(nameEnd), limit, 'extFields')
-    if (valueEnd > nameEnd + 4) {
-      ext[bytes.toString('utf8', at + 2, nameEnd)] = bytes.toString('utf8', nameEnd + 4, valueEnd)
-    }
-    at = valueEnd
-  }
-  return ext
-}
-
-function end(start: number, length: number, limit: number, field: string): number {
-  if (length < 0 || length > limit - start) {
-    throw malformed(field, `has an impossible length ${length}`)
-  }
-  return start + length
 }

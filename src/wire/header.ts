@@ -2,6 +2,8 @@
  * What both header encodings share: the frame's fields, the flag bits and the language numbers
  * (protocol.md 1.1; upstream RemotingCommand, LanguageCode).
  */
+import type { ProtocolError } from '../errors.ts'
+import { malformed } from './checks.ts'
 
 /** Bit of `flag`: the frame is an answer. */
 export const FLAG_RESPONSE = 1
@@ -51,3 +53,7 @@ export interface FrameInput {
   ext?: Readonly<Record<string, string>> | undefined
   body?: Uint8Array | undefined
 }
+
+/** The one error of frames: which field, and what it must be. */
+export const badFrame = (field: string, expected: string, cause?: unknown): ProtocolError =>
+  malformed(field, `of the frame must be ${expected}`, cause)

@@ -6,7 +6,8 @@
  */
 export { formatHost, parseHost } from './address.ts'
 export { type BatchMessage, decodeBatch, encodeBatch } from './batch.ts'
-export { compress, compressionFlags, decompress } from './compression.ts'
+export { compress, compressionFlags } from './compression.ts'
+export { decompress } from './decompression.ts'
 export { type JsonValue, parseFastjson } from './fastjson.ts'
 export {
   BORN_HOST_V6,

@@ -6,199 +6,160 @@
  * Linked and independent blocks, every checksum, stored blocks, skippable and concatenated frames. Left out, with an
  * error: dictionaries and the legacy format. All integers are little-endian.
  */
-import { ProtocolError } from '../errors.ts'
+import type { ProtocolError } from '../errors.ts'
+import { malformed } from './checks.ts'
 
 const MAGIC = 0x184d_2204
-const SKIPPABLE = 0x184d_2a50
+/** Without its last four bits, which are free. */
+const SKIPPABLE = 0x184d_2a5
+
+/** The error of every decompression: the output would be larger than the caller allows. */
+export const tooLarge = (maxBytes: number): ProtocolError =>
+  malformed('body', `is larger than ${maxBytes} bytes when decompressed`)
+
+const broken = (what: string): ProtocolError => malformed('body', `of LZ4: ${what}`)
+const cutOff = (): ProtocolError => broken('a length leads beyond its bounds')
+
+function verify(of: string, given: number, computed: number): void {
+  if (given !== computed) throw broken(`wrong ${of}`)
+}
 
 /** @throws ProtocolError for bytes that are not LZ4 frames, a wrong checksum, or an output above `maxBytes`. */
 export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
-  const output = new Output(maxBytes, Math.min(maxBytes, bytes.length * 4))
+  /** The next byte to read. */
   let at = 0
-  do at = readFrame(bytes, at, output)
-  while (at < bytes.length)
-  return output.bytes.subarray(0, output.length)
-}
+  /** Holds `length` bytes so far; grows by doubling, never above the limit. */
+  let output = Buffer.allocUnsafe(Math.min(maxBytes, bytes.length * 4))
+  let length = 0
 
-/** The decompressed bytes so far: grows by doubling, never above the limit. */
-class Output {
-  bytes: Buffer
-  length = 0
-  readonly #maxBytes: number
-
-  constructor(maxBytes: number, firstBytes: number) {
-    this.#maxBytes = maxBytes
-    this.bytes = Buffer.allocUnsafe(firstBytes)
+  const pass = (count: number): number => {
+    const start = at
+    at += count
+    if (at > bytes.length) throw cutOff()
+    return start
   }
+  const uint = (count: number): number => bytes.readUIntLE(pass(count), count)
 
   /** Makes room for up to `more` bytes, or as many as the limit leaves. */
-  reserve(more: number): void {
-    const wanted = Math.min(this.length + more, this.#maxBytes)
-    if (wanted <= this.bytes.length) return
-    const grown = Buffer.allocUnsafe(Math.min(this.#maxBytes, Math.max(wanted, this.bytes.length * 2)))
-    this.bytes.copy(grown, 0, 0, this.length)
-    this.bytes = grown
+  const reserve = (more: number): void => {
+    const wanted = Math.min(length + more, maxBytes)
+    if (wanted <= output.length) return
+    const grown = Buffer.allocUnsafe(Math.min(maxBytes, Math.max(wanted, output.length * 2)))
+    output.copy(grown, 0, 0, length)
+    output = grown
   }
 
-  /** The end of what one block may write. */
-  limit(blockBytes: number): number {
-    return Math.min(this.length + blockBytes, this.bytes.length)
-  }
-
-  /** Why a block did not fit. */
-  overflow(): ProtocolError {
-    return this.bytes.length >= this.#maxBytes
-      ? new ProtocolError(`body is larger than ${this.#maxBytes} bytes when decompressed`, { field: 'body' })
-      : broken('block is larger than its frame allows')
-  }
-}
-
-function broken(what: string): ProtocolError {
-  return new ProtocolError(`LZ4: ${what}`, { field: 'body' })
-}
-
-const cutOff = (): ProtocolError => broken('a length leads beyond the data')
-const wrongChecksum = (of: string): ProtocolError => broken(`wrong ${of} checksum`)
-
-/** `count` little-endian bytes. */
-function uint(bytes: Buffer, at: number, count: number): number {
-  if (at + count > bytes.length) throw cutOff()
-  return bytes.readUIntLE(at, count)
-}
-
-/** Reads one frame into `output` and returns where it ends. */
-function readFrame(bytes: Buffer, start: number, output: Output): number {
-  const magic = uint(bytes, start, 4)
-  if (magic >= SKIPPABLE && magic < SKIPPABLE + 16) {
-    const end = start + 8 + uint(bytes, start + 4, 4)
-    if (end > bytes.length) throw cutOff()
-    return end
-  }
-  if (magic !== MAGIC) throw broken(`not a frame (magic ${magic.toString(16)})`)
-  const flags = uint(bytes, start + 4, 1)
-  const descriptor = uint(bytes, start + 5, 1)
-  if (flags >> 6 !== 1 || (flags & 2) !== 0 || (descriptor & 0x8f) !== 0 || descriptor < 0x40) {
-    throw broken('unknown frame version or block size')
-  }
-  if ((flags & 1) !== 0) throw broken('dictionaries are not supported')
-  const hasSize = (flags & 8) !== 0
-  let at = start + (hasSize ? 14 : 6)
-  if (uint(bytes, at, 1) !== ((xxHash32(bytes, start + 4, at) >>> 8) & 0xff)) throw wrongChecksum('header')
-  const frameStart = output.length
-  at = readBlocks(bytes, at + 1, output, {
-    blockBytes: 1 << (8 + 2 * (descriptor >> 4)),
-    isLinked: (flags & 0x20) === 0,
-    hasChecksum: (flags & 0x10) !== 0,
-  })
-  if (hasSize && bytes.readBigUInt64LE(start + 6) !== BigInt(output.length - frameStart)) {
-    throw broken('content size does not match')
-  }
-  if ((flags & 4) === 0) return at
-  if (uint(bytes, at, 4) !== xxHash32(output.bytes, frameStart, output.length)) throw wrongChecksum('content')
-  return at + 4
-}
-
-interface Blocks {
-  blockBytes: number
-  isLinked: boolean
-  hasChecksum: boolean
-}
-
-/** All blocks of a frame, up to and with the end mark. */
-function readBlocks(
-  bytes: Buffer,
-  start: number,
-  output: Output,
-  { blockBytes, isLinked, hasChecksum }: Blocks,
-): number {
-  const frameStart = output.length
-  let at = start
-  for (;;) {
-    const word = uint(bytes, at, 4)
-    at += 4
-    if (word === 0) return at
-    const isStored = word >= 0x8000_0000
-    const size = word % 0x8000_0000
-    const end = at + size
-    if (size > blockBytes || end > bytes.length) throw cutOff()
-    // Nothing expands more than 255 times, so a small block cannot ask for a large Buffer.
-    output.reserve(isStored ? size : Math.min(blockBytes, size * 255))
-    if (!isStored)
-      readBlock(bytes, at, end, output, isLinked ? frameStart : output.length, output.limit(blockBytes))
-    else {
-      if (output.length + size > output.bytes.length) throw output.overflow()
-      output.length += bytes.copy(output.bytes, output.length, at, end)
-    }
-    at = end
-    if (hasChecksum) {
-      if (uint(bytes, at, 4) !== xxHash32(bytes, end - size, end)) throw wrongChecksum('block')
-      at += 4
+  const readBlocks = (blockBytes: number, isLinked: boolean, hasChecksum: boolean): void => {
+    const frameStart = length
+    for (let word = uint(4); word !== 0; word = uint(4)) {
+      const isStored = word > 0x7fff_ffff
+      const size = word & 0x7fff_ffff
+      const start = pass(size)
+      if (size > blockBytes) throw cutOff()
+      // Nothing expands more than 255 times, so a small block cannot ask for a large Buffer.
+      reserve(isStored ? size : Math.min(blockBytes, size * 255))
+      const limit = Math.min(length + blockBytes, output.length)
+      const end = isStored
+        ? length + size
+        : readBlock(bytes, start, at, output, length, isLinked ? frameStart : length, limit)
+      if (end > limit) throw output.length < maxBytes ? cutOff() : tooLarge(maxBytes)
+      if (isStored) bytes.copy(output, length, start, at)
+      length = end
+      if (hasChecksum) verify('block checksum', uint(4), xxHash32(bytes, start, start + size))
     }
   }
+
+  const readFrame = (): void => {
+    const magic = uint(4)
+    if (magic >>> 4 === SKIPPABLE) {
+      pass(uint(4))
+      return
+    }
+    if (magic !== MAGIC) throw broken('not a frame')
+    const start = at
+    const frameStart = length
+    const flags = uint(1)
+    const descriptor = uint(1)
+    if ((flags & 0xc2) !== 0x40 || (descriptor & 0xcf) !== 0x40)
+      throw broken('unknown frame version or block size')
+    if (flags & 1) throw broken('dictionaries are not supported')
+    const contentBytes = flags & 8 ? uint(4) + uint(4) * 0x1_0000_0000 : undefined
+    verify('header checksum', (xxHash32(bytes, start, at) >>> 8) & 0xff, uint(1))
+    readBlocks(1 << (8 + 2 * (descriptor >> 4)), !(flags & 0x20), !!(flags & 0x10))
+    verify('content size', contentBytes ?? length - frameStart, length - frameStart)
+    if (flags & 4) verify('content checksum', uint(4), xxHash32(output, frameStart, length))
+  }
+
+  do readFrame()
+  while (at < bytes.length)
+  return output.subarray(0, length)
 }
 
 /**
  * One compressed block: (token 1 | literal length… | literals | match offset 2 | match length…)*, the last one
- * without a match. Hot, hence one function: lengths are checked once for each run, not for each byte.
+ * without a match. Returns where its output ends, or something above `limit` when it does not fit. Hot, hence one
+ * function: lengths are checked once for each run, not for each byte.
  */
 function readBlock(
   from: Buffer,
   start: number,
   end: number,
-  output: Output,
+  to: Buffer,
+  outStart: number,
   windowStart: number,
   limit: number,
-): void {
-  const to = output.bytes
+): number {
   let at = start
-  let out = output.length
+  let out = outStart
   for (;;) {
     if (at >= end) throw cutOff()
     const token = from[at++] as number
     let length = token >> 4
     if (length === 15) {
-      let more: number
-      do {
-        if (at >= end) throw cutOff()
-        more = from[at++] as number
-        length += more
-      } while (more === 255)
+      const last = endOfRun(from, at, end)
+      length += (last - at) * 255 + (from[last] as number)
+      at = last + 1
     }
     if (length > end - at) throw cutOff()
-    if (length > limit - out) throw output.overflow()
+    let stop = out + length
+    if (stop > limit) return stop
     if (length > 24) {
       from.copy(to, out, at, at + length)
       at += length
-      out += length
-    } else for (const stop = out + length; out < stop; ) to[out++] = from[at++] as number
-    if (at === end) break
+      out = stop
+    } else while (out < stop) to[out++] = from[at++] as number
+    if (at === end) return out
     if (end - at < 2) throw cutOff()
     const offset = (from[at] as number) | ((from[at + 1] as number) << 8)
     at += 2
     if (offset === 0 || offset > out - windowStart) throw broken('match before the start')
     length = token & 15
     if (length === 15) {
-      let more: number
-      do {
-        if (at >= end) throw cutOff()
-        more = from[at++] as number
-        length += more
-      } while (more === 255)
+      const last = endOfRun(from, at, end)
+      length += (last - at) * 255 + (from[last] as number)
+      at = last + 1
     }
     length += 4
-    if (length > limit - out) throw output.overflow()
-    const stop = out + length
+    stop = out + length
+    if (stop > limit) return stop
+    let match = out - offset
     if (length > 24 && (offset >= 8 || length > 256)) {
       // A match may run into what it is writing: copy what is there, then twice as much, and so on.
-      const source = out - offset
-      for (let step = offset; out < stop; step = out - source) {
-        const count = Math.min(step, stop - out)
-        to.copyWithin(out, source, source + count)
+      while (out < stop) {
+        const count = Math.min(out - match, stop - out)
+        to.copyWithin(out, match, match + count)
         out += count
       }
-    } else for (let match = out - offset; out < stop; ) to[out++] = to[match++] as number
+    } else while (out < stop) to[out++] = to[match++] as number
   }
-  output.length = out
+}
+
+/** A length of 15 goes on in bytes of 255 and one below, which is at the index returned. */
+function endOfRun(bytes: Buffer, start: number, end: number): number {
+  let at = start
+  while (bytes[at] === 255) at++
+  if (at < end) return at
+  throw cutOff()
 }
 
 const PRIME_1 = 0x9e37_79b1

@@ -7,6 +7,7 @@
  */
 import { ConfigError, ProtocolError } from '../errors.ts'
 import { formatHost, parseHost, parseIp, readIp } from './address.ts'
+import { checkInt } from './checks.ts'
 
 export { formatHost, parseHost } from './address.ts'
 
@@ -62,8 +63,8 @@ export function decodeUniqKey(id: string): UniqKeyParts {
 
 /** 16 random bytes (the caller's: this layer has no source of randomness) → 32 upper-case hex digits. */
 export function createUniqKey(random: Uint8Array): string {
-  if (random.length !== 16) throw new ConfigError('random', `16 bytes are needed, got ${random.length}`)
-  return Buffer.from(random.buffer, random.byteOffset, 16).toString('hex').toUpperCase()
+  checkInt('random.length', random.length, 16, 16)
+  return Buffer.from(random).toString('hex').toUpperCase()
 }
 
 function hexBytes(id: string, field: string): Buffer {

@@ -13,7 +13,8 @@ import { crc32 } from 'node:zlib'
 import { ProtocolError } from '../errors.ts'
 import { formatHost, readIp } from './address.ts'
 import { decodeBatch } from './batch.ts'
-import { decompress } from './compression.ts'
+import { malformed } from './checks.ts'
+import { decompress } from './decompression.ts'
 import {
   BORN_HOST_V6,
   COMPRESSED,
@@ -96,25 +97,12 @@ export function decodeMessages(
 ): { messages: StoredMessage[]; undecodable: UndecodableMessage[] } {
   const messages: StoredMessage[] = []
   const undecodable: UndecodableMessage[] = []
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const shared: Shared = {
-    bornAt: 0,
-    bornBytes: 0,
-    bornHost: '',
-    storeAt: 0,
-    storeBytes: 0,
-    storeHost: '',
-    storeHex: '',
-    topicAt: 0,
-    topicBytes: -1,
-    topic: '',
-  }
-  const maxBodyBytes = options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES
+  const decode = createDecoder(bytes, options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES)
   for (let at = 0, end = 0; at < bytes.length; at = end) {
     end = bytes.length
     try {
-      end = messageEnd(view, at)
-      const message = decodeOne(bytes, view, at, end, maxBodyBytes, shared)
+      end = messageEnd(bytes, at)
+      const message = decode(at, end)
       if ((message.sysFlag & UNWRAP) === UNWRAP) unwrap(message, messages)
       else messages.push(message)
     } catch (error) {
@@ -125,121 +113,104 @@ export function decodeMessages(
   return { messages, undecodable }
 }
 
-/** What neighbours in one answer nearly always have in common: where it was last read, and the text. */
-interface Shared {
-  bornAt: number
-  bornBytes: number
-  bornHost: string
-  storeAt: number
-  storeBytes: number
-  storeHost: string
-  /** The host's part of the offset message id. */
-  storeHex: string
-  topicAt: number
-  topicBytes: number
-  topic: string
-}
-
-function same(bytes: Buffer, a: number, b: number, length: number): boolean {
-  for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
-  return true
-}
-
 /** Where the message at `at` ends, by its total length. */
-function messageEnd(view: DataView, at: number): number {
-  const left = view.byteLength - at
-  const total = left < 4 ? 0 : view.getInt32(at)
-  if (total < LEAST_BYTES || total > left) {
-    throw new ProtocolError(
-      total > left || left < 4
-        ? `message is cut off after ${left} bytes`
-        : `message has the total length ${total}`,
-      { field: 'totalLength' },
-    )
-  }
-  return at + total
+function messageEnd(bytes: Buffer, at: number): number {
+  const left = bytes.length - at
+  const total = left < 4 ? 0 : bytes.readInt32BE(at)
+  if (total >= LEAST_BYTES && total <= left) return at + total
+  throw malformed('totalLength', `of the message is ${total}, with ${left} bytes left`)
 }
 
-function wrong(field: string, length: number): ProtocolError {
-  return new ProtocolError(`message has an impossible ${field} ${length}`, { field })
+function wrong(field: string, value: number): ProtocolError {
+  return malformed(field, `of the message cannot be ${value}`)
+}
+
+/** Whether the message has a magic that says where its fields are. */
+const isKnown = (magic: number): boolean => magic === MAGIC_V1 || magic === MAGIC_V2
+
+const hostBytes = (sysFlag: number, isV6: number): number => (sysFlag & isV6 ? 20 : 8)
+
+/**
+ * Reads what neighbours in one answer nearly always have in common: as long as the bytes are the same as before, so
+ * is the text.
+ */
+function createReader<T>(
+  bytes: Buffer,
+  read: (bytes: Buffer, at: number, length: number) => T,
+): (at: number, length: number) => T {
+  let before = 0
+  let lengthBefore = -1
+  let value: T
+  return (at, length) => {
+    let i = length === lengthBefore ? 0 : -1
+    while (i >= 0 && i < length && bytes[at + i] === bytes[before + i]) i++
+    if (i !== length) {
+      value = read(bytes, at, length)
+      before = at
+      lengthBefore = length
+    }
+    return value
+  }
 }
 
 /**
- * The message in `[at, end)`, at least 91 bytes. One function with plain offsets, because it runs for every message
- * of every pull; the bench is bench/micro/wire.ts. A DataView reads 64 bit several times faster than Buffer's methods.
+ * Gives the decoder of the message in `[at, end)`, at least 91 bytes. One function with plain offsets, because it runs
+ * for every message of every pull; the bench is bench/micro/wire.ts. A DataView reads 64 bit several times faster than
+ * Buffer's methods.
  */
-function decodeOne(
-  bytes: Buffer,
-  view: DataView,
-  at: number,
-  end: number,
-  maxBodyBytes: number,
-  shared: Shared,
-): StoredMessage {
-  const magic = view.getInt32(at + 4)
-  if (magic !== MAGIC_V1 && magic !== MAGIC_V2) throw wrong('magic', magic)
-  const sysFlag = view.getInt32(at + 36)
+function createDecoder(bytes: Buffer, maxBodyBytes: number): (at: number, end: number) => StoredMessage {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const readBornHost = createReader(bytes, readHost)
+  const readStoreHost = createReader(bytes, readHost)
+  const readStoreHex = createReader(bytes, hex)
+  const readTopic = createReader(bytes, utf8)
 
-  const bornAt = at + 48
-  const bornBytes = (sysFlag & BORN_HOST_V6) === 0 ? 8 : 20
-  const storeAt = bornAt + bornBytes + 8
-  const storeBytes = (sysFlag & STORE_HOST_V6) === 0 ? 8 : 20
-  const bodyAt = storeAt + storeBytes + 16
-  const topicLengthBytes = magic === MAGIC_V1 ? 1 : 2
-  const rest = end - bodyAt - topicLengthBytes - 2
-  const bodyBytes = rest < 0 ? -1 : view.getInt32(bodyAt - 4)
-  if (bodyBytes < 0 || bodyBytes > rest) throw wrong('body length', bodyBytes)
-  const topicAt = bodyAt + bodyBytes + topicLengthBytes
-  const topicBytes = magic === MAGIC_V1 ? view.getUint8(topicAt - 1) : view.getUint16(topicAt - 2)
-  if (topicBytes > rest - bodyBytes) throw wrong('topic length', topicBytes)
-  const propertiesAt = topicAt + topicBytes + 2
-  const propertiesBytes = view.getInt16(propertiesAt - 2)
-  if (propertiesBytes !== end - propertiesAt) throw wrong('properties length', propertiesBytes)
+  return (at, end) => {
+    const magic = view.getInt32(at + 4)
+    if (!isKnown(magic)) throw wrong('magic', magic)
+    const sysFlag = view.getInt32(at + 36)
+    const bornBytes = hostBytes(sysFlag, BORN_HOST_V6)
+    const storeAt = at + 56 + bornBytes
+    const storeBytes = hostBytes(sysFlag, STORE_HOST_V6)
+    const bodyAt = storeAt + storeBytes + 16
+    const topicLengthBytes = magic === MAGIC_V1 ? 1 : 2
+    const rest = end - bodyAt - topicLengthBytes - 2
+    const bodyBytes = rest < 0 ? -1 : view.getInt32(bodyAt - 4)
+    if (bodyBytes < 0 || bodyBytes > rest) throw wrong('body length', bodyBytes)
+    const topicAt = bodyAt + bodyBytes + topicLengthBytes
+    const topicBytes = magic === MAGIC_V1 ? view.getUint8(topicAt - 1) : view.getUint16(topicAt - 2)
+    if (topicBytes > rest - bodyBytes) throw wrong('topic length', topicBytes)
+    const propertiesAt = topicAt + topicBytes + 2
+    const propertiesBytes = view.getInt16(propertiesAt - 2)
+    if (propertiesBytes !== end - propertiesAt) throw wrong('properties length', propertiesBytes)
 
-  let body = bytes.subarray(bodyAt, bodyAt + bodyBytes)
-  const bodyCrc = view.getInt32(at + 8)
-  if (bodyBytes !== 0) {
-    if (((crc32(body) ^ bodyCrc) & 0x7fff_ffff) !== 0) {
-      throw new ProtocolError('message has a body that does not match its CRC', { field: 'body' })
+    let body = bytes.subarray(bodyAt, bodyAt + bodyBytes)
+    const bodyCrc = view.getInt32(at + 8)
+    if (bodyBytes !== 0) {
+      if ((crc32(body) ^ bodyCrc) & 0x7fff_ffff)
+        throw malformed('body', 'of the message does not match its CRC')
+      if (sysFlag & COMPRESSED) body = decompress(compressionType(sysFlag), body, maxBodyBytes)
     }
-    if ((sysFlag & COMPRESSED) !== 0) body = decompress(compressionType(sysFlag), body, maxBodyBytes)
-  }
-
-  if (shared.bornBytes !== bornBytes || !same(bytes, bornAt, shared.bornAt, bornBytes)) {
-    shared.bornHost = readHost(bytes, bornAt, bornBytes)
-    shared.bornBytes = bornBytes
-    shared.bornAt = bornAt
-  }
-  if (shared.storeBytes !== storeBytes || !same(bytes, storeAt, shared.storeAt, storeBytes)) {
-    shared.storeHost = readHost(bytes, storeAt, storeBytes)
-    shared.storeHex = hex(bytes, storeAt, storeBytes)
-    shared.storeBytes = storeBytes
-    shared.storeAt = storeAt
-  }
-  if (shared.topicBytes !== topicBytes || !same(bytes, topicAt, shared.topicAt, topicBytes)) {
-    shared.topic = bytes.toString('utf8', topicAt, topicAt + topicBytes)
-    shared.topicBytes = topicBytes
-    shared.topicAt = topicAt
-  }
-  return {
-    storeSize: end - at,
-    magic,
-    bodyCrc,
-    queueId: view.getInt32(at + 12),
-    flag: view.getInt32(at + 16),
-    queueOffset: view.getBigInt64(at + 20),
-    commitLogOffset: view.getBigInt64(at + 28),
-    sysFlag,
-    bornTimestamp: view.getBigInt64(at + 40),
-    bornHost: shared.bornHost,
-    storeTimestamp: view.getBigInt64(storeAt - 8),
-    storeHost: shared.storeHost,
-    reconsumeTimes: view.getInt32(bodyAt - 16),
-    preparedTransactionOffset: view.getBigInt64(bodyAt - 12),
-    topic: shared.topic,
-    body,
-    properties: decodeProperties(bytes.toString('utf8', propertiesAt, end)),
-    offsetMessageId: shared.storeHex + hex(bytes, at + 28, 8),
+    return {
+      storeSize: end - at,
+      magic,
+      bodyCrc,
+      queueId: view.getInt32(at + 12),
+      flag: view.getInt32(at + 16),
+      queueOffset: view.getBigInt64(at + 20),
+      commitLogOffset: view.getBigInt64(at + 28),
+      sysFlag,
+      bornTimestamp: view.getBigInt64(at + 40),
+      bornHost: readBornHost(at + 48, bornBytes),
+      storeTimestamp: view.getBigInt64(storeAt - 8),
+      storeHost: readStoreHost(storeAt, storeBytes),
+      reconsumeTimes: view.getInt32(bodyAt - 16),
+      preparedTransactionOffset: view.getBigInt64(bodyAt - 12),
+      topic: readTopic(topicAt, topicBytes),
+      body,
+      properties: decodeProperties(utf8(bytes, propertiesAt, propertiesBytes)),
+      offsetMessageId: readStoreHex(storeAt, storeBytes) + hex(bytes, at + 28, 8),
+    }
   }
 }
 
@@ -249,6 +220,10 @@ function readHost(bytes: Buffer, at: number, length: number): string {
 
 function hex(bytes: Buffer, at: number, length: number): string {
   return bytes.toString('hex', at, at + length).toUpperCase()
+}
+
+function utf8(bytes: Buffer, at: number, length: number): string {
+  return bytes.toString('utf8', at, at + length)
 }
 
 /** An inner batch: one stored message whose body holds several, with consecutive queue offsets. */
@@ -268,15 +243,14 @@ function unwrap(outer: StoredMessage, messages: StoredMessage[]): void {
 
 function describe(bytes: Buffer, reason: ProtocolError): UndecodableMessage {
   const found: UndecodableMessage = { reason, bytes }
-  const magic = bytes.length < 36 ? 0 : bytes.readInt32BE(4)
-  if (magic !== MAGIC_V1 && magic !== MAGIC_V2) return found
+  const { length } = bytes
+  if (length < 36 || !isKnown(bytes.readInt32BE(4))) return found
   found.queueOffset = bytes.readBigInt64BE(20)
   found.commitLogOffset = bytes.readBigInt64BE(28)
-  if (bytes.length < 40) return found
-  const sysFlag = bytes.readInt32BE(36)
-  const storeAt = (sysFlag & BORN_HOST_V6) === 0 ? 64 : 76
-  const storeBytes = (sysFlag & STORE_HOST_V6) === 0 ? 8 : 20
-  if (bytes.length >= storeAt + storeBytes)
+  const sysFlag = length < 40 ? 0 : bytes.readInt32BE(36)
+  const storeAt = 56 + hostBytes(sysFlag, BORN_HOST_V6)
+  const storeBytes = hostBytes(sysFlag, STORE_HOST_V6)
+  if (length >= storeAt + storeBytes)
     found.offsetMessageId = hex(bytes, storeAt, storeBytes) + hex(bytes, 28, 8)
   return found
 }

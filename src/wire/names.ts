@@ -28,51 +28,48 @@ export const popRetryTopicV2 = (consumerGroup: string, topic: string): string =>
 
 /** Topics that belong to the broker. */
 export function isSystemTopic(name: string): boolean {
-  return (
-    name.startsWith('rmq_sys_') ||
-    (!name.includes(' ') &&
-      ' TBW102 SCHEDULE_TOPIC_XXXX BenchmarkTest RMQ_SYS_TRANS_HALF_TOPIC RMQ_SYS_TRACE_TOPIC RMQ_SYS_TRANS_OP_HALF_TOPIC TRANS_CHECK_MAX_TIME_TOPIC SELF_TEST_TOPIC OFFSET_MOVED_EVENT CHECKPOINT_TOPIC '.includes(
-        ` ${name} `,
-      ))
+  return /^(rmq_sys_|(TBW102|BenchmarkTest|OFFSET_MOVED_EVENT|SCHEDULE_TOPIC_XXXX|(RMQ_SYS_(TRACE|TRANS_HALF|TRANS_OP_HALF)|TRANS_CHECK_MAX_TIME|SELF_TEST|CHECKPOINT)_TOPIC)$)/.test(
+    name,
   )
 }
 
 /** @throws ConfigError with the rule: 1 to 127 characters (255 with a retry or dead letter prefix) of `%|a-zA-Z0-9_-`. */
 export function checkTopicName(name: unknown, field = 'topic'): void {
-  check(name, field, prefixOf(String(name)) === '' ? 127 : 255)
+  check(name, field, 127, 255)
 }
 
 /** @throws ConfigError with the rule: 1 to 120 characters of `%|a-zA-Z0-9_-`. */
 export function checkGroupName(name: unknown, field = 'consumerGroup'): void {
-  check(name, field, 120)
+  check(name, field, 120, 120)
 }
 
-function check(name: unknown, field: string, most: number): void {
-  const { length } = checkText(field, name)
-  if (/[^%|\w-]/.test(name as string)) throw new ConfigError(field, 'takes only letters, digits and % | _ -')
-  if (length > most) throw new ConfigError(field, `has ${length} characters; at most ${most} are allowed`)
+function check(name: unknown, field: string, most: number, mostWithPrefix: number): void {
+  const text = checkText(field, name)
+  const limit = prefixOf(text) ? mostWithPrefix : most
+  if (text.length > limit || /[^%|\w-]/.test(text))
+    throw new ConfigError(field, `takes only letters, digits, % | _ - and at most ${limit}`)
 }
 
 /** `%RETRY%` or `%DLQ%` or nothing. */
-const prefixOf = (resource: string): string =>
-  resource.startsWith(RETRY) ? RETRY : resource.startsWith(DLQ) ? DLQ : ''
+const prefixOf = (resource: string): string => /^(%RETRY%|%DLQ%)?/.exec(resource)?.[0] ?? ''
 
 const isSystem = (resource: string): boolean => isSystemTopic(resource) || resource.startsWith('CID_RMQ_SYS_')
 
 /** `name` → `ns%name`, `%RETRY%group` → `%RETRY%ns%group`. Wrapped, system and empty names stay as they are. */
 export function wrapNamespace(namespace: string, resource: string): string {
-  if (namespace === '' || resource === '' || isSystem(resource)) return resource
+  if (!namespace || !resource || isSystem(resource) || unwrapNamespace(namespace, resource) !== resource)
+    return resource
   const prefix = prefixOf(resource)
-  const name = resource.slice(prefix.length)
-  return name.startsWith(`${namespace}%`) ? resource : `${prefix}${namespace}%${name}`
+  return `${prefix}${namespace}%${resource.slice(prefix.length)}`
 }
 
 /** The reverse of `wrapNamespace`. A name of another namespace stays as it is. */
 export function unwrapNamespace(namespace: string, resource: string): string {
-  if (namespace === '' || isSystem(resource)) return resource
   const prefix = prefixOf(resource)
-  const name = resource.slice(prefix.length)
-  return name.startsWith(`${namespace}%`) ? prefix + name.slice(namespace.length + 1) : resource
+  const start = `${prefix}${namespace}%`
+  return namespace && !isSystem(resource) && resource.startsWith(start)
+    ? prefix + resource.slice(start.length)
+    : resource
 }
 
 /** The namespace that a name carries, or `''`. */

@@ -1,5 +1,6 @@
 /** The handle by which a timer message is recalled (protocol.md 15; upstream RecallMessageHandle). */
-import { ConfigError, ProtocolError } from '../errors.ts'
+import { ConfigError } from '../errors.ts'
+import { malformed } from './checks.ts'
 
 export interface RecallHandle {
   topic: string
@@ -22,16 +23,7 @@ export function formatRecallHandle({ topic, brokerName, deliverTimeMs, messageId
 /** @throws ProtocolError for anything that is not a version 1 handle. */
 export function parseRecallHandle(handle: string): RecallHandle {
   const text = /^[\w-]+={0,2}$/.test(handle) ? Buffer.from(handle, 'base64url').toString() : ''
-  const [version, topic, brokerName, time, messageId, ...more] = text.split(' ')
-  if (
-    version !== 'v1' ||
-    !topic ||
-    !brokerName ||
-    !messageId ||
-    more.length > 0 ||
-    !/^-?\d{1,18}$/.test(time ?? '')
-  ) {
-    throw new ProtocolError('recall handle is not of version 1', { field: 'recallHandle' })
-  }
-  return { topic, brokerName, deliverTimeMs: BigInt(time as string), messageId }
+  const [, topic, brokerName, time, messageId] = /^v1 ([^ ]+) ([^ ]+) (-?\d{1,18}) ([^ ]+)$/.exec(text) ?? []
+  if (!topic || !brokerName || !time || !messageId) throw malformed('recallHandle', 'is not of version 1')
+  return { topic, brokerName, deliverTimeMs: BigInt(time), messageId }
 }

@@ -8,7 +8,8 @@ import { createHmac } from 'node:crypto'
 export function sign(secretKey: string, ext: Readonly<Record<string, string>>, body?: Uint8Array): string {
   let content = ''
   for (const name of Object.keys(ext).sort()) if (name !== 'Signature') content += ext[name]
-  const hmac = createHmac('sha1', secretKey).update(content, 'utf8')
-  if (body !== undefined) hmac.update(body)
-  return hmac.digest('base64')
+  return createHmac('sha1', secretKey)
+    .update(content)
+    .update(body ?? '')
+    .digest('base64')
 }

@@ -29,7 +29,10 @@ const RUNNER = `
 const { file, event, remainingMs } = JSON.parse(process.argv[1])
 const end = Date.now() + remainingMs
 const context = { awsRequestId: 'request-1', functionName: 'test', getRemainingTimeInMillis: () => end - Date.now() }
-const describe = ({ name, message, code, field }) => ({ name, message, code, field })
+const describe = (error) => {
+  const { name, message = String(error), code, field } = error ?? {}
+  return { name, message, code, field }
+}
 try {
   const { handler } = await import(file)
   process.send({ result: (await handler(event, context)) ?? null })

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import type { Handler, ScheduledEvent, SQSBatchResponse } from 'aws-lambda'
+import type { MiddyfiedHandler } from '@middy/core'
+import type { Context, Handler, ScheduledEvent, SQSBatchResponse } from 'aws-lambda'
 import type {
   BatchedMessage,
   BatchResult,
@@ -19,7 +20,14 @@ import type {
   RocketMQError,
   SendResult,
 } from '../../src/index.ts'
-import type { EventSourceOptions, eventSource, publisher, RecordHandler } from '../../src/lambda/index.ts'
+import type {
+  BatchResponse,
+  EventSourceOptions,
+  eventSource,
+  publisher,
+  RecordHandler,
+  RocketMQEvent,
+} from '../../src/lambda/index.ts'
 
 type Fits<Value, Type> = [Value] extends [Type] ? true : false
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -83,7 +91,9 @@ it('a queue is topic, broker name and queue id, wherever it stands', () => {
 it('handlers that return nothing, or an SQS batch response, are record handlers', () => {
   yes<Fits<() => Promise<void>, RecordHandler>>()
   yes<Fits<() => Promise<SQSBatchResponse>, RecordHandler>>()
+  yes<Fits<MiddyfiedHandler<RocketMQEvent, BatchResponse, Error, Context>, RecordHandler>>()
   no<Fits<() => Promise<string>, RecordHandler>>()
+  no<Fits<(event: ScheduledEvent) => Promise<void>, RecordHandler>>()
   no<Fits<() => void, RecordHandler>>()
   assert.ok(true)
 })

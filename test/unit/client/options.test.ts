@@ -37,7 +37,7 @@ describe('the options of a client', () => {
       addressMap: undefined,
       allowedAddresses: undefined,
       pool: { maxIdleMs: 30_000, connectTimeoutMs: 3_000, maxFrameBytes: 16_777_216 },
-      messageNumbers: false,
+      extensions: { messageNumbers: false },
     })
   })
 
@@ -72,7 +72,7 @@ describe('the options of a client', () => {
         addressMap,
         allowedAddresses: ['10.0.0.0/8'],
         pool,
-        messageNumbers: true,
+        extensions: { messageNumbers: true },
       },
     )
   })

@@ -961,6 +961,9 @@ describe('a one-way send', () => {
     const facts = await rejection(producer.sendOneway(order))
 
     deepStrictEqual([facts['code'], facts['outcome']], ['RMQ_CONNECT', 'not-sent'])
+    // The next one goes by a new route.
+    await rejection(producer.sendOneway(order))
+    strictEqual(cluster.nameServer.frames.length, 2)
   })
 })
 

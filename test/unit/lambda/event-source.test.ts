@@ -258,6 +258,166 @@ describe('the event source', () => {
     assert.deepStrictEqual([aborted, log.commits], [true, []])
   })
 
+  it('never moves the offset past a failed record whose identity the handler has overwritten', async (t) => {
+    for (const fail of [
+      () => Promise.reject(new RangeError('the database is down')),
+      (ids: string[]) =>
+        Promise.resolve({ batchItemFailures: ids.map((itemIdentifier) => ({ itemIdentifier })) }),
+    ]) {
+      const log = filled(3, 0n)
+      const overwriting: RecordHandler = (event) => {
+        const ids = flat(event).map((each) => each.recordId)
+        for (const each of flat(event))
+          Object.assign(each, { recordId: 'mine', messageId: 'mine', offset: '99' })
+        event.records = {}
+        return fail(ids)
+      }
+
+      await run(await consuming(t, holding(log)), overwriting).catch((error) =>
+        assert.ok(error instanceof RangeError),
+      )
+
+      assert.deepStrictEqual(log.commits, [])
+    }
+  })
+
+  it('never moves the offset past a failed record of a topic whose name holds the namespace already', async (t) => {
+    const log = filled(3, 0n)
+    log.messages = log.messages.map((_, index) =>
+      storedMessage({ queueOffset: BigInt(index), topic: 'shop%orders' }),
+    )
+    const topics = { 'shop%orders': { readQueueNums: 1 } }
+    const cluster = await fakeCluster(t, { brokers: { 'broker-a': holding(log) }, topics })
+    const failing: RecordHandler = async (event) => ({
+      batchItemFailures: flat(event).map((each) => ({ itemIdentifier: each.recordId })),
+    })
+
+    const client = cluster.client({ namespace: 'shop' })
+    const result = await run(cluster, failing, { topic: 'shop%orders', client })
+
+    assert.deepStrictEqual([log.commits, result.handled, result.failed], [[], 0, 3])
+  })
+
+  it('fails the batch of a handler that is not async, with the reason', async (t) => {
+    const log = filled(3, 0n)
+    const withCallback = ((_event: unknown, _context: unknown) => undefined) as unknown as RecordHandler
+
+    await assert.rejects(
+      run(await consuming(t, holding(log)), withCallback),
+      (error) => RocketMQError.is(error) && error.code === 'RMQ_RESPONSE' && /async/.test(error.message),
+    )
+
+    assert.deepStrictEqual(log.commits, [])
+  })
+
+  it('is refused without a handler', () => {
+    assert.throws(
+      () => eventSource({ topic: 'orders', consumerGroup: 'billing' }, undefined as never),
+      (error) => RocketMQError.is(error) && error.field === 'handler',
+    )
+  })
+
+  it('commits what the filter passed over when the invocation ends in the middle of a pull', async (t) => {
+    const log = filled(10, 0n)
+    const filtering: Handlers = {
+      [RequestCode.PULL_MESSAGE]: (frame) => {
+        const next = Number(frame.ext['queueOffset']) + 1
+        return next > 4 ? undefined : { code: 20, ext: pullHeader(next, 10) }
+      },
+    }
+
+    const result = await run(await consuming(t, holding(log, filtering)), async () => undefined, {}, 700)
+
+    assert.deepStrictEqual([log.commits, result.filtered, result.remainingLag], [[4n], 4, 6])
+  })
+
+  it('begins no batch that would probably not be over when the invocation ends', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const log = filled(10, 0n)
+    const slow: RecordHandler = async () => t.mock.timers.tick(2_000)
+
+    const result = await run(await consuming(t, holding(log)), slow, { batchSize: 1 })
+
+    assert.deepStrictEqual([log.committed, result.handled, result.remainingLag], [2n, 2, 8])
+  })
+
+  it('turns to every queue, however small the batches are', async (t) => {
+    const log = filled(8, 0n)
+    const ofQueue: Handlers = {
+      [RequestCode.PULL_MESSAGE]: (frame) => {
+        const queueId = Number(frame.ext['queueId'])
+        const found = log.messages.map((_, at) => storedMessage({ queueId, queueOffset: BigInt(at) }))
+        return { ext: pullHeader(8, 8), body: Buffer.concat(found) }
+      },
+    }
+    const topics = { orders: { readQueueNums: 4 } }
+    const cluster = await fakeCluster(t, { brokers: { 'broker-a': holding(log, ofQueue) }, topics })
+    const order: number[] = []
+    const noting: RecordHandler = async (event) => void order.push(...flat(event).map((each) => each.queueId))
+
+    await run(cluster, noting, { batchSize: 1 })
+
+    assert.deepStrictEqual(new Set(order.slice(0, 4)), new Set([0, 1, 2, 3]))
+  })
+
+  for (const [what, offsets, expected] of [
+    ['beyond the end of the queue', [0n, 1n, 1_000_000n, 3n], 2n],
+    ['a second time', [0n, 1n, 0n, 3n], 2n],
+    ['before the place that was asked for', [-7n, 1n], 0n],
+  ] as const) {
+    it(`stops before a message that claims an offset ${what}`, async (t) => {
+      const log = filled(0, 0n)
+      log.messages = offsets.map((queueOffset) => storedMessage({ queueOffset }))
+
+      const result = await run(await consuming(t, holding(log)), async () => undefined)
+
+      assert.deepStrictEqual([log.committed, result.failed], [expected, 1])
+      assert.match(result.queues[0]?.stopped ?? '', new RegExp(`^offset ${expected} cannot be decoded`))
+    })
+  }
+
+  for (const [what, damage] of [
+    ['is not known', (bytes: Buffer) => bytes.writeInt32BE(7, 4)], // the magic
+    ['makes no sense', (bytes: Buffer) => bytes.writeBigInt64BE(1n << 60n, 20) && bytes.writeInt32BE(7, 8)],
+  ] as const) {
+    it(`stops before a message that cannot be decoded and whose offset ${what}`, async (t) => {
+      const log = filled(10, 0n)
+      const broken = Buffer.from(log.messages[4] ?? Buffer.alloc(0))
+      damage(broken)
+      log.messages[4] = broken
+
+      const result = await run(await consuming(t, holding(log)), async () => undefined)
+
+      assert.deepStrictEqual([log.committed, result.handled, result.failed], [4n, 4, 1])
+    })
+  }
+
+  it('begins where the mapping says in every queue, also when the first run failed on the way', async (t) => {
+    const log = filled(4)
+    const committed = new Map<string, string>()
+    let refusing = true
+    const first: Handlers = {
+      [RequestCode.QUERY_CONSUMER_OFFSET]: (frame) => {
+        const offset = committed.get(frame.ext['queueId'] ?? '')
+        return offset === undefined ? { code: 22 } : { ext: { offset } }
+      },
+      [RequestCode.UPDATE_CONSUMER_OFFSET]: (frame) => {
+        if (refusing && frame.ext['queueId'] === '2') return { code: 2, remark: 'busy' }
+        committed.set(frame.ext['queueId'] ?? '', frame.ext['commitOffset'] ?? '')
+        return {}
+      },
+    }
+    const topics = { orders: { readQueueNums: 3 } }
+    const cluster = await fakeCluster(t, { brokers: { 'broker-a': holding(log, first) }, topics })
+    const nothing: RecordHandler = async () => assert.fail('LATEST: there is nothing to handle')
+
+    await assert.rejects(run(cluster, nothing, { startingPosition: 'LATEST' }), /busy/)
+    refusing = false
+    const second = await run(cluster, nothing, { startingPosition: 'LATEST' })
+
+    assert.deepStrictEqual([second.handled, Object.fromEntries(committed)], [0, { 0: '4', 1: '4', 2: '4' }])
+  })
+
   it('reads only the queues that a dispatcher names', async (t) => {
     const log = filled(4, 0n)
     const cluster = await fakeCluster(t, {

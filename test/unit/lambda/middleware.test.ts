@@ -53,6 +53,10 @@ describe('the middleware', () => {
       (error) => error instanceof ConfigError && error.field === 'contextKey',
     )
     assert.throws(
+      () => rocketmq({ contextkey: 'mq' } as never),
+      (error) => error instanceof ConfigError && error.field === 'contextkey',
+    )
+    assert.throws(
       () => rocketmq(),
       (error) => error instanceof ConfigError && error.field === 'nameServers',
     )

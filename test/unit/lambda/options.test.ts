@@ -44,7 +44,13 @@ describe('the options of an event source', () => {
       'startingPositionTimestamp',
       { startingPosition: 'AT_TIMESTAMP', startingPositionTimestamp: 'yesterday' },
     ],
+    [
+      'startingPositionTimestamp',
+      { startingPosition: 'AT_TIMESTAMP', startingPositionTimestamp: '1' }, // Date.parse: 2001
+    ],
     ['filter', { filter: 7 }],
+    ['filter', { filter: ' || ' }],
+    ['filter.sql', { filter: { sql: ' ' } }],
     ['enabled', { enabled: 'yes' }],
     ['batchsize', { batchsize: 10 }],
   ] as const) {
@@ -58,6 +64,11 @@ describe('the options of an event source', () => {
 
   it('suggest the nearest name for one that is not known', () => {
     assert.throws(() => resolveEventSource({ ...orders, batchsize: 10 } as never, 'orders'), /batchSize/)
+    const misspelt = { topic: 'orders', consumerGrup: 'billing' }
+    assert.throws(
+      () => resolveEventSource(misspelt as never, 'orders'),
+      /consumerGrup: .*did you mean consumerGroup/,
+    )
   })
 })
 
@@ -71,6 +82,7 @@ describe('ROCKETMQ_EVENT_SOURCES', () => {
     ['{', 'ROCKETMQ_EVENT_SOURCES'],
     ['[]', 'ROCKETMQ_EVENT_SOURCES'],
     ['{}', 'ROCKETMQ_EVENT_SOURCES'],
+    ['{"orders":7}', 'ROCKETMQ_EVENT_SOURCES.orders'],
     ['{"orders":{"topic":"orders"}}', 'ROCKETMQ_EVENT_SOURCES.orders.consumerGroup'],
     ['{"orders":{"topic":"orders","consumerGroup":"g","colour":1}}', 'ROCKETMQ_EVENT_SOURCES.orders.colour'],
   ] as const) {

@@ -192,7 +192,12 @@ describe('the publisher', () => {
     ['keys', { body: 'x', keys: [7] }],
     ['delayLevel', { body: 'x', delayLevel: 19 }],
     ['delayMs', { body: 'x', delayLevel: 1, delayMs: 5 }],
+    ['body', { body: 'AAAAA', isBase64Encoded: true }],
+    ['body', { body: 'half of a pair: \ud800' }],
     ['deliverAt', { body: 'x', deliverAt: 'tomorrow' }],
+    ['deliverAt', { body: 'x', deliverAt: '1' }], // Date.parse: 2001
+    ['messages', { messages: 7 }],
+    ['tag', { messages: [{ body: 'x' }], tag: 'a' }],
     ['properties.UNIQ_KEY', { body: 'x', properties: { UNIQ_KEY: 'mine' } }],
     ['tags', { body: 'x', tags: 'a' }],
   ] as const) {
@@ -207,6 +212,55 @@ describe('the publisher', () => {
       assert.deepStrictEqual(cluster.codes(), [])
     })
   }
+
+  it('sends a property of any name, `__proto__` too', async (t) => {
+    const { cluster, post } = await publishing(t)
+
+    const { status } = await post('{"body":"x","properties":{"__proto__":"a","constructor":"b"}}')
+
+    const sent = cluster.broker().frames.find((each) => each.code === RequestCode.SEND_MESSAGE_V2)
+    const { ['__proto__']: proto, constructor: own } = decodeProperties(sent?.ext['i'] ?? '')
+    assert.deepStrictEqual([status, proto, own], [200, 'a', 'b'])
+  })
+
+  it('takes a body in base64 as UTF-8, and refuses bytes that are none', async (t) => {
+    const { cluster, invoke } = await publishing(t)
+    const encoded = (bytes: Buffer): object => ({
+      ...httpEvent('POST', '/topics/orders/messages', bytes.toString('base64')),
+      isBase64Encoded: true,
+    })
+
+    const utf8 = (await invoke(encoded(Buffer.from('{"body":"grüße"}')))) as HttpResponse
+    const latin1 = (await invoke(encoded(Buffer.from('{"body":"grüße"}', 'latin1')))) as HttpResponse
+
+    assert.deepStrictEqual(
+      [utf8.statusCode, latin1.statusCode, JSON.parse(latin1.body).field],
+      [200, 400, 'body'],
+    )
+    assert.deepStrictEqual(
+      cluster.broker().frames.map((each) => each.body.toString()),
+      ['grüße'],
+    )
+  })
+
+  it('finds the topic behind the stage or the base path of an API', async (t) => {
+    const { post } = await publishing(t)
+
+    const { status } = await post({ body: 'x' }, '/prod/topics/orders/messages')
+
+    assert.equal(status, 200)
+  })
+
+  it('does not repeat a body that stands in the wrong place', async (t) => {
+    const { post } = await publishing(t)
+
+    const { status, body } = await post({ messages: ['a secret'] })
+
+    assert.deepStrictEqual(
+      [status, body['field'], JSON.stringify(body).includes('secret')],
+      [400, 'messages[0]', false],
+    )
+  })
 
   it('names a message of a batch by its place in the request', async (t) => {
     const { cluster, post } = await publishing(t)
@@ -299,6 +353,7 @@ describe('the publisher', () => {
       [{ topic: 'secrets', body: 'x' }, 'topic'],
       [{ topic: 'orders' }, 'body'],
       [{ topic: 'orders', body: 'x', colour: 1 }, 'colour'],
+      [{ topic: 'orders', messages: [] }, 'messages'],
     ] as const) {
       await assert.rejects(invoke(event), (error) => RocketMQError.is(error) && error.field === field)
     }
@@ -312,6 +367,20 @@ describe('the publisher', () => {
     ] as const) {
       assert.throws(
         () => publisher({ topics, producerGroup: 'api', client }),
+        (error) => error instanceof ConfigError && error.field === field,
+      )
+    }
+  })
+
+  it('is refused when it is made with a group that is none, or an option that is not known', () => {
+    const client = { nameServers: '127.0.0.1:9876' }
+    for (const [change, field] of [
+      [{ producerGroup: 'a b' }, 'producerGroup'],
+      [{ topic: 'orders' }, 'topic'],
+    ] as const) {
+      const options = { topics: ['orders'], producerGroup: 'api', client, ...change }
+      assert.throws(
+        () => publisher(options as never),
         (error) => error instanceof ConfigError && error.field === field,
       )
     }

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ResponseError } from '../../../src/errors.ts'
 import { readBatchResponse } from '../../../src/lambda/response.ts'
-import { record } from '../../support/records.ts'
+import { message } from '../../support/records.ts'
 
-const first = record({ queueOffset: 1n, uniqKey: 'A' })
-const second = record({ queueOffset: 2n, uniqKey: 'B' })
-const copyOfFirst = record({ queueOffset: 3n, uniqKey: 'A' })
-const records = [first, second, copyOfFirst]
+const first = message({ queueOffset: 1n, uniqKey: 'A' })
+const second = message({ queueOffset: 2n, uniqKey: 'B' })
+const copyOfFirst = message({ queueOffset: 3n, uniqKey: 'A' })
+const batch = [first, second, copyOfFirst]
 
 describe('the response of a handler', () => {
   for (const [what, value] of [
@@ -17,21 +17,27 @@ describe('the response of a handler', () => {
     ['null for the list of failures', { batchItemFailures: null }],
   ] as const) {
     it(`takes ${what} for success of all records`, () => {
-      assert.deepStrictEqual(readBatchResponse(value, records), new Set())
+      assert.deepStrictEqual(readBatchResponse(value, batch), new Set())
     })
   }
 
   it('fails the record that a recordId names', () => {
     const response = { batchItemFailures: [{ itemIdentifier: 'orders/broker-a/0/2' }] }
-    assert.deepStrictEqual(readBatchResponse(response, records), new Set(['orders/broker-a/0/2']))
+    assert.deepStrictEqual(readBatchResponse(response, batch), new Set([second]))
   })
 
   it('fails every record that a messageId matches', () => {
     const response = { batchItemFailures: [{ itemIdentifier: 'A' }] }
-    assert.deepStrictEqual(
-      readBatchResponse(response, records),
-      new Set(['orders/broker-a/0/1', 'orders/broker-a/0/3']),
+    assert.deepStrictEqual(readBatchResponse(response, batch), new Set([first, copyOfFirst]))
+  })
+
+  it('takes an identifier that is named twice once, however many copies there are', () => {
+    const copies = Array.from({ length: 10_000 }, (_, at) =>
+      message({ queueOffset: BigInt(at), uniqKey: 'A' }),
     )
+    const batchItemFailures = copies.map(() => ({ itemIdentifier: 'A' }))
+
+    assert.deepStrictEqual(readBatchResponse({ batchItemFailures }, copies).size, 10_000)
   })
 
   for (const [what, value] of [
@@ -51,7 +57,7 @@ describe('the response of a handler', () => {
     ],
   ] as const) {
     it(`fails the whole batch for ${what}`, () => {
-      assert.throws(() => readBatchResponse(value, records), ResponseError)
+      assert.throws(() => readBatchResponse(value, batch), ResponseError)
     })
   }
 })

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { ClosedError } from '../../../src/errors.ts'
 import type { Connection } from '../../../src/net/connection.ts'
-import type { Deadline } from '../../../src/net/deadline.ts'
+import { atMost, type Deadline } from '../../../src/net/deadline.ts'
 import { encodeFrame, FLAG_ONEWAY, FLAG_RESPONSE, type Frame } from '../../../src/wire/index.ts'
 import { fakeCluster } from '../../support/fake-cluster.ts'
 import { answerBytes, fakeServer, type Script } from '../../support/fake-server.ts'
@@ -16,13 +16,14 @@ interface Wanted {
   ext?: Record<string, string>
   body?: Uint8Array
   deadline?: Deadline
-  at?: number
+  /** A limit of the client's own, in ms. */
+  ms?: number
   write?: boolean
 }
 
 function wanted(request: Wanted = {}): Parameters<Connection['request']>[0] {
-  const { code = 1, ext = {}, body, deadline = inMs(2_000), at = deadline.at, write = false } = request
-  return { code, ext, body, deadline, at, write }
+  const { code = 1, ext = {}, body, deadline = inMs(2_000), ms = 2_000, write = false } = request
+  return { code, ext, body, deadline: atMost(ms, deadline), write }
 }
 
 const ask = (connection: Connection, request?: Wanted): Promise<Frame> => connection.request(wanted(request))
@@ -127,9 +128,9 @@ describe('a connection', () => {
     const connection = await openConnection(t, server)
 
     const answer = await ask(connection)
-    const [request, refusal] = await server.arrived(2)
-
     strictEqual(answer.ext['answer'], 'yes')
+
+    const [request, refusal] = await server.arrived(2)
     deepStrictEqual(
       [refusal?.code, refusal?.opaque, (refusal?.flag ?? 0) & FLAG_RESPONSE],
       [3, request?.opaque, FLAG_RESPONSE],
@@ -195,7 +196,7 @@ describe('a connection', () => {
     })
     const connection = await openConnection(t, server)
 
-    const missed = ask(connection, { ext: { n: 'missed' }, at: Date.now() + 20 })
+    const missed = ask(connection, { ext: { n: 'missed' }, ms: 20 })
     const slow = ask(connection, { ext: { n: 'slow' } })
     const facts = await rejection(missed)
     const wasUsable = isUsable(connection)
@@ -216,7 +217,7 @@ describe('a connection', () => {
     const facts = await Promise.all([
       rejection(ask(connection, { deadline: short })),
       rejection(ask(connection, { deadline: short, write: true })),
-      rejection(ask(connection, { deadline: long, at: Date.now() + 30 })),
+      rejection(ask(connection, { deadline: long, ms: 30 })),
       rejection(ask(connection, { deadline: inMs(30), write: true })),
     ])
 
@@ -240,7 +241,7 @@ describe('a connection', () => {
         { name: 'first', ms: 20 },
         { name: 'second', ms: 55 },
       ].map(async ({ name, ms }) => {
-        await rejection(ask(connection, { at: Date.now() + ms }))
+        await rejection(ask(connection, { ms }))
         order.push(name)
       }),
     )

@@ -305,7 +305,7 @@ describe('a call is made again', () => {
     // Like `deaf`, for the first connection only.
     const network = openNetwork(t)
     const deadline = inMs(5_000)
-    const connection = await network.pool.get(server.address, deadline, deadline.at)
+    const connection = await network.pool.get(server.address, deadline)
     const [first] = await server.connected(1)
     if (deaf) first?.socket.removeAllListeners('data').pause()
     deaf = false
@@ -316,7 +316,6 @@ describe('a call is made again', () => {
         ext: {},
         body: Buffer.alloc(15_000_000),
         deadline,
-        at: deadline.at,
         write: true,
       }),
     )

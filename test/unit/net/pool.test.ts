@@ -12,11 +12,11 @@ import { inMs, isUsable, openPool, rejection } from '../../support/net.ts'
 const echo: Script = (frame, connection) => connection.reply(frame, { ext: frame.ext })
 
 function get(pool: Pool, server: FakeServer | string, deadline: Deadline = inMs(2_000)): Promise<Connection> {
-  return pool.get(typeof server === 'string' ? server : server.address, deadline, deadline.at)
+  return pool.get(typeof server === 'string' ? server : server.address, deadline)
 }
 
 const ask = (connection: Connection, deadline: Deadline = inMs(2_000)): ReturnType<Connection['request']> =>
-  connection.request({ code: 1, ext: {}, body: undefined, deadline, at: deadline.at, write: false })
+  connection.request({ code: 1, ext: {}, body: undefined, deadline, write: false })
 
 /** Accepts and says nothing at all: a TLS handshake with it hangs. */
 const blackHole = (t: TestContext): Promise<FakeServer> => fakeServer(t, undefined, { deaf: true })
@@ -176,6 +176,13 @@ describe('a pool', () => {
     const second = await get(pool, server)
 
     deepStrictEqual([isUsable(first), isUsable(second)], [false, true])
+    // And the rest after the next failure is as short as the first one was.
+    second.destroy(new Error('gone'))
+    refuse = true
+    strictEqual((await rejection(get(pool, server)))['code'], 'RMQ_CONNECT')
+    refuse = false
+    t.mock.timers.tick(25)
+    strictEqual(isUsable(await get(pool, server)), true)
   })
 
   it('gives up an attempt when the last call that waits for it is over', async (t) => {
@@ -205,6 +212,8 @@ describe('a pool', () => {
       ],
     )
     strictEqual(server.connections.length, 1)
+    // To have been given up is no failure of the server: the next call does not have to wait.
+    strictEqual((await rejection(get(pool, server, inMs(30))))['code'], 'RMQ_TIMEOUT')
   })
 
   it('begins a new attempt for a call that comes right after the last one gave up', async (t) => {

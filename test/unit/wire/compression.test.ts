@@ -1,6 +1,7 @@
 import { deepStrictEqual, strictEqual, throws } from 'node:assert/strict'
 import { test } from 'node:test'
-import { compress, compressionFlags, decompress } from '../../../src/wire/compression.ts'
+import { compress, compressionFlags } from '../../../src/wire/compression.ts'
+import { decompress } from '../../../src/wire/decompression.ts'
 import { compressionType } from '../../../src/wire/flags.ts'
 
 const body = Buffer.from('{"order":1}'.repeat(1000))

@@ -34,33 +34,52 @@ test('16 MiB of entries without a value are read in one pass', () => {
   deepStrictEqual({ ...decodeProperties(`${'aaa\u0002'.repeat(4_000_000)}a\u0001b`) }, { a: 'b' })
 })
 
+const RESERVED = `
+KEYS TAGS WAIT UNIQ_KEY DELAY TIMER_DELAY_SEC TIMER_DELAY_MS TIMER_DELIVER_MS TIMER_OUT_MS
+TIMER_ENQUEUE_MS TIMER_DEQUEUE_MS TIMER_ROLL_TIMES TIMER_DEL_UNIQKEY TIMER_DELAY_LEVEL
+__STARTDELIVERTIME TRAN_MSG PGROUP __transactionId__ TRANSACTION_CHECK_TIMES
+TRAN_PREPARED_QUEUE_OFFSET CHECK_IMMUNITY_TIME_IN_SECONDS REAL_TOPIC REAL_QID RETRY_TOPIC
+ORIGIN_MESSAGE_ID RECONSUME_TIME MAX_RECONSUME_TIMES DLQ_ORIGIN_TOPIC DLQ_ORIGIN_MESSAGE_ID
+CONSUME_START_TIME MIN_OFFSET MAX_OFFSET __SHARDINGKEY INSTANCE_ID MSG_REGION TRACE_ON CLUSTER
+__BORNHOST BORN_TIMESTAMP MSG_TYPE POP_CK 1ST_POP_TIME POP_CK_OFFSET CORRELATION_ID REPLY_TO_CLIENT
+TTL ARRIVE_TIME PUSH_REPLY_TIME INNER_NUM INNER_BASE DUP_INFO EXTEND_UNIQ_INFO REDIRECT
+TRANSFER_FLAG CORRECTION_FLAG MQ2_FLAG BUYER_ID INNER_MULTI_DISPATCH INNER_MULTI_QUEUE_OFFSET
+TRACE_CONTEXT PROPERTY_FORWARD_QUEUE_ID __CRC32#
+__RMQ.TRANSIENT.X __RMQ.TRANSIENT.`
+  .trim()
+  .split(/\s/)
+
 test('the names of RocketMQ are reserved, others are not', () => {
-  for (const name of [
-    'TAGS',
-    'KEYS',
-    'UNIQ_KEY',
-    '__SHARDINGKEY',
-    '1ST_POP_TIME',
-    '__CRC32#',
-    '__RMQ.TRANSIENT.X',
-    'TTL',
-  ]) {
-    strictEqual(isReservedProperty(name), true, name)
-  }
-  for (const name of [
-    '',
-    ' ',
-    'tags',
-    'TAG',
-    'KEYS TAGS',
-    ' KEYS',
-    'TAGS ',
-    'orderId',
-    '__RMQ',
-    'constructor',
-  ]) {
-    strictEqual(isReservedProperty(name), false, name)
-  }
+  const near = RESERVED.filter((name) => !name.startsWith('__RMQ')).flatMap((name) => [
+    name.slice(1),
+    name.slice(0, -1),
+    `${name}S`,
+    `_${name}`,
+    `${name}\n`,
+    name.toLowerCase(),
+  ])
+
+  deepStrictEqual(
+    RESERVED.filter((name) => !isReservedProperty(name)),
+    [],
+  )
+  deepStrictEqual(
+    [
+      ...near,
+      '',
+      ' ',
+      'tags',
+      'TAG',
+      'KEYS TAGS',
+      ' KEYS',
+      'TAGS ',
+      'orderId',
+      '__RMQ',
+      'constructor',
+    ].filter(isReservedProperty),
+    [],
+  )
+  strictEqual(isReservedProperty('__RMQ.TRANSIENT.a\nb'), true)
 })
 
 test('a user’s property that would not arrive as it is is refused with its name and the reason', () => {

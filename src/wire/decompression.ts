@@ -1,0 +1,33 @@
+/**
+ * Bodies of stored messages, decompressed (protocol.md 5.2; upstream CompressorFactory). zlib and zstd are Node's, LZ4
+ * is ours. The size of the output is limited while it grows: a few bytes can expand to gigabytes. Apart from
+ * compression.ts, so that a bundle which only sends does not import it.
+ */
+import { constants, inflateSync, zstdDecompressSync } from 'node:zlib'
+import { malformed } from './checks.ts'
+import { COMPRESSION_LEGACY_ZLIB, COMPRESSION_LZ4, COMPRESSION_ZLIB, COMPRESSION_ZSTD } from './flags.ts'
+import { decompressLz4, tooLarge } from './lz4.ts'
+
+/** zstd allocates its window before the first byte: 32 MiB covers every level up to 20. */
+const ZSTD_WINDOW_LOG = 25
+
+/**
+ * @param type `compressionType(sysFlag)`.
+ * @param maxBytes largest output.
+ * @throws ProtocolError for an unknown type, bytes that do not decompress, or a larger output.
+ */
+export function decompress(type: number, bytes: Buffer, maxBytes: number): Buffer {
+  if (type === COMPRESSION_LZ4) return decompressLz4(bytes, maxBytes)
+  const maxOutputLength = Math.max(1, maxBytes)
+  try {
+    if (type === COMPRESSION_ZLIB || type === COMPRESSION_LEGACY_ZLIB)
+      return inflateSync(bytes, { maxOutputLength })
+    if (type === COMPRESSION_ZSTD) {
+      const params = { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG }
+      return zstdDecompressSync(bytes, { maxOutputLength, params })
+    }
+  } catch (cause) {
+    throw cause instanceof RangeError ? tooLarge(maxBytes) : malformed('body', 'does not decompress', cause)
+  }
+  throw malformed('sysFlag', `has the unknown compression type ${type}`)
+}
