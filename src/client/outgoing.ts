@@ -82,8 +82,11 @@ export function createMessageId(): string {
   return randomBytes(16).toString('hex').toUpperCase()
 }
 
+const CONTROL = 'control characters'
+
 /** RocketMQ separates keys by a space, so a key with one would be two; U+0001 and U+0002 separate properties. */
-const word = (field: string, value: unknown): string => checkText(field, value, /[\s\p{Cc}]/u)
+const word = (field: string, value: unknown): string =>
+  checkText(field, value, /[\s\p{Cc}]/u, `space or ${CONTROL}`)
 
 /** The members of a message that become properties: as which, and the check of their value. */
 const MEMBERS: readonly (readonly [
@@ -92,7 +95,7 @@ const MEMBERS: readonly (readonly [
   check: (field: string, value: unknown) => string | number,
   isDelay?: boolean,
 ])[] = [
-  ['tag', 'TAGS', (field, value) => checkText(field, value, /[\s\p{Cc}|]/u)],
+  ['tag', 'TAGS', (field, value) => checkText(field, value, /[\s\p{Cc}|]/u, `|, space or ${CONTROL}`)],
   [
     'keys',
     'KEYS',
@@ -102,7 +105,7 @@ const MEMBERS: readonly (readonly [
       return keys.map((key, at) => word(`${field}[${at}]`, key)).join(' ')
     },
   ],
-  ['shardingKey', '__SHARDINGKEY', (field, value) => checkText(field, value, /[\p{Cc}]/u)],
+  ['shardingKey', '__SHARDINGKEY', (field, value) => checkText(field, value, /[\p{Cc}]/u, CONTROL)],
   ['delayLevel', 'DELAY', (field, value) => checkInt(field, value, 1, 18), true],
   ['delayMs', 'TIMER_DELAY_MS', (field, value) => checkInt(field, value, 1, 2 ** 53 - 1), true],
   ['deliverAt', 'TIMER_DELIVER_MS', checkTime, true],
@@ -145,7 +148,10 @@ function encodeBody(
 ): { body: Uint8Array; sysFlag: number } {
   const body: unknown = typeof value === 'string' ? Buffer.from(value) : value
   if (!(body instanceof Uint8Array && body.length > 0 && body.length <= MAX_BODY_BYTES))
-    throw new ConfigError(field, `takes text or bytes, 1 to ${MAX_BODY_BYTES} of them`)
+    throw new ConfigError(
+      field,
+      `takes text or bytes, 1 to ${MAX_BODY_BYTES} of them, got ${body instanceof Uint8Array ? body.length : kindOf(body)}`,
+    )
   if (compression && body.length > compression.aboveBytes) {
     const compressed = compress(compression.type, body)
     if (compressed.length < body.length)

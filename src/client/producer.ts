@@ -158,7 +158,8 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
       (shardingKey === undefined
         ? candidates[turn++ % candidates.length]
         : writable[selectQueueIndex(shardingKey, writable.length)])
-    return { ...(chosen as MessageQueue), topic }
+    const { brokerName, queueId } = chosen as MessageQueue
+    return { topic, brokerName, queueId }
   }
 
   /** Chooses and sends, and on failure chooses again, until it is stored or there is no point in going on. */

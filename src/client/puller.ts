@@ -365,17 +365,20 @@ function throwFirst(answers: PromiseSettledResult<unknown>[]): void {
 }
 
 /**
- * Where the broker says to go on; but when a part of the answer could not even be told apart into messages, the first
- * offset behind what could, so that nothing is passed over.
+ * Where the broker says to go on; but when a part of the answer could not be told apart into messages, or was cut off,
+ * the first offset behind what could, so that nothing is passed over.
  */
 function nextOffset(
   next: bigint,
   messages: readonly { queueOffset: bigint }[],
   undecodable: readonly UndecodableMessage[],
 ): bigint {
-  if (undecodable.every((each) => each.queueOffset !== undefined)) return next
+  const known = undecodable.filter(
+    (each) => each.queueOffset !== undefined && each.reason.field !== 'totalLength',
+  )
+  if (known.length === undecodable.length) return next
   let last = -1n
-  for (const { queueOffset = -1n } of [...messages, ...undecodable]) {
+  for (const { queueOffset = -1n } of [...messages, ...known]) {
     // An offset at or past `next` cannot be right: it was read from bytes that are no message.
     if (queueOffset < next && queueOffset > last) last = queueOffset
   }

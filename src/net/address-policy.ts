@@ -2,7 +2,8 @@
  * Where the client may connect to. Addresses of brokers come from outside (name servers, message ids), so they are
  * checked before a socket is opened, and again after the name was resolved.
  *
- * Link-local addresses are refused unless they are allowed by name: on AWS 169.254.169.254 is the metadata service.
+ * Link-local addresses are refused unless they are allowed by name: on AWS 169.254.169.254 is the metadata service, and
+ * fd00:ec2::254 is the same over IPv6.
  */
 import { BlockList, isIP } from 'node:net'
 import { ConfigError } from '../errors.ts'
@@ -28,7 +29,7 @@ export function createAddressPolicy(
   allowed: readonly string[] | undefined,
   operators: readonly string[],
 ): AddressPolicy {
-  const linkLocal = parseRules(['169.254.0.0/16', 'fe80::/10'])
+  const linkLocal = parseRules(['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::/32'])
   const rules = parseRules(allowed ?? [])
   const trusted = new Set(operators)
   const table = new Map(Object.entries(map ?? {}))

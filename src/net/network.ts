@@ -93,7 +93,10 @@ export function createNetwork(
     const { code, name, effect } = command
     // Requests that exist on private forks only.
     if ((code === 1001 || code === 1011) && !messageNumbers)
-      throw new ConfigError('extensions.messageNumbers', `must be true for ${name}`)
+      throw new ConfigError(
+        'extensions.messageNumbers',
+        `must be true for ${name}: only private forks know it, and 1011 makes an Apache broker clean its data`,
+      )
     const ext = encodeFields(name, command.request, values, command.defaults, command.wireNames)
     const bytes = command.requestBody.encode(body)
     const deadline = atMost(limits.timeoutMs ?? timeoutMs, limits.deadline)

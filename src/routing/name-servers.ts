@@ -31,6 +31,7 @@ export function createNameServers(network: Network, addresses: readonly string[]
     addresses,
     async call(command, request, body, deadline, topic) {
       const failures: RocketMQError[] = []
+      let unknownTopic: RocketMQError | undefined
       for (let turn = 0; turn < ROUNDS * count; turn++) {
         const place = turn % count
         if (turn > 0 && place === 0) {
@@ -47,9 +48,12 @@ export function createNameServers(network: Network, addresses: readonly string[]
           first = index
           return answer
         } catch (error) {
-          if (!mayAskAnother(error)) throw error
+          if (isUnknownTopic(error)) unknownTopic = error
+          else if (!mayAskAnother(error)) throw error
           failures.push(error)
         }
+        // One that was just started knows no topics until brokers register, so the others of the round are asked too.
+        if (unknownTopic && place === count - 1) throw unknownTopic
       }
       const round = failures.slice(-count)
       const last = round.at(-1)
@@ -60,6 +64,9 @@ export function createNameServers(network: Network, addresses: readonly string[]
     },
   }
 }
+
+const isUnknownTopic = (error: unknown): error is RocketMQError =>
+  error instanceof RocketMQError && error.responseCode === 17
 
 /** Not when the call itself is wrong, refused or over. */
 const mayAskAnother = (error: unknown): error is RocketMQError =>

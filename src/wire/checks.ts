@@ -26,10 +26,14 @@ export function checkInt(
   return refuse(field, expected ?? `a whole number from ${least} to ${most}`, value)
 }
 
-/** @throws ConfigError unless it is text, not empty, and without what `forbidden` matches */
-export function checkText(field: string, value: unknown, forbidden?: RegExp): string {
-  if (typeof value !== 'string' || !value) throw new ConfigError(field, 'takes non-empty text')
-  if (forbidden?.test(value)) throw new ConfigError(field, `must not contain ${forbidden.source}`)
+/**
+ * @param forbidden what it must not contain, `what` in words
+ * @throws ConfigError unless it is text that UTF-8 can hold, not empty, and without what is forbidden
+ */
+export function checkText(field: string, value: unknown, forbidden?: RegExp, what?: string): string {
+  if (typeof value !== 'string' || !value || !value.isWellFormed())
+    throw new ConfigError(field, 'takes non-empty text, without unpaired surrogates')
+  if (forbidden?.test(value)) throw new ConfigError(field, `must not contain ${what}`)
   return value
 }
 

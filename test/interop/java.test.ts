@@ -509,12 +509,10 @@ if (await realBrokerAvailable()) {
       }
       const result = await c.consumer({ filter: { sql: 'n >= 1 AND n < 4' } }).pull(queue, 0n)
       deepStrictEqual(bodies(result.messages), ['b', 'BB', 'Aa'])
-      deepStrictEqual(
-        bodies(
-          await java.consume({ topic, consumerGroup: c.name('sql'), sql: 'n >= 1 AND n < 4', expected: 3 }),
-        ),
-        ['b', 'BB', 'Aa'],
-      )
+      // Java's listener runs in many threads, so the order in which it reports them says nothing.
+      const sql = 'n >= 1 AND n < 4'
+      const consumed = await java.consume({ topic, consumerGroup: c.name('sql'), sql, expected: 3 })
+      deepStrictEqual(new Set(bodies(consumed)), new Set(['b', 'BB', 'Aa']))
     })
 
     it('a namespace means the same to both', async () => {

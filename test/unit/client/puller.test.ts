@@ -581,7 +581,7 @@ describe('bytes of a pull that are no message', () => {
   })
 
   it('at the end do not move the next offset past them', async (t) => {
-    const tails = [Buffer.alloc(200, 0xff), Buffer.of(0, 0), good(7).subarray(0, 30)]
+    const tails = [Buffer.alloc(200, 0xff), Buffer.of(0, 0), good(7).subarray(0, 30), good(7).subarray(0, -1)]
     const next = await Promise.all(
       tails.map(async (tail) => {
         const { consumer } = await open(t, answering(PULL, pulled(0, [good(5), good(6), tail])))
@@ -591,6 +591,7 @@ describe('bytes of a pull that are no message', () => {
     )
 
     deepStrictEqual(next, [
+      [2, 1, 7n],
       [2, 1, 7n],
       [2, 1, 7n],
       [2, 1, 7n],

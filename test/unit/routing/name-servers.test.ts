@@ -68,7 +68,18 @@ describe('name servers', () => {
     ok(servers.every(({ frames }) => frames.length > 0))
   })
 
-  it('that answer "no such topic" are believed: no other one is asked', async (t) => {
+  it('that know no topics yet do not hide one that another name server knows', async (t) => {
+    const started = await handling(t, { [ROUTE]: () => ({ code: 17, remark: 'No topic route info' }) })
+    const good = await answering(t)
+    const addresses = [started.address, good.address]
+
+    const routes = await Promise.all(Array.from({ length: 8 }, () => ask(open(t, addresses))))
+
+    strictEqual(routes.length, 8)
+    ok(started.frames.length > 0)
+  })
+
+  it('that all answer "no such topic" are asked once each', async (t) => {
     const servers = await Promise.all(
       [1, 2].map(() => handling(t, { [ROUTE]: () => ({ code: 17, remark: 'No topic route info' }) })),
     )
@@ -80,7 +91,10 @@ describe('name servers', () => {
     const { code, responseCode, outcome } = await rejection(ask(client))
 
     deepStrictEqual([code, responseCode, outcome], ['RMQ_ROUTE', 17, 'not-sent'])
-    strictEqual(servers.flatMap(({ frames }) => frames).length, 1)
+    deepStrictEqual(
+      servers.map(({ frames }) => frames.length),
+      [1, 1],
+    )
   })
 
   it('that refuse the credentials are believed as well', async (t) => {
