@@ -4,12 +4,12 @@
  */
 import type { Command } from '../commands/define.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
-import { BrokerError, ConnectError, ConnectionLostError, RouteError } from '../errors.ts'
+import { BrokerError, ConnectError, ConnectionLostError, RouteError, TimeoutError } from '../errors.ts'
 import { type AddressPolicy, createAddressPolicy } from '../net/address-policy.ts'
 import { createCredentialSource } from '../net/credentials.ts'
 import { type CallOptions, type Deadline, deadlineOf } from '../net/deadline.ts'
 import { type Answer, createNetwork, type Network } from '../net/network.ts'
-import { createPool } from '../net/pool.ts'
+import { createPool, nextTurn } from '../net/pool.ts'
 import { repeat } from '../net/repeat.ts'
 import { createNameServers, type NameServers } from '../routing/name-servers.ts'
 import { createRoutes, type Route, type Routes } from '../routing/routes.ts'
@@ -48,12 +48,12 @@ export function createClient(options: ClientOptions = {}): Client {
     addresses,
     async close() {
       pool.close()
-      await new Promise<void>((resolve) => setImmediate(resolve)) // the sockets' own close events
+      await nextTurn() // the sockets' own close events
     },
     thaw: pool.thaw,
     wrap,
     unwrap,
-    deadline: (limits) => deadlineOf(limits, timeoutMs * ATTEMPTS),
+    deadline: (limits = {}) => deadlineOf(limits, timeoutMs * ATTEMPTS),
     route,
     callQueue(queue, command, request, body, { readFrom, ...limits }) {
       const { topic, brokerName } = queue
@@ -65,7 +65,9 @@ export function createClient(options: ClientOptions = {}): Client {
           return await network.call(address, command, request, body, { ...limits, topic })
         },
         (error, turn) => {
-          const isLost = error instanceof ConnectionLostError && command.effect !== 'once'
+          // A pull that waits at the broker has a limit of its own, and is not begun again.
+          const isSilent = error instanceof TimeoutError && limits.timeoutMs === undefined
+          const isLost = (isSilent || error instanceof ConnectionLostError) && command.effect !== 'once'
           if (!way || !(isLost || isStaleRoute(error))) return false
           routes.forget(way)
           return turn === 0
@@ -95,7 +97,7 @@ export interface Client {
   wrap(name: string): string
   /** A topic or group name as the user knows it. */
   readonly unwrap: (name: string) => string
-  deadline(options: CallOptions): Deadline
+  deadline(options?: CallOptions): Deadline
   /** The route of a topic (the user's name for it). @throws RouteError */
   route(topic: string, deadline: Deadline): Promise<Route>
   /**

@@ -25,7 +25,7 @@ export interface ClientOptions {
   namespace?: string | undefined
   /** How long one request may take, its connection included, in ms. A call that tries again takes three times that at most. @default ROCKETMQ_TIMEOUT_MS, else 3000 */
   timeoutMs?: number | undefined
-  /** How long a route is used before it is fetched again, in ms. @default 30000 */
+  /** How long a route is used before it is fetched again, in ms; while no name server answers the old one serves on. @default 30000 */
   routeTtlMs?: number | undefined
   /** Rewrites broker addresses (load balancers, tunnels): a record or a function, `host:port` to `host:port`. @default as advertised */
   addressMap?: AddressMap | undefined
@@ -69,30 +69,29 @@ export function resolveOptions(
   /** An environment variable; one that is empty counts as not set. */
   const variable = (name: string): string | undefined => environment[`ROCKETMQ_${name}`] || undefined
   /** Checks the option, or when it is not given the variable, under the name of that. */
-  const either = <T>(given: unknown, option: string, name: string, check: Check<T>, parse: Parse): T => {
-    const text = variable(name)
-    return given === undefined && text ? check(parse(text), `ROCKETMQ_${name}`) : check(given, option)
-  }
+  const either =
+    <T>(name: string, check: Check<T>, parse: Parse): Check<T> =>
+    (given, option) => {
+      const text = variable(name)
+      return given === undefined && text ? check(parse(text), `ROCKETMQ_${name}`) : check(given, option)
+    }
   const parseTls = (text: string): unknown =>
     text === 'true' ? { ca: variable('TLS_CA') } : text === 'false' ? false : text
-  const timeoutMs = (given: unknown): number =>
-    either(given, 'timeoutMs', 'TIMEOUT_MS', atLeast1(3_000), Number)
+  const timeoutMs = either('TIMEOUT_MS', atLeast(1, 3_000), Number)
 
-  return takeOptions<ResolvedOptions>(options, '', {
-    nameServers: (given, option) => either(given, option, 'NAMESRV_ADDR', parseNameServers, String),
+  return takeOptions<ResolvedOptions>('createClient', options, {
+    nameServers: either('NAMESRV_ADDR', parseNameServers, String),
     credentials: (given, option) =>
       typeof given === 'function'
         ? (given as CredentialsOption)
         : given === undefined
           ? credentialsOf(variable)
           : checkCredentials(option, given),
-    tls: (given, option) => either(given, option, 'TLS', checkTls, parseTls),
-    namespace(given = variable('NAMESPACE') ?? '', option) {
-      if (given !== '') checkTopicName(given, option)
-      return given as string
-    },
+    tls: either('TLS', checkTls, parseTls),
+    namespace: (given = variable('NAMESPACE') ?? '', option) =>
+      given === '' ? '' : checkTopicName(given, option),
     timeoutMs,
-    routeTtlMs: atLeast1(30_000),
+    routeTtlMs: atLeast(1, 30_000),
     addressMap: ofType('function', 'object', 'undefined'),
     allowedAddresses(given, option) {
       const addresses = given as readonly string[] | undefined
@@ -101,26 +100,36 @@ export function resolveOptions(
       return addresses
     },
     pool: (given = {}, option) =>
-      takeOptions(given, option, {
-        maxIdleMs: atLeast1(30_000),
-        connectTimeoutMs: (own = timeoutMs(options.timeoutMs), field) => checkInt(field, own, 1),
-        maxFrameBytes: atLeast1(16_777_216),
-      }),
+      takeOptions(
+        option,
+        given,
+        {
+          maxIdleMs: atLeast(1, 30_000),
+          connectTimeoutMs: (own = timeoutMs(options.timeoutMs, 'timeoutMs'), field) =>
+            checkInt(field, own, 1),
+          maxFrameBytes: atLeast(1, 16_777_216),
+        },
+        'pool.',
+      ),
     extensions: (given = {}, option) =>
-      takeOptions(given, option, {
-        messageNumbers: (value = false, field) => ofType<boolean>('boolean')(value, field),
-      }),
+      takeOptions(
+        option,
+        given,
+        { messageNumbers: (value = false, field) => ofType<boolean>('boolean')(value, field) },
+        'extensions.',
+      ),
   })
 }
 
 /** Gives the value to use, for the one that was given or undefined. @throws ConfigError naming the field */
-type Check<T> = (given: unknown, field: string) => T
+export type Check<T> = (given: unknown, field: string) => T
 type Parse = (text: string) => unknown
 
-const atLeast1 =
-  (otherwise: number): Check<number> =>
+/** A whole number, with its default. */
+export const atLeast =
+  (least: number, otherwise: number): Check<number> =>
   (given = otherwise, field) =>
-    checkInt(field, given, 1)
+    checkInt(field, given, least)
 
 const ofType =
   <T>(...types: string[]): Check<T> =>
@@ -129,10 +138,14 @@ const ofType =
     return given as T
   }
 
-/** Takes an object of options apart, each by the check of its name. `group` is the option that holds them, if any. */
-function takeOptions<T>(given: unknown, group: string, checks: { readonly [K in keyof T]: Check<T[K]> }): T {
-  checkKeys(group || 'createClient', given, Object.keys(checks))
-  const prefix = group && `${group}.`
+/** Takes the options of `what` apart, each by the check of its name. `prefix` comes before the names in errors. */
+export function takeOptions<T>(
+  what: string,
+  given: unknown,
+  checks: { readonly [K in keyof T]: Check<T[K]> },
+  prefix = '',
+): T {
+  checkKeys(what, given, Object.keys(checks))
   const taken: Partial<T> = {}
   for (const name in checks) taken[name] = checks[name]((given as T)[name], prefix + name)
   return taken as T
@@ -157,7 +170,7 @@ function parseNameServers(given: unknown, field: string): string[] {
     try {
       parseHost(address)
     } catch {
-      throw new ConfigError(field, `takes host:port;host:port (or set ROCKETMQ_NAMESRV_ADDR), got ${address}`)
+      throw new ConfigError(field, `takes host:port;… or ROCKETMQ_NAMESRV_ADDR, got ${address}`)
     }
   }
   return [...addresses]

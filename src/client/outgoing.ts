@@ -3,10 +3,9 @@
  * unhelpful code, or not at all, is checked here first and named in the error.
  */
 import { randomBytes } from 'node:crypto'
-import { kindOf } from '../commands/json.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError } from '../errors.ts'
-import { checkChoice, checkInt, checkText, checkTime } from '../wire/checks.ts'
+import { checkChoice, checkInt, checkText, checkTime, kindOf } from '../wire/checks.ts'
 import { compress, compressionFlags } from '../wire/compression.ts'
 import { checkTopicName } from '../wire/names.ts'
 import { checkPropertiesLength, checkUserProperties, encodeProperties } from '../wire/properties.ts'
@@ -38,7 +37,7 @@ export type Delay =
 
 /** A message of a batch: no delay, and the topic is given once for all. */
 export interface BatchedMessage {
-  /** Bytes, or text that is sent as UTF-8. Never empty: brokers refuse an empty body. */
+  /** Bytes, or well-formed text that is sent as UTF-8. Never empty: brokers refuse an empty body. */
   body: Uint8Array | string
   /** One tag; consumers filter by it. */
   tag?: string | undefined
@@ -146,6 +145,8 @@ function encodeBody(
   field: string,
   compression: Compression | undefined,
 ): { body: Uint8Array; sysFlag: number } {
+  if (typeof value === 'string' && !value.isWellFormed())
+    throw new ConfigError(field, 'has an unpaired surrogate, which UTF-8 cannot hold')
   const body: unknown = typeof value === 'string' ? Buffer.from(value) : value
   if (!(body instanceof Uint8Array && body.length > 0 && body.length <= MAX_BODY_BYTES))
     throw new ConfigError(

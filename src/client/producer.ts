@@ -13,17 +13,19 @@ import {
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import { AbortError, ConfigError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
+import { ConfigError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, pause, remainingMs } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
-import { type Route, TOPIC_NOT_EXIST } from '../routing/routes.ts'
-import { encodeBatch } from '../wire/batch.ts'
-import { checkChoice, checkInt } from '../wire/checks.ts'
+import { repeat } from '../net/repeat.ts'
+import { isUnknownTopic } from '../routing/name-servers.ts'
+import type { Route } from '../routing/routes.ts'
+import { batchedBytes, encodeBatch } from '../wire/batch.ts'
+import { checkChoice } from '../wire/checks.ts'
 import { selectQueueIndex } from '../wire/hash.ts'
 import { checkGroupName } from '../wire/names.ts'
 import { parseRecallHandle } from '../wire/recall-handle.ts'
 import { type Client, isStaleRoute } from './client.ts'
-import { checkKeys } from './options.ts'
+import { atLeast, takeOptions } from './options.ts'
 import {
   type BatchedMessage,
   MAX_BODY_BYTES,
@@ -71,19 +73,14 @@ export interface Producer {
 /** The route of a broker that creates topics lists this one; a send that names it copies its settings. */
 const DEFAULT_TOPIC = 'TBW102'
 const FIRST_PAUSE_MS = 20
+const NO_PERMISSION = 16
 const STATUS: Readonly<Record<number, SendStatus>> = {
   10: 'FLUSH_DISK_TIMEOUT',
   11: 'SLAVE_NOT_AVAILABLE',
   12: 'FLUSH_SLAVE_TIMEOUT',
 }
 
-const KEYS: readonly (keyof ProducerOptions)[] = [
-  'producerGroup',
-  'retries',
-  'compression',
-  'compressAboveBytes',
-  'defaultTopicQueueNums',
-]
+type Resolved = { readonly [K in keyof ProducerOptions]-?: NonNullable<ProducerOptions[K]> }
 
 /** What goes to one queue in one request: a message, or a batch. */
 type Parcel = Omit<Prepared, 'messageId'> & { batch?: boolean }
@@ -106,23 +103,22 @@ type SendAnswer = Delivery<Answer<SendMessageResponse, undefined>>
 
 /** @throws ConfigError naming the option */
 export function createProducer(client: Client, options: ProducerOptions): Producer {
-  checkKeys('createProducer', options, KEYS)
   const {
     producerGroup,
-    retries = 2,
-    compression: type = 'zlib',
-    compressAboveBytes: aboveBytes = 4_096,
-    defaultTopicQueueNums = 4,
-  } = options
-  checkGroupName(producerGroup, 'producerGroup')
-  checkInt('retries', retries)
-  checkInt('compressAboveBytes', aboveBytes)
-  checkInt('defaultTopicQueueNums', defaultTopicQueueNums, 1)
-  checkChoice('compression', type, 'zlib', 'zstd', 'none')
+    retries,
+    compression: type,
+    compressAboveBytes: aboveBytes,
+    defaultTopicQueueNums,
+  } = takeOptions<Resolved>('createProducer', options, {
+    producerGroup: checkGroupName,
+    retries: atLeast(0, 2),
+    compression: (given = 'zlib', field) => checkChoice(field, given, 'zlib', 'zstd', 'none'),
+    compressAboveBytes: atLeast(0, 4_096),
+    defaultTopicQueueNums: atLeast(1, 4),
+  })
   const compression = type === 'none' ? undefined : { type, aboveBytes }
   const group = client.wrap(producerGroup)
   const { network, routes } = client
-  const call: Post<SendAnswer['answer']> = (...all) => network.call(...all)
   let turn = (Math.random() * 1_000_000) | 0
 
   /** The route of the topic, or of the default topic when the topic is not there yet and brokers may create it. */
@@ -171,11 +167,11 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
   ): Promise<Delivery<T>> => {
     const { topic, body, batch = false } = parcel
     const tried = new Set<string>()
-    let unknown: RocketMQError | undefined
-    for (let attempt = 0; ; attempt++) {
-      let route: Route | undefined
-      let queue: MessageQueue | undefined
-      try {
+    let route: Route | undefined
+    let queue: MessageQueue | undefined
+    return await repeat(
+      async (attempt) => {
+        queue = route = undefined
         route = await findRoute(topic, deadline)
         queue = choose(route, parcel, tried)
         const { brokerName, queueId } = queue
@@ -198,26 +194,29 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
         // The command says Buffer, which is what a broker gets; any bytes can be sent.
         const answer = await post(address, command, request, body as Buffer, { deadline, topic })
         return { answer, queue }
-      } catch (error) {
-        if (!RocketMQError.is(error)) throw error
-        if (error.outcome === 'unknown') unknown ??= error
-        const stale = isStaleRoute(error)
-        if (route && stale) routes.forget(route)
-        const mayTryAgain = queue && (stale || error.retryable)
-        if (!mayTryAgain || attempt >= mostRetries || remainingMs(deadline) === 0)
-          throw withOutcome(error, unknown)
-      }
-    }
+      },
+      (error, attempt) => {
+        if (!route || !RocketMQError.is(error)) return false
+        // Not of a key (that is an AuthError): this broker takes no messages now, others may.
+        const banned = error.code === 'RMQ_BROKER' && error.responseCode === NO_PERMISSION
+        const stale = banned || isStaleRoute(error)
+        if (stale) routes.forget(route)
+        const mayTryAgain = banned
+          ? !parcel.queue && route.writable.some(({ brokerName }) => !tried.has(brokerName))
+          : queue && (stale || error.retryable)
+        return !!mayTryAgain && attempt < mostRetries && remainingMs(deadline) > 0
+      },
+    )
   }
 
   return {
-    async send(message, limits = {}) {
+    async send(message, limits) {
       const prepared = prepare(message.topic, message, compression)
-      const sent = await deliver(call, prepared, client.deadline(limits))
+      const sent = await deliver(network.call, prepared, client.deadline(limits))
       return toResult(prepared, sent, sent.answer.header.msgId)
     },
 
-    async sendBatch(topic, messages, limits = {}) {
+    async sendBatch(topic, messages, limits) {
       if (!Array.isArray(messages)) throw new ConfigError('messages', 'takes an array')
       const prepared = messages.map((message: BatchedMessage, index) =>
         prepare(topic, message, undefined, `messages[${index}]`),
@@ -227,7 +226,9 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
       if (prepared.length === 0) return []
       const route = await findRoute(topic, deadline)
       choose(route, { topic }) // throws where there is none
-      for (const [key, group] of Map.groupBy(prepared, (each) => orderKey(each, route))) {
+      // By the route of now: by a later one, keys that share a queue here may not.
+      for (const each of prepared) if (each.shardingKey !== undefined) each.queue = choose(route, each)
+      for (const [key, group] of Map.groupBy(prepared, orderKey)) {
         let failed: RocketMQError | undefined
         for (const batch of splitBatch(group)) {
           try {
@@ -242,7 +243,7 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
               flag: 0,
               batch: true,
             }
-            const sent = await deliver(call, parcel, deadline)
+            const sent = await deliver(network.call, parcel, deadline)
             const ids = sent.answer.header.msgId.split(',')
             for (const [at, each] of batch.entries())
               results.set(each, { outcome: 'stored', result: toResult(each, sent, ids[at], at) })
@@ -257,12 +258,12 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
       return prepared.map((each) => results.get(each) as BatchResult)
     },
 
-    async sendOneway(message, limits = {}) {
+    async sendOneway(message, limits) {
       const prepared = prepare(message.topic, message, compression)
-      await deliver((...all) => network.oneway(...all), prepared, client.deadline(limits), 0)
+      await deliver(network.oneway, prepared, client.deadline(limits), 0)
     },
 
-    async recall(topic, recallHandle, limits = {}) {
+    async recall(topic, recallHandle, limits) {
       const { header } = await client.callQueue(
         { topic, brokerName: brokerOf(recallHandle), queueId: 0 },
         RecallMessage,
@@ -275,9 +276,6 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
   }
 }
 
-const isUnknownTopic = (error: unknown): boolean =>
-  error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST
-
 function toResult(
   { messageId }: Prepared,
   { answer: { code, header }, queue }: SendAnswer,
@@ -285,37 +283,27 @@ function toResult(
   at = 0,
 ): SendResult {
   const { queueId, queueOffset, recallHandle } = header
-  return new SendResult({
+  const result: Omit<SendResult, 'toJSON'> = {
     status: STATUS[code] ?? 'SEND_OK',
     messageId,
     offsetMessageId,
     queue: { ...queue, queueId },
     queueOffset: queueOffset + BigInt(at),
     ...(recallHandle && { recallHandle }),
-  })
+  }
+  return Object.assign(new SendResult(), result)
 }
 
-/** The error of the last attempt, unless an earlier one may have stored the message: then it is that what counts. */
-function withOutcome(last: RocketMQError, unknown: RocketMQError | undefined): RocketMQError {
-  if (!unknown || last.outcome === 'unknown') return last
-  const { outcome, address } = unknown
-  return last instanceof AbortError ? Object.assign(last, { outcome, address }) : unknown
+/** Messages for the same queue stay in the order given; those for none go to any. */
+function orderKey({ queue }: Prepared): string {
+  return queue ? `${queue.brokerName}/${queue.queueId}` : ''
 }
-
-/** Messages with the same key go to the same queue, in the order given; those with none to any queue. */
-function orderKey({ queue, shardingKey }: Prepared, { writable }: Route): string {
-  if (queue) return `${queue.brokerName}/${queue.queueId}`
-  return shardingKey === undefined ? '' : `#${selectQueueIndex(shardingKey, writable.length)}`
-}
-
-/** Fixed part of a batched message: lengths, magic, crc and flag (protocol.md 4.2). */
-const BATCHED_OVERHEAD = 22
 
 function splitBatch(messages: Prepared[]): Prepared[][] {
   const batches: Prepared[][] = []
   let bytes = MAX_BODY_BYTES
   for (const message of messages) {
-    const size = BATCHED_OVERHEAD + message.body.length + Buffer.byteLength(message.properties)
+    const size = batchedBytes(message)
     bytes += size
     if (bytes > MAX_BODY_BYTES) {
       batches.push([])

@@ -4,30 +4,31 @@
  * replica a broker suggested. No heartbeat is sent: to brokers and to other consumers this consumer is invisible.
  */
 import type { Command, NoFields } from '../commands/define.ts'
-import { LockBatchMQ, type LockBatchRequestBody, UnlockBatchMQ } from '../commands/locks.ts'
+import { AskLockBatchMQ, AskUnlockBatchMQ, type LockBatchRequestBody } from '../commands/locks.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import {
   GetMaxOffset,
   GetMinOffset,
   OFFSET_RESET_REMARK,
+  type OffsetResponse,
   QueryConsumerOffset,
   SearchOffsetByTimestamp,
   UpdateConsumerOffset,
 } from '../commands/offsets.ts'
-import { CheckClientConfig, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage } from '../commands/pull.ts'
+import { AskCheckClientConfig, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage } from '../commands/pull.ts'
 import { ConsumerSendMsgBack } from '../commands/send-back.ts'
-import { type BrokerError, ConfigError, OffsetResetError, ProtocolError, RouteError } from '../errors.ts'
+import { type BrokerError, ConfigError, OffsetResetError, ProtocolError } from '../errors.ts'
 import { type CallOptions, type Deadline, remainingMs } from '../net/deadline.ts'
 import type { Answer } from '../net/network.ts'
-import { TOPIC_NOT_EXIST } from '../routing/routes.ts'
+import { isUnknownTopic } from '../routing/name-servers.ts'
 import { checkChoice, checkInt, checkText, checkTime } from '../wire/checks.ts'
 import { decodeMessages, type UndecodableMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { Client } from './client.ts'
-import { checkKeys } from './options.ts'
+import { atLeast, takeOptions } from './options.ts'
 import { createMessageId } from './outgoing.ts'
-import { Message, PullResult, type PullStatus } from './values.ts'
+import { Message, PullResult, type PullStatus, Undecodable } from './values.ts'
 
 /** A tag expression (`'a || b'`, `'*'`), or an SQL92 one, which brokers evaluate when enablePropertyFilter is on. */
 export type Filter = string | { sql: string }
@@ -105,7 +106,6 @@ export interface PullConsumer {
   sendBack(message: Message, options?: SendBackOptions): Promise<void>
 }
 
-const KEYS: readonly (keyof PullConsumerOptions)[] = ['consumerGroup', 'filter', 'clientId', 'maxBodyBytes']
 const MOST_MESSAGES = 32
 /** Brokers wake held pulls every 5 s only. */
 const WAIT_GRAIN_MS = 5_000
@@ -119,6 +119,30 @@ const STATUS: Readonly<Record<number, PullStatus>> = {
 
 const EVERYTHING = { subscription: '*', expressionType: 'TAG' }
 
+interface Resolved {
+  consumerGroup: string
+  filter: ParsedFilter
+  clientId: string
+  maxBodyBytes: number
+}
+
+/** What a pull says of the filter. `tags` are compared again here; none with SQL92, and where everything is wanted. */
+interface ParsedFilter {
+  subscription: string
+  expressionType: string
+  tags?: ReadonlySet<string>
+}
+
+/** What the broker that has these queues answered, or why it did not. */
+interface BrokerAnswer<Body> {
+  own: MessageQueue[]
+  body?: Body
+  error?: unknown
+}
+
+type Decoded = ReturnType<typeof decodeMessages>
+type Found = Decoded & Pick<PullResult, 'nextBeginOffset'>
+
 /** The fields that a request about one queue has, or some of them. */
 interface AboutQueue {
   consumerGroup: string
@@ -128,12 +152,17 @@ interface AboutQueue {
 
 /** @throws ConfigError naming the option */
 export function createPullConsumer(client: Client, options: PullConsumerOptions): PullConsumer {
-  checkKeys('createPullConsumer', options, KEYS)
-  const { consumerGroup, filter = '*', clientId = createMessageId(), maxBodyBytes } = options
-  checkGroupName(consumerGroup)
-  checkText('clientId', clientId)
-  if (maxBodyBytes !== undefined) checkInt('maxBodyBytes', maxBodyBytes, 1)
-  const { subscription, expressionType, tags } = parseFilter(filter)
+  const { consumerGroup, filter, clientId, maxBodyBytes } = takeOptions<Resolved>(
+    'createPullConsumer',
+    options,
+    {
+      consumerGroup: checkGroupName,
+      filter: parseFilter,
+      clientId: (given = createMessageId(), field) => checkText(field, given),
+      maxBodyBytes: atLeast(1, 0x100_0000),
+    },
+  )
+  const { subscription, expressionType, tags } = filter
   const group = client.wrap(consumerGroup)
   const ownRetryTopic = retryTopic(consumerGroup)
   /** The replica that a broker suggested, by queue. */
@@ -146,7 +175,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     queue: MessageQueue,
     command: Command<Q, S, undefined, SB>,
     request: Omit<Q, keyof AboutQueue>,
-    limits: CallOptions = {},
+    limits?: CallOptions,
     options?: { deadline: Deadline; timeoutMs: number; readFrom: number },
   ): Promise<Answer<S, SB>> => {
     checkQueue(queue)
@@ -158,33 +187,49 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     return await client.callQueue(queue, command, whole, undefined, { ...options, deadline })
   }
 
-  const minOffset = async (queue: MessageQueue, limits?: CallOptions): Promise<bigint> =>
-    (await ask(queue, GetMinOffset, {}, limits)).header.offset
+  const askOffset = async <Q>(
+    queue: MessageQueue,
+    command: Command<Q, OffsetResponse>,
+    request: Omit<Q, keyof AboutQueue>,
+    limits: CallOptions | undefined,
+  ): Promise<bigint> => (await ask(queue, command, request, limits)).header.offset
 
-  const maxOffset = async (queue: MessageQueue, limits?: CallOptions): Promise<bigint> =>
-    (await ask(queue, GetMaxOffset, {}, limits)).header.offset
+  /** The same for both spellings of a topic, with its namespace and without. */
+  const wrappedKeyOf = (queue: MessageQueue): string => keyOf({ ...queue, topic: client.wrap(queue.topic) })
+
+  const minOffset: PullConsumer['minOffset'] = (queue, limits) => askOffset(queue, GetMinOffset, {}, limits)
+
+  const maxOffset: PullConsumer['maxOffset'] = (queue, limits) => askOffset(queue, GetMaxOffset, {}, limits)
 
   const searchOffset: PullConsumer['searchOffset'] = async (queue, time, boundaryType = 'lower', limits) => {
     checkChoice('boundary', boundaryType, 'lower', 'upper')
     const timestamp = BigInt(checkTime('timestamp', time))
-    return (await ask(queue, SearchOffsetByTimestamp, { timestamp, boundaryType }, limits)).header.offset
+    return await askOffset(queue, SearchOffsetByTimestamp, { timestamp, boundaryType }, limits)
   }
 
   /** Locks or unlocks: one call per broker, each with the queues it has, all at once. */
   const onEachBroker = async <SB>(
     command: Command<NoFields, NoFields, LockBatchRequestBody, SB>,
     queues: readonly MessageQueue[],
-    limits: CallOptions = {},
-  ): Promise<PromiseSettledResult<{ own: MessageQueue[]; body: SB }>[]> => {
+    limits?: CallOptions,
+  ): Promise<BrokerAnswer<SB>[]> => {
     for (const queue of queues) checkQueue(queue)
     const deadline = client.deadline(limits)
-    const ask = async (own: MessageQueue[]): Promise<{ own: MessageQueue[]; body: SB }> => {
-      const mqSet = own.map((queue) => ({ ...queue, topic: client.wrap(queue.topic) }))
+    const ask = async (own: MessageQueue[]): Promise<BrokerAnswer<SB>> => {
+      const mqSet = own.map(({ topic, brokerName, queueId }) => ({
+        topic: client.wrap(topic),
+        brokerName,
+        queueId,
+      }))
       const request = { consumerGroup: group, clientId, mqSet }
-      const { body } = await client.callQueue(own[0] as MessageQueue, command, {}, request, { deadline })
-      return { own, body }
+      try {
+        const { body } = await client.callQueue(own[0] as MessageQueue, command, {}, request, { deadline })
+        return { own, body }
+      } catch (error) {
+        return { own, error }
+      }
     }
-    return await Promise.allSettled([...Map.groupBy(queues, (queue) => queue.brokerName).values()].map(ask))
+    return await Promise.all([...Map.groupBy(queues, (queue) => queue.brokerName).values()].map(ask))
   }
 
   /** A pull with a wrong SQL92 expression is answered with everything, unfiltered: ask the parser first (protocol.md 8). */
@@ -206,7 +251,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
         classFilterMode: false,
       },
     }
-    await client.callQueue(queue, CheckClientConfig, {}, body, { deadline }).catch((cause) => {
+    await client.callQueue(queue, AskCheckClientConfig, {}, body, { deadline }).catch((cause) => {
       const { responseCode, remark } = cause as Partial<BrokerError>
       if (responseCode !== 1 && responseCode !== 23) throw cause
       const needed = responseCode === 1 ? `needs enablePropertyFilter=true on broker ${brokerName}: ` : ''
@@ -216,14 +261,13 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
   }
 
   return {
-    async queues(topic, limits = {}) {
+    async queues(topic, limits) {
       checkTopicName(topic)
       try {
         const route = await client.route(topic, client.deadline(limits))
         return route.readable.map((queue) => ({ ...queue, topic }))
       } catch (error) {
-        const unused = error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST
-        if (unused && topic.startsWith(retryTopic(''))) return []
+        if (isUnknownTopic(error) && topic.startsWith(retryTopic(''))) return []
         throw error
       }
     },
@@ -242,6 +286,9 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
       const whole = queue.topic === ownRetryTopic
       if (!whole && expressionType === 'SQL92') await checkFilter(queue, deadline)
       const key = keyOf(queue)
+      const readFrom = suggested.get(key) ?? MASTER
+      // A replica that cannot be read is not asked again: the next pull goes to the master.
+      suggested.delete(key)
       const request = {
         queueOffset,
         maxMsgNums: Math.min(maxMessages, MOST_MESSAGES),
@@ -249,47 +296,44 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
         suspendTimeoutMillis: BigInt(suspendMs),
         ...(whole ? EVERYTHING : { subscription, expressionType }),
       }
-      const pulled = ask(queue, PullMessage, request, limits, {
+      const { code, header, body } = await ask(queue, PullMessage, request, limits, {
         deadline,
         timeoutMs: client.timeoutMs + (suspendMs > 0 ? suspendMs + WAIT_GRAIN_MS : 0),
-        readFrom: suggested.get(key) ?? MASTER,
+        readFrom,
       })
-      // A replica that cannot be read is not asked again: the next pull goes to the master.
-      pulled.catch(() => suggested.delete(key))
-      const { code, header, body } = await pulled
-      const { minOffset: least, maxOffset: most } = header
       const suggestedBrokerId = Number(header.suggestWhichBrokerId)
-      if (suggestedBrokerId === MASTER) suggested.delete(key)
-      else suggested.set(key, suggestedBrokerId)
-      const stored = decodeMessages(code === 0 ? body : Buffer.alloc(0), { maxBodyBytes })
-      const { undecodable } = stored
+      suggested.set(key, suggestedBrokerId)
+      const { nextBeginOffset: next } = header
+      const found: Found = { messages: [], undecodable: [], nextBeginOffset: next }
+      if (code === 0)
+        Object.assign(found, soundPart(decodeMessages(body, { maxBodyBytes }), queueOffset, next))
+      const { undecodable, nextBeginOffset } = found
       const messages: Message[] = []
-      for (const each of stored.messages) {
+      for (const each of found.messages) {
         // Brokers compare the hash of a tag; only the text tells "Aa" from "BB".
         if (whole || !tags || tags.has(each.properties['TAGS'] ?? ''))
           messages.push(new Message(each, queue.brokerName, client.unwrap))
       }
       const filteredOut = code === 0 && messages.length + undecodable.length === 0
-      return new PullResult({
+      const result: Omit<PullResult, 'toJSON'> = {
         status: STATUS[filteredOut ? 20 : code] ?? 'FOUND',
         messages,
-        undecodable,
-        nextBeginOffset: nextOffset(header.nextBeginOffset, stored.messages, undecodable),
-        minOffset: least,
-        maxOffset: most,
+        undecodable: undecodable.map((each) => Object.assign(new Undecodable(), each)),
+        nextBeginOffset,
+        minOffset: header.minOffset,
+        maxOffset: header.maxOffset,
         suggestedBrokerId,
-      })
+      }
+      return Object.assign(new PullResult(), result)
     },
 
     async committedOffset(queue, limits) {
       const request = { setZeroIfNotFound: false }
       const { meaning, header } = await ask(queue, QueryConsumerOffset, request, limits)
-      if (meaning !== 'empty' && header.offset === undefined)
-        throw new ProtocolError(`${queue.brokerName} answered without an offset`, {
-          field: 'offset',
-          topic: queue.topic,
-        })
-      return meaning === 'empty' ? undefined : header.offset
+      if (meaning === 'empty') return undefined
+      if (header.offset !== undefined) return header.offset
+      const text = `${queue.brokerName} answered without an offset`
+      throw new ProtocolError(text, { field: 'offset', topic: queue.topic })
     },
 
     async commitOffset(queue, commitOffset, limits) {
@@ -297,7 +341,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
       const { code, remark } = await ask(queue, UpdateConsumerOffset, { commitOffset }, limits)
       // Code 0, and yet nothing was committed: only the remark says so (protocol.md 9.1).
       if (remark.includes(OFFSET_RESET_REMARK)) {
-        const text = `the offset of ${keyOf(queue)} was reset by an administrator; go on at committedOffset`
+        const text = `the offset of ${keyOf(queue)} was reset; go on at committedOffset`
         throw new OffsetResetError(text, remark, {
           responseCode: code,
           topic: queue.topic,
@@ -321,18 +365,16 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     },
 
     async lock(queues, limits) {
-      const answers = await onEachBroker(LockBatchMQ, queues, limits)
-      if (answers.every((each) => each.status === 'rejected')) throwFirst(answers)
-      return answers.flatMap((each) => {
-        if (each.status === 'rejected') return []
-        const { own, body } = each.value
-        const held = body.lockOKMQSet.map((queue) => keyOf({ ...queue, topic: client.unwrap(queue.topic) }))
-        return own.filter((queue) => held.includes(keyOf(queue)))
+      const answers = await onEachBroker(AskLockBatchMQ, queues, limits)
+      if (answers.every(({ error }) => error)) throwFirst(answers)
+      return answers.flatMap(({ own, body }) => {
+        const held = new Set(body?.lockOKMQSet.map(wrappedKeyOf))
+        return own.filter((queue) => held.has(wrappedKeyOf(queue)))
       })
     },
 
     async unlock(queues, limits) {
-      throwFirst(await onEachBroker(UnlockBatchMQ, queues, limits))
+      throwFirst(await onEachBroker(AskUnlockBatchMQ, queues, limits))
     },
 
     async sendBack(message, limits = {}) {
@@ -352,39 +394,64 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
   }
 }
 
-/** What a pull says of the filter. `tags` are compared again here; none with SQL92, and where everything is wanted. */
-function parseFilter(filter: Filter): { subscription: string; expressionType: string; tags?: Set<string> } {
+function parseFilter(given: unknown = '*'): ParsedFilter {
+  const filter = given as Filter
   if (typeof filter !== 'string')
     return { subscription: checkText('filter.sql', filter?.sql?.trim()), expressionType: 'SQL92' }
   const { tags } = parseTagExpression(filter)
   return tags.length > 0 ? { subscription: filter, expressionType: 'TAG', tags: new Set(tags) } : EVERYTHING
 }
 
-function throwFirst(answers: PromiseSettledResult<unknown>[]): void {
-  for (const each of answers) if (each.status === 'rejected') throw each.reason
+function throwFirst(answers: BrokerAnswer<unknown>[]): void {
+  for (const { error } of answers) if (error) throw error
 }
 
 /**
- * Where the broker says to go on; but when a part of the answer could not be told apart into messages, or was cut off,
- * the first offset behind what could, so that nothing is passed over.
+ * What may be given of an answer to a pull from `from` on, and where to go on: where the broker says (`next`), or before
+ * that at the first message that would be passed over without its offset being told. Messages from there on are left
+ * for the next pull.
  */
-function nextOffset(
-  next: bigint,
-  messages: readonly { queueOffset: bigint }[],
-  undecodable: readonly UndecodableMessage[],
-): bigint {
-  const known = undecodable.filter(
-    (each) => each.queueOffset !== undefined && each.reason.field !== 'totalLength',
-  )
-  if (known.length === undecodable.length) return next
-  let last = -1n
-  for (const { queueOffset = -1n } of [...messages, ...known]) {
-    // An offset at or past `next` cannot be right: it was read from bytes that are no message.
-    if (queueOffset < next && queueOffset > last) last = queueOffset
+function soundPart({ messages, undecodable }: Decoded, from: bigint, next: bigint): Found {
+  /** Whether the offset of an undecodable message can be right, and only this one message is meant. */
+  const isPlaced = ({ queueOffset = -1n, reason }: UndecodableMessage): boolean =>
+    queueOffset >= from && queueOffset < next && reason.field !== 'totalLength'
+  if (messages.length === 0 && !undecodable.some(isPlaced)) {
+    const cause = undecodable[0]?.reason
+    const text = `the answer holds no message: ${cause?.message ?? 'it is empty'}`
+    throw new ProtocolError(text, { field: cause?.field ?? 'body', cause })
   }
-  if (last >= 0n) return last + 1n
-  const cause = undecodable[0]?.reason
-  throw new ProtocolError(`the answer holds no message: ${cause?.message}`, { field: cause?.field, cause })
+  /** Behind the last message, as long as they are in order. */
+  let end = from
+  /** The first place that no message has. */
+  let gap = from
+  let isOrdered = true
+  for (const { queueOffset } of messages) {
+    isOrdered &&= queueOffset >= end && queueOffset < next
+    if (!isOrdered) break
+    end = queueOffset + 1n
+    if (queueOffset === gap) gap = end
+  }
+  let limit = next
+  for (const each of undecodable) {
+    const { field } = each.reason
+    let place = field === 'totalLength' ? end : gap
+    if (isPlaced(each)) {
+      // The caller is told of it; but one for which there was no room only has to come first.
+      if (field !== 'maxTotalBytes') continue
+      place = each.queueOffset as bigint
+    }
+    if (!isOrdered && end < place) place = end
+    if (place < limit) limit = place
+  }
+  if (limit === next) return { messages, undecodable, nextBeginOffset: next }
+  return {
+    messages: messages.filter(({ queueOffset }) => queueOffset < limit),
+    // Without a step forward they are the only answer to the question why.
+    undecodable: undecodable.filter(
+      (each) => limit <= from || !isPlaced(each) || (each.queueOffset as bigint) < limit,
+    ),
+    nextBeginOffset: limit,
+  }
 }
 
 function keyOf({ topic, brokerName, queueId }: MessageQueue): string {

@@ -3,6 +3,7 @@
  * `number`: they are milliseconds), and `toJSON()` writes them as decimal strings and bytes as base64.
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
+import type { ProtocolError } from '../errors.ts'
 import type { StoredMessage, UndecodableMessage } from '../wire/message.ts'
 import { isReservedProperty } from '../wire/properties.ts'
 
@@ -14,12 +15,12 @@ abstract class Value {
 }
 
 const jsonOf = (fields: object): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, jsonable(value)]))
-
-function jsonable(value: unknown): unknown {
-  if (Buffer.isBuffer(value)) return value.toString('base64')
-  return typeof value === 'bigint' ? String(value) : value
-}
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => {
+      if (Buffer.isBuffer(value)) return [name, value.toString('base64')]
+      return [name, typeof value === 'bigint' ? String(value) : value]
+    }),
+  )
 
 /**
  * How well a message was stored. All four mean stored; after the last three a broker's crash may still lose it.
@@ -37,11 +38,6 @@ export class SendResult extends Value {
   declare readonly queueOffset: bigint
   /** Timer messages only: what `recall` takes. */
   declare readonly recallHandle?: string
-
-  constructor(fields: Omit<SendResult, 'toJSON'>) {
-    super()
-    Object.assign(this, fields)
-  }
 }
 
 /** A message as it was read from a queue. */
@@ -111,28 +107,41 @@ export class Message extends Value {
   }
 }
 
+/** What a pull could not decode, with a JSON form. */
+export class Undecodable extends Value implements UndecodableMessage {
+  declare readonly queueOffset?: bigint
+  declare readonly commitLogOffset?: bigint
+  declare readonly offsetMessageId?: string
+  declare readonly reason: ProtocolError
+  declare readonly bytes: Buffer
+
+  override toJSON(): Record<string, unknown> {
+    return { ...super.toJSON(), reason: this.reason.message }
+  }
+}
+
 /** What a pull found. `NO_MATCHED_MESSAGE`: there were messages and the filter removed all of them. */
 export type PullStatus = 'FOUND' | 'NO_NEW_MESSAGE' | 'NO_MATCHED_MESSAGE' | 'OFFSET_MOVED'
 
 export class PullResult extends Value {
   declare readonly status: PullStatus
   declare readonly messages: readonly Message[]
-  /** Messages whose bytes made no sense, each with the reason; the others of the pull are in `messages`. */
+  /**
+   * Messages whose bytes made no sense, each with the reason. One with a `queueOffset` below `nextBeginOffset` is passed
+   * over by going on there; one whose place is not known never is.
+   */
   declare readonly undecodable: readonly UndecodableMessage[]
-  /** Where to pull next. With `OFFSET_MOVED` the place to go to: the old offset is outside the queue, or was reset. */
+  /**
+   * Where to pull next. With `OFFSET_MOVED` the place to go to: the old offset is outside the queue, or was reset.
+   *
+   * It stops where a message of `undecodable` without a known place may stand: at the first offset that no message has,
+   * or behind the last one when the rest could not be told apart. What the broker sent from there on is not given, so
+   * that nothing is lost and nothing comes twice: pull there again, or one further to leave that place out. It also stops
+   * where bodies would take more than 64 MiB of memory (or `maxBodyBytes`, when that is more): the next pull has them.
+   */
   declare readonly nextBeginOffset: bigint
   declare readonly minOffset: bigint
   declare readonly maxOffset: bigint
   /** The replica to read from next: 0 is the master. */
   declare readonly suggestedBrokerId: number
-
-  constructor(fields: Omit<PullResult, 'toJSON'>) {
-    super()
-    Object.assign(this, fields)
-  }
-
-  override toJSON(): Record<string, unknown> {
-    const undecodable = this.undecodable.map((each) => jsonOf({ ...each, reason: each.reason.message }))
-    return { ...super.toJSON(), undecodable }
-  }
 }

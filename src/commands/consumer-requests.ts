@@ -9,7 +9,9 @@ import {
   type Command,
   defineCommand,
   type Fields,
+  LONG,
   type NoFields,
+  STRING,
 } from './define.ts'
 import { fastjsonBody } from './fastjson.ts'
 import {
@@ -43,11 +45,11 @@ export interface ResetOffsetRequest {
 }
 
 const resetRequest: Fields<ResetOffsetRequest> = {
-  topic: 'string',
-  group: 'string',
+  topic: STRING,
+  group: STRING,
   queueId: 'int?',
   offset: 'long?',
-  timestamp: 'long',
+  timestamp: LONG,
   isForce: 'boolean?',
 }
 
@@ -211,7 +213,7 @@ export const GetConsumerRunningInfo: Command<
   name: 'GET_CONSUMER_RUNNING_INFO',
   to: 'client',
   effect: 'read',
-  request: { consumerGroup: 'string', clientId: 'string', jstackEnable: 'boolean?' },
+  request: { consumerGroup: STRING, clientId: STRING, jstackEnable: 'boolean?' },
   responseBody: runningInfoBody,
 })
 
@@ -263,7 +265,7 @@ export const ConsumeMessageDirectly: Command<
   to: 'client',
   effect: 'once',
   request: {
-    consumerGroup: 'string',
+    consumerGroup: STRING,
     clientId: 'string?',
     msgId: 'string?',
     brokerName: 'string?',

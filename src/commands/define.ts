@@ -11,6 +11,11 @@ import { malformed } from '../wire/checks.ts'
 /** How a header field is written; `?` marks one that may be absent. */
 export type FieldKind = 'string' | 'int' | 'long' | 'boolean'
 
+/** The commonest kinds under a name, which a bundle shortens. */
+export const STRING = 'string'
+export const INT = 'int'
+export const LONG = 'long'
+
 type KindOf<T> = [T] extends [string]
   ? 'string'
   : [T] extends [boolean]
@@ -180,7 +185,10 @@ export function encodeFields<H>(
     const value: unknown = values[name] ?? defaults?.[name] ?? undefined
     if (value === undefined && kind.endsWith('?')) continue
     const text = String(value)
-    if (parse(kind, text) !== value) throw new ConfigError(name, misfit(command, kind, value))
+    // Numbers are most of what is sent, and need no text to be told from others.
+    const fits =
+      typeof value === 'number' ? kind[0] === 'i' && value === (value | 0) : parse(kind, text) === value
+    if (!fits) throw new ConfigError(name, misfit(command, kind, value))
     ext[wireNames?.[name] ?? name] = text
   }
   return ext

@@ -3,7 +3,7 @@
  * GET_SUBSCRIPTIONGROUP_CONFIG 352 (protocol.md 9.3, 16; upstream SubscriptionGroupConfig, GroupRetryPolicy, ConsumeStats).
  * Each request concerns one broker and must be repeated on every master.
  */
-import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { type BodyCodec, type Command, defineCommand, type NoFields, STRING } from './define.ts'
 import { fastjsonBody } from './fastjson.ts'
 import {
   boolean,
@@ -126,7 +126,7 @@ export const DeleteSubscriptionGroup: Command<DeleteSubscriptionGroupRequest> = 
     code: 207,
     name: 'DELETE_SUBSCRIPTIONGROUP',
     effect: 'idempotent',
-    request: { groupName: 'string', cleanOffset: 'boolean?' },
+    request: { groupName: STRING, cleanOffset: 'boolean?' },
   },
 )
 
@@ -140,7 +140,7 @@ export const GetSubscriptionGroupConfig: Command<
   code: 352,
   name: 'GET_SUBSCRIPTIONGROUP_CONFIG',
   effect: 'read',
-  request: { group: 'string' },
+  request: { group: STRING },
   responseBody: groupConfigBody,
   answers: { 26: 'create' },
 })
@@ -192,6 +192,6 @@ export const GetConsumeStats: Command<GetConsumeStatsRequest, NoFields, undefine
     code: 208,
     name: 'GET_CONSUME_STATS',
     effect: 'read',
-    request: { consumerGroup: 'string', topic: 'string?', topicList: 'string?' },
+    request: { consumerGroup: STRING, topic: 'string?', topicList: 'string?' },
     responseBody: consumeStatsBody,
   })

@@ -2,7 +2,7 @@
  * HEART_BEAT 34, UNREGISTER_CLIENT 35, GET_CONSUMER_LIST_BY_GROUP 38 and NOTIFY_CONSUMER_IDS_CHANGED 40 (protocol.md 13;
  * upstream HeartbeatData and the headers of the same names). Left out: HEART_BEAT V2, which sends fingerprints only.
  */
-import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { type BodyCodec, type Command, defineCommand, type NoFields, STRING } from './define.ts'
 import { boolean, int, jsonBody, list, object, orElse, type Read, text } from './json.ts'
 import { readSubscriptionData, type SubscriptionData } from './subscription.ts'
 
@@ -82,7 +82,7 @@ export const UnregisterClient: Command<UnregisterClientRequest> = /* @__PURE__ *
   code: 35,
   name: 'UNREGISTER_CLIENT',
   effect: 'idempotent',
-  request: { clientID: 'string', producerGroup: 'string?', consumerGroup: 'string?' },
+  request: { clientID: STRING, producerGroup: 'string?', consumerGroup: 'string?' },
 })
 
 export interface ConsumerList {
@@ -102,7 +102,7 @@ export const GetConsumerListByGroup: Command<{ consumerGroup: string }, NoFields
     code: 38,
     name: 'GET_CONSUMER_LIST_BY_GROUP',
     effect: 'read',
-    request: { consumerGroup: 'string' },
+    request: { consumerGroup: STRING },
     responseBody: consumerListBody,
   })
 
@@ -113,5 +113,5 @@ export const NotifyConsumerIdsChanged: Command<{ consumerGroup: string }> = /* @
   to: 'client',
   effect: 'idempotent',
   oneway: true,
-  request: { consumerGroup: 'string' },
+  request: { consumerGroup: STRING },
 })

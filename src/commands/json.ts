@@ -5,7 +5,7 @@
  * Bodies come from brokers that may be old, patched or hostile, so every value is checked where it is read and an
  * error names its path (`route.queueDatas[3].perm`). A reader is a function, so a bundle holds those that are used.
  */
-import { malformed } from '../wire/checks.ts'
+import { kindOf, malformed, readInt } from '../wire/checks.ts'
 import type { BodyCodec } from './define.ts'
 
 /** Checks a parsed value and gives it its type. @throws ProtocolError naming the path */
@@ -14,9 +14,6 @@ export type Read<T> = (value: unknown, path: string) => T
 function unexpected(value: unknown, path: string, expected: string): never {
   throw malformed(path, `must be ${expected}, got ${kindOf(value)}`)
 }
-
-/** `Null`, `Array`, `Object`, `Map`, `String`, … */
-export const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
 
 const primitive =
   <T>(type: string): Read<T> =>
@@ -27,8 +24,7 @@ export const text: Read<string> = /* @__PURE__ */ primitive<string>('string')
 
 export const boolean: Read<boolean> = /* @__PURE__ */ primitive<boolean>('boolean')
 
-export const int: Read<number> = (value, path) =>
-  typeof value === 'number' && value === (value | 0) ? value : unexpected(value, path, 'an int')
+export const int: Read<number> = readInt
 
 export const long: Read<bigint> = (value, path) => {
   if (Number.isSafeInteger(value)) return BigInt(value as number)
@@ -113,17 +109,37 @@ export function jsonBody<T>(
   write: (value: T) => unknown = (value) => value,
 ): BodyCodec<T> {
   return {
-    encode: (value) => Buffer.from(JSON.stringify(write(value), writable)),
-    decode: (bytes) => read(parse(bytes.toString(), name), name),
+    encode: (value) => writeJson(write(value)),
+    decode: readJson(name, read, exact),
   }
 }
 
+/** The body of a request for those who only send it: what reads it stays out of their bundle. */
+export const jsonRequest: { encode(value: unknown): Buffer; decode(): never } = {
+  encode: writeJson,
+  decode() {
+    throw malformed('body', 'is written only')
+  },
+}
+
+export function writeJson(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value, writable))
+}
+
 /** Name servers before 4.9.4 write the integer keys of a route bare, whatever they are asked for. */
-function parse(json: string, name: string, bareKeys?: boolean): unknown {
+function parse(json: string, name: string, reviver: Reviver, bareKeys?: boolean): unknown {
   try {
-    return JSON.parse(bareKeys ? json.replace(/([{,])(-?\d+):/g, '$1"$2":') : json, exact)
+    return JSON.parse(bareKeys ? json.replace(/([{,])(-?\d+):/g, '$1"$2":') : json, reviver)
   } catch (cause) {
     if (bareKeys) throw malformed('json', `of ${name} does not parse`, cause)
-    return parse(json, name, true)
+    return parse(json, name, reviver, true)
   }
 }
+
+type Reviver = typeof exact | undefined
+
+/** Reads a body without longs: whoever needs no others does not bundle what keeps longs exact. */
+export const readJson =
+  <T>(name: string, read: Read<T>, reviver?: Reviver): ((bytes: Buffer) => T) =>
+  (bytes) =>
+    read(parse(bytes.toString(), name, reviver), name)

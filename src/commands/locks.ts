@@ -4,7 +4,18 @@
  * restart forgets all, and pulls, acks and commits never look at it.
  */
 import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
-import { boolean, jsonBody, list, object, orElse, text } from './json.ts'
+import {
+  boolean,
+  jsonBody,
+  jsonRequest,
+  list,
+  object,
+  orElse,
+  type Read,
+  readJson,
+  text,
+  writeJson,
+} from './json.ts'
 import { type MessageQueue, readMessageQueue, writeMessageQueue } from './message-queue.ts'
 
 /** How long a lease lasts after its last grant: `rocketmq.broker.rebalance.lockMaxLiveTime`, 60 s unless changed. */
@@ -30,15 +41,19 @@ const requestBody: BodyCodec<LockBatchRequestBody> = /* @__PURE__ */ jsonBody(
   /* @__PURE__ */ object<LockBatchRequestBody>({
     consumerGroup: text,
     clientId: text,
-    onlyThisBroker: orElse(boolean, false),
-    mqSet: orElse(list(readMessageQueue), []),
+    onlyThisBroker: /* @__PURE__ */ orElse(boolean, false),
+    mqSet: /* @__PURE__ */ orElse(/* @__PURE__ */ list(readMessageQueue), []),
   }),
   (body) => ({ ...body, mqSet: body.mqSet.map(writeMessageQueue) }),
 )
 
+const readLocked: Read<LockBatchResponseBody> = /* @__PURE__ */ object<LockBatchResponseBody>({
+  lockOKMQSet: /* @__PURE__ */ orElse(/* @__PURE__ */ list(readMessageQueue), []),
+})
+
 const responseBody: BodyCodec<LockBatchResponseBody> = /* @__PURE__ */ jsonBody(
   'locked',
-  /* @__PURE__ */ object<LockBatchResponseBody>({ lockOKMQSet: orElse(list(readMessageQueue), []) }),
+  readLocked,
   (body) => ({ lockOKMQSet: body.lockOKMQSet.map(writeMessageQueue) }),
 )
 
@@ -61,3 +76,20 @@ export const UnlockBatchMQ: Command<NoFields, NoFields, LockBatchRequestBody> = 
     requestBody,
   },
 )
+
+/** LOCK_BATCH_MQ for those who only ask; a queue must have no other members. */
+export const AskLockBatchMQ: typeof LockBatchMQ = /* @__PURE__ */ defineCommand({
+  code: 41,
+  name: 'LOCK_BATCH_MQ',
+  effect: 'idempotent',
+  requestBody: jsonRequest,
+  responseBody: { encode: writeJson, decode: /* @__PURE__ */ readJson('locked', readLocked) },
+})
+
+/** UNLOCK_BATCH_MQ for those who only ask; a queue must have no other members. */
+export const AskUnlockBatchMQ: typeof UnlockBatchMQ = /* @__PURE__ */ defineCommand({
+  code: 42,
+  name: 'UNLOCK_BATCH_MQ',
+  effect: 'idempotent',
+  requestBody: jsonRequest,
+})

@@ -2,7 +2,7 @@
  * PutMsgNo 1001 and GetMsgNo 1011 of a private fork, known by their header only. Apache's brokers use both codes for the
  * controller (5.x) or answer 3, so a client refuses them unless it was created with the extension `messageNumbers`.
  */
-import { type Command, defineCommand } from './define.ts'
+import { type Command, defineCommand, STRING } from './define.ts'
 
 export interface MessageNumber {
   msgNo: string
@@ -14,7 +14,7 @@ export const PutMsgNo: Command<MessageNumber> = /* @__PURE__ */ defineCommand({
   name: 'PUT_MSG_NO',
   effect: 'once',
   extension: 'messageNumbers',
-  request: { msgNo: 'string' },
+  request: { msgNo: STRING },
 })
 
 /** Looks a message number up. */
@@ -23,6 +23,6 @@ export const GetMsgNo: Command<MessageNumber, Partial<MessageNumber>> = /* @__PU
   name: 'GET_MSG_NO',
   effect: 'read',
   extension: 'messageNumbers',
-  request: { msgNo: 'string' },
+  request: { msgNo: STRING },
   response: { msgNo: 'string?' },
 })

@@ -1,5 +1,5 @@
 /** QUERY_MESSAGE 12 and VIEW_MESSAGE_BY_ID 33 (protocol.md 16; upstream QueryMessageRequestHeader, ViewMessageRequestHeader). */
-import { bytesBody, type Command, defineCommand, type NoFields } from './define.ts'
+import { bytesBody, type Command, defineCommand, INT, LONG, type NoFields, STRING } from './define.ts'
 
 export interface QueryMessageRequest {
   topic: string
@@ -30,11 +30,11 @@ export const QueryMessage: Command<QueryMessageRequest, QueryMessageResponse, un
     name: 'QUERY_MESSAGE',
     effect: 'read',
     request: {
-      topic: 'string',
-      key: 'string',
-      maxNum: 'int',
-      beginTimestamp: 'long',
-      endTimestamp: 'long',
+      topic: STRING,
+      key: STRING,
+      maxNum: INT,
+      beginTimestamp: LONG,
+      endTimestamp: LONG,
       indexType: 'string?',
       lastKey: 'string?',
       _UNIQUE_KEY_QUERY: 'boolean?',
@@ -57,6 +57,6 @@ export const ViewMessageById: Command<ViewMessageRequest, NoFields, undefined, B
     code: 33,
     name: 'VIEW_MESSAGE_BY_ID',
     effect: 'read',
-    request: { topic: 'string?', offset: 'long' },
+    request: { topic: 'string?', offset: LONG },
     responseBody: bytesBody,
   })

@@ -2,7 +2,7 @@
  * QUERY_CONSUMER_OFFSET 14, UPDATE_CONSUMER_OFFSET 15, SEARCH_OFFSET_BY_TIMESTAMP 29, GET_MAX_OFFSET 30 and
  * GET_MIN_OFFSET 31 (protocol.md 9; the upstream headers of the same names).
  */
-import { type Command, defineCommand, type Fields } from './define.ts'
+import { type Command, defineCommand, type Fields, INT, LONG, STRING } from './define.ts'
 
 export interface QueryConsumerOffsetRequest {
   consumerGroup: string
@@ -26,7 +26,7 @@ export const QueryConsumerOffset: Command<QueryConsumerOffsetRequest, QueryConsu
     code: 14,
     name: 'QUERY_CONSUMER_OFFSET',
     effect: 'read',
-    request: { consumerGroup: 'string', topic: 'string', queueId: 'int', setZeroIfNotFound: 'boolean?' },
+    request: { consumerGroup: STRING, topic: STRING, queueId: INT, setZeroIfNotFound: 'boolean?' },
     defaults: { setZeroIfNotFound: false },
     response: { offset: 'long?' },
     answers: { 22: 'empty' },
@@ -52,7 +52,7 @@ export const UpdateConsumerOffset: Command<UpdateConsumerOffsetRequest> = /* @__
   code: 15,
   name: 'UPDATE_CONSUMER_OFFSET',
   effect: 'idempotent',
-  request: { consumerGroup: 'string', topic: 'string', queueId: 'int', commitOffset: 'long' },
+  request: { consumerGroup: STRING, topic: STRING, queueId: INT, commitOffset: LONG },
   answers: { 26: 'create' },
 })
 
@@ -75,7 +75,7 @@ export interface OffsetResponse {
   offset: bigint
 }
 
-const offsetResponse: Fields<OffsetResponse> = { offset: 'long' }
+const offsetResponse: Fields<OffsetResponse> = { offset: LONG }
 
 /** The offset for a store time. */
 export const SearchOffsetByTimestamp: Command<SearchOffsetRequest, OffsetResponse> =
@@ -83,7 +83,7 @@ export const SearchOffsetByTimestamp: Command<SearchOffsetRequest, OffsetRespons
     code: 29,
     name: 'SEARCH_OFFSET_BY_TIMESTAMP',
     effect: 'read',
-    request: { topic: 'string', queueId: 'int', timestamp: 'long', boundaryType: 'string?' },
+    request: { topic: STRING, queueId: INT, timestamp: LONG, boundaryType: 'string?' },
     response: offsetResponse,
   })
 
@@ -99,7 +99,7 @@ export const GetMaxOffset: Command<GetMaxOffsetRequest, OffsetResponse> = /* @__
   code: 30,
   name: 'GET_MAX_OFFSET',
   effect: 'read',
-  request: { topic: 'string', queueId: 'int', committed: 'boolean?' },
+  request: { topic: STRING, queueId: INT, committed: 'boolean?' },
   response: offsetResponse,
 })
 
@@ -109,6 +109,6 @@ export const GetMinOffset: Command<{ topic: string; queueId: number }, OffsetRes
     code: 31,
     name: 'GET_MIN_OFFSET',
     effect: 'read',
-    request: { topic: 'string', queueId: 'int' },
+    request: { topic: STRING, queueId: INT },
     response: offsetResponse,
   })

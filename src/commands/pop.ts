@@ -9,7 +9,10 @@ import {
   type Command,
   defineCommand,
   type Fields,
+  INT,
+  LONG,
   type NoFields,
+  STRING,
 } from './define.ts'
 import { int, jsonBody, list, long, object, orElse, type Read, text } from './json.ts'
 
@@ -57,14 +60,14 @@ export interface PopMessageResponse {
 }
 
 const popRequest: Fields<PopMessageRequest> = {
-  consumerGroup: 'string',
-  topic: 'string',
-  queueId: 'int',
-  maxMsgNums: 'int',
-  invisibleTime: 'long',
-  pollTime: 'long',
+  consumerGroup: STRING,
+  topic: STRING,
+  queueId: INT,
+  maxMsgNums: INT,
+  invisibleTime: LONG,
+  pollTime: LONG,
   bornTime: 'long?',
-  initMode: 'int',
+  initMode: INT,
   expType: 'string?',
   exp: 'string?',
   order: 'boolean?',
@@ -83,10 +86,10 @@ export const PopMessage: Command<PopMessageRequest, PopMessageResponse, undefine
     request: popRequest,
     defaults: { pollTime: 0n, bornTime: 0n },
     response: {
-      popTime: 'long',
-      invisibleTime: 'long',
-      reviveQid: 'int',
-      restNum: 'long',
+      popTime: LONG,
+      invisibleTime: LONG,
+      reviveQid: INT,
+      restNum: LONG,
       startOffsetInfo: 'string?',
       msgOffsetInfo: 'string?',
       orderCountInfo: 'string?',
@@ -115,7 +118,7 @@ export const AckMessage: Command<AckMessageRequest> = /* @__PURE__ */ defineComm
   code: 200051,
   name: 'ACK_MESSAGE',
   effect: 'idempotent',
-  request: { consumerGroup: 'string', topic: 'string', queueId: 'int', extraInfo: 'string', offset: 'long' },
+  request: { consumerGroup: STRING, topic: STRING, queueId: INT, extraInfo: STRING, offset: LONG },
   answers: { 208: 'fix' },
 })
 
@@ -139,15 +142,15 @@ export const ChangeMessageInvisibleTime: Command<ChangeInvisibleTimeRequest, Cha
     name: 'CHANGE_MESSAGE_INVISIBLETIME',
     effect: 'once',
     request: {
-      consumerGroup: 'string',
-      topic: 'string',
-      queueId: 'int',
-      extraInfo: 'string',
-      offset: 'long',
-      invisibleTime: 'long',
+      consumerGroup: STRING,
+      topic: STRING,
+      queueId: INT,
+      extraInfo: STRING,
+      offset: LONG,
+      invisibleTime: LONG,
       suspend: 'boolean?',
     },
-    response: { popTime: 'long', invisibleTime: 'long', reviveQid: 'int' },
+    response: { popTime: LONG, invisibleTime: LONG, reviveQid: INT },
     answers: { 208: 'fix' },
   })
 

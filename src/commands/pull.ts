@@ -8,9 +8,12 @@ import {
   type Command,
   defineCommand,
   type Fields,
+  INT,
+  LONG,
   type NoFields,
+  STRING,
 } from './define.ts'
-import { jsonBody, object, optional, text } from './json.ts'
+import { jsonBody, jsonRequest, object, optional, text } from './json.ts'
 import { readSubscriptionData, type SubscriptionData } from './subscription.ts'
 
 /** sysFlag of a pull: commit `commitOffset` before reading; it is committed even when the pull answers 21. */
@@ -68,25 +71,25 @@ export interface PullMessageResponse {
 }
 
 const request: Fields<PullMessageRequest> = {
-  consumerGroup: 'string',
-  topic: 'string',
-  queueId: 'int',
-  queueOffset: 'long',
-  maxMsgNums: 'int',
-  sysFlag: 'int',
-  commitOffset: 'long',
-  suspendTimeoutMillis: 'long',
+  consumerGroup: STRING,
+  topic: STRING,
+  queueId: INT,
+  queueOffset: LONG,
+  maxMsgNums: INT,
+  sysFlag: INT,
+  commitOffset: LONG,
+  suspendTimeoutMillis: LONG,
   subscription: 'string?',
-  subVersion: 'long',
+  subVersion: LONG,
   expressionType: 'string?',
   maxMsgBytes: 'int?',
 }
 
 const response: Fields<PullMessageResponse> = {
-  suggestWhichBrokerId: 'long',
-  nextBeginOffset: 'long',
-  minOffset: 'long',
-  maxOffset: 'long',
+  suggestWhichBrokerId: LONG,
+  nextBeginOffset: LONG,
+  minOffset: LONG,
+  maxOffset: LONG,
   offsetDelta: 'long?',
   topicSysFlag: 'int?',
   groupSysFlag: 'int?',
@@ -133,7 +136,7 @@ const checkClientBody: BodyCodec<CheckClientRequestBody> = /* @__PURE__ */ jsonB
     clientId: text,
     group: text,
     subscriptionData: readSubscriptionData,
-    namespace: optional(text),
+    namespace: /* @__PURE__ */ optional(text),
   }),
 )
 
@@ -149,3 +152,12 @@ export const CheckClientConfig: Command<NoFields, NoFields, CheckClientRequestBo
     requestBody: checkClientBody,
     answers: { 23: 'fix' },
   })
+
+/** CHECK_CLIENT_CONFIG for those who only ask. */
+export const AskCheckClientConfig: typeof CheckClientConfig = /* @__PURE__ */ defineCommand({
+  code: 46,
+  name: 'CHECK_CLIENT_CONFIG',
+  effect: 'read',
+  requestBody: jsonRequest,
+  answers: { 23: 'fix' },
+})

@@ -1,5 +1,5 @@
 /** RECALL_MESSAGE 370 (protocol.md 15; upstream RecallMessageRequestHeader): takes a timer message back before its time. */
-import { type Command, defineCommand } from './define.ts'
+import { type Command, defineCommand, STRING } from './define.ts'
 
 export interface RecallMessageRequest {
   producerGroup?: string | undefined
@@ -22,7 +22,7 @@ export const RecallMessage: Command<RecallMessageRequest, RecallMessageResponse>
     code: 370,
     name: 'RECALL_MESSAGE',
     effect: 'idempotent',
-    request: { producerGroup: 'string?', topic: 'string', recallHandle: 'string' },
-    response: { msgId: 'string' },
+    request: { producerGroup: 'string?', topic: STRING, recallHandle: STRING },
+    response: { msgId: STRING },
     answers: { 11: 'refresh-route', 604: 'fix' },
   })

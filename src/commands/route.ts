@@ -3,9 +3,22 @@
  * GET_ALL_TOPIC_LIST_FROM_NAMESERVER 206 and DELETE_TOPIC_IN_NAMESRV 216 (protocol.md 2). Left out of routes: the filter
  * servers of 3.x and the queue mapping of static topics.
  */
-import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { type BodyCodec, type Command, defineCommand, type NoFields, STRING } from './define.ts'
 import { fastjsonBody } from './fastjson.ts'
-import { boolean, entries, int, jsonBody, list, object, optional, orElse, type Read, text } from './json.ts'
+import {
+  boolean,
+  entries,
+  int,
+  jsonBody,
+  list,
+  object,
+  optional,
+  orElse,
+  type Read,
+  readJson,
+  text,
+  writeJson,
+} from './json.ts'
 
 /** Bits of a topic's permission. */
 export const PERM_READ = 4
@@ -55,15 +68,17 @@ const readQueueData: Read<QueueData> = /* @__PURE__ */ object<QueueData>({
   topicSysFlag: orElse(int, 0),
 })
 
-const routeBody: BodyCodec<TopicRouteData> = /* @__PURE__ */ jsonBody<TopicRouteData>(
-  'route',
-  /* @__PURE__ */ object<TopicRouteData>({
-    queueDatas: list(readQueueData),
-    brokerDatas: list(readBrokerData),
-    orderTopicConf: optional(text),
-  }),
-  (route) => ({ ...route, filterServerTable: {} }),
-)
+const routeBody: BodyCodec<TopicRouteData> = {
+  encode: (route) => writeJson({ ...route, filterServerTable: {} }),
+  decode: /* @__PURE__ */ readJson(
+    'route',
+    /* @__PURE__ */ object<TopicRouteData>({
+      queueDatas: /* @__PURE__ */ list(readQueueData),
+      brokerDatas: /* @__PURE__ */ list(readBrokerData),
+      orderTopicConf: /* @__PURE__ */ optional(text),
+    }),
+  ),
+}
 
 /** The route of one topic. 17: no broker has registered it (or it was never created). */
 export const GetRouteInfoByTopic: Command<
@@ -76,7 +91,7 @@ export const GetRouteInfoByTopic: Command<
   name: 'GET_ROUTEINFO_BY_TOPIC',
   to: 'name-server',
   effect: 'read',
-  request: { topic: 'string', acceptStandardJsonOnly: 'boolean?' },
+  request: { topic: STRING, acceptStandardJsonOnly: 'boolean?' },
   responseBody: routeBody,
 })
 
@@ -114,8 +129,8 @@ export interface TopicList {
 const topicListBody: BodyCodec<TopicList> = /* @__PURE__ */ jsonBody<TopicList>(
   'topics',
   /* @__PURE__ */ object<TopicList>({
-    topicList: orElse(list(text), []),
-    brokerAddr: optional(text),
+    topicList: /* @__PURE__ */ orElse(/* @__PURE__ */ list(text), []),
+    brokerAddr: /* @__PURE__ */ optional(text),
   }),
 )
 
@@ -136,5 +151,5 @@ export const DeleteTopicInNamesrv: Command<{ topic: string; clusterName?: string
     name: 'DELETE_TOPIC_IN_NAMESRV',
     to: 'name-server',
     effect: 'idempotent',
-    request: { topic: 'string', clusterName: 'string?' },
+    request: { topic: STRING, clusterName: 'string?' },
   })

@@ -1,5 +1,5 @@
 /** CONSUMER_SEND_MSG_BACK 36 (protocol.md 10; upstream ConsumerSendMsgBackRequestHeader). */
-import { type Command, defineCommand } from './define.ts'
+import { type Command, defineCommand, INT, LONG, STRING } from './define.ts'
 
 export interface ConsumerSendMsgBackRequest {
   /** Commit-log offset of the consumed copy, which this broker name holds. */
@@ -24,11 +24,11 @@ export const ConsumerSendMsgBack: Command<ConsumerSendMsgBackRequest> = /* @__PU
   name: 'CONSUMER_SEND_MSG_BACK',
   effect: 'once',
   request: {
-    offset: 'long',
-    group: 'string',
-    delayLevel: 'int',
+    offset: LONG,
+    group: STRING,
+    delayLevel: INT,
     originMsgId: 'string?',
-    originTopic: 'string',
+    originTopic: STRING,
     unitMode: 'boolean?',
     maxReconsumeTimes: 'int?',
   },

@@ -7,7 +7,10 @@ import {
   type Command,
   defineCommand,
   type Fields,
+  INT,
+  LONG,
   type Meaning,
+  STRING,
   type WireNames,
 } from './define.ts'
 
@@ -48,14 +51,14 @@ export interface SendMessageResponse {
 }
 
 const request: Fields<SendMessageRequest> = {
-  producerGroup: 'string',
-  topic: 'string',
-  defaultTopic: 'string',
-  defaultTopicQueueNums: 'int',
-  queueId: 'int',
-  sysFlag: 'int',
-  bornTimestamp: 'long',
-  flag: 'int',
+  producerGroup: STRING,
+  topic: STRING,
+  defaultTopic: STRING,
+  defaultTopicQueueNums: INT,
+  queueId: INT,
+  sysFlag: INT,
+  bornTimestamp: LONG,
+  flag: INT,
   properties: 'string?',
   reconsumeTimes: 'int?',
   unitMode: 'boolean?',
@@ -70,9 +73,9 @@ const wireNames: WireNames<SendMessageRequest> = /* @__PURE__ */ Object.fromEntr
 )
 
 const response: Fields<SendMessageResponse> = {
-  msgId: 'string',
-  queueId: 'int',
-  queueOffset: 'long',
+  msgId: STRING,
+  queueId: INT,
+  queueOffset: LONG,
   transactionId: 'string?',
   recallHandle: 'string?',
 }

@@ -19,10 +19,10 @@ export interface SubscriptionData {
 
 export const readSubscriptionData: Read<SubscriptionData> = /* @__PURE__ */ object<SubscriptionData>({
   topic: text,
-  subString: orElse(text, '*'),
-  expressionType: orElse(text, 'TAG'),
-  tagsSet: orElse(list(text), []),
-  codeSet: orElse(list(int), []),
-  subVersion: orElse(long, 0n),
-  classFilterMode: orElse(boolean, false),
+  subString: /* @__PURE__ */ orElse(text, '*'),
+  expressionType: /* @__PURE__ */ orElse(text, 'TAG'),
+  tagsSet: /* @__PURE__ */ orElse(/* @__PURE__ */ list(text), []),
+  codeSet: /* @__PURE__ */ orElse(/* @__PURE__ */ list(int), []),
+  subVersion: /* @__PURE__ */ orElse(long, 0n),
+  classFilterMode: /* @__PURE__ */ orElse(boolean, false),
 })

@@ -3,7 +3,7 @@
  * GET_TOPIC_CONFIG 351 (protocol.md 16; upstream CreateTopicRequestHeader, TopicConfig, TopicStatsTable, GroupList).
  * Left out: static topics. Each request concerns one broker and must be repeated on every master.
  */
-import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { type BodyCodec, type Command, defineCommand, INT, type NoFields, STRING } from './define.ts'
 import { fastjsonBody } from './fastjson.ts'
 import {
   boolean,
@@ -44,12 +44,12 @@ export const UpdateAndCreateTopic: Command<CreateTopicRequest> = /* @__PURE__ */
   name: 'UPDATE_AND_CREATE_TOPIC',
   effect: 'idempotent',
   request: {
-    topic: 'string',
-    defaultTopic: 'string',
-    readQueueNums: 'int',
-    writeQueueNums: 'int',
-    perm: 'int',
-    topicFilterType: 'string',
+    topic: STRING,
+    defaultTopic: STRING,
+    readQueueNums: INT,
+    writeQueueNums: INT,
+    perm: INT,
+    topicFilterType: STRING,
     topicSysFlag: 'int?',
     order: 'boolean?',
     attributes: 'string?',
@@ -63,7 +63,7 @@ export const DeleteTopicInBroker: Command<{ topic: string }> = /* @__PURE__ */ d
   code: 215,
   name: 'DELETE_TOPIC_IN_BROKER',
   effect: 'idempotent',
-  request: { topic: 'string' },
+  request: { topic: STRING },
 })
 
 export interface TopicConfig {
@@ -100,7 +100,7 @@ export const GetTopicConfig: Command<{ topic: string }, NoFields, undefined, Top
     code: 351,
     name: 'GET_TOPIC_CONFIG',
     effect: 'read',
-    request: { topic: 'string' },
+    request: { topic: STRING },
     responseBody: topicConfigBody,
   })
 
@@ -139,7 +139,7 @@ export const GetTopicStatsInfo: Command<{ topic: string }, NoFields, undefined, 
     code: 202,
     name: 'GET_TOPIC_STATS_INFO',
     effect: 'read',
-    request: { topic: 'string' },
+    request: { topic: STRING },
     responseBody: topicStatsBody,
   })
 
@@ -160,6 +160,6 @@ export const QueryTopicConsumeByWho: Command<{ topic: string }, NoFields, undefi
     code: 300,
     name: 'QUERY_TOPIC_CONSUME_BY_WHO',
     effect: 'read',
-    request: { topic: 'string' },
+    request: { topic: STRING },
     responseBody: groupListBody,
   })

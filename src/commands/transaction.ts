@@ -2,7 +2,7 @@
  * END_TRANSACTION 37 and CHECK_TRANSACTION_STATE 39 (protocol.md 12; upstream EndTransactionRequestHeader and
  * CheckTransactionStateRequestHeader). A half message is an ordinary send with the property TRAN_MSG=true.
  */
-import { bytesBody, type Command, defineCommand, type NoFields } from './define.ts'
+import { bytesBody, type Command, defineCommand, INT, LONG, type NoFields, STRING } from './define.ts'
 
 export interface EndTransactionRequest {
   /** Brokers with access control check it. */
@@ -37,10 +37,10 @@ export const EndTransaction: Command<EndTransactionRequest> = /* @__PURE__ */ de
   effect: 'once',
   request: {
     topic: 'string?',
-    producerGroup: 'string',
-    tranStateTableOffset: 'long',
-    commitLogOffset: 'long',
-    commitOrRollback: 'int',
+    producerGroup: STRING,
+    tranStateTableOffset: LONG,
+    commitLogOffset: LONG,
+    commitOrRollback: INT,
     fromTransactionCheck: 'boolean?',
     msgId: 'string?',
     transactionId: 'string?',
@@ -76,8 +76,8 @@ export const CheckTransactionState: Command<CheckTransactionStateRequest, NoFiel
     oneway: true,
     request: {
       topic: 'string?',
-      tranStateTableOffset: 'long',
-      commitLogOffset: 'long',
+      tranStateTableOffset: LONG,
+      commitLogOffset: LONG,
       msgId: 'string?',
       transactionId: 'string?',
       offsetMsgId: 'string?',

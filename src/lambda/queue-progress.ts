@@ -73,7 +73,7 @@ export class QueueProgress {
     const { messages, limit } = soundPart(result, from)
     this.#waiting = messages
     this.#next = limit
-    if (limit < result.nextBeginOffset) {
+    if (limit < result.nextBeginOffset || result.undecodable.length > 0) {
       const reason = result.undecodable[0]?.reason.message ?? 'the answer is not in the order of the queue'
       this.failed += 1
       this.#stopped = `offset ${limit} cannot be decoded: ${reason}`
@@ -142,8 +142,7 @@ export class QueueProgress {
 
 /**
  * What may be handed out of a pull, and up to where the offset may go: never over a message that cannot be decoded, nor
- * to an offset that a message out of order claims for itself. One whose own offset is unknown or makes no sense may
- * stand at the first place that no message has.
+ * to an offset that a message out of order claims for itself. A pull stops itself before what has no known offset.
  */
 function soundPart(
   { messages, undecodable, nextBeginOffset }: PullResult,
@@ -151,7 +150,6 @@ function soundPart(
 ): { messages: Message[]; limit: bigint } {
   let limit = nextBeginOffset > from ? nextBeginOffset : from
   let next = from
-  let gap = from
   let count = 0
   for (const { queueOffset } of messages) {
     if (queueOffset < next || queueOffset >= nextBeginOffset) {
@@ -159,12 +157,10 @@ function soundPart(
       break
     }
     next = queueOffset + 1n
-    if (queueOffset === gap) gap = next
     count += 1
   }
   for (const { queueOffset = -1n } of undecodable) {
-    const at = queueOffset >= from && queueOffset < nextBeginOffset ? queueOffset : gap
-    if (at < limit) limit = at
+    if (queueOffset >= from && queueOffset < limit) limit = queueOffset
   }
   return { messages: messages.slice(0, count).filter(({ queueOffset }) => queueOffset < limit), limit }
 }

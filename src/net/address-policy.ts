@@ -66,7 +66,7 @@ interface Rules {
   blocks: BlockList
 }
 
-const familyOf = (ip: string): 'ipv4' | 'ipv6' => (ip.includes(':') ? 'ipv6' : 'ipv4')
+const familyOf = (ip: string): 'ipv4' | 'ipv6' => `ipv${isIP(ip) as 4 | 6}`
 
 const holds = ({ blocks }: Rules, ip: string): boolean => blocks.check(ip, familyOf(ip))
 
@@ -76,11 +76,11 @@ function parseRules(allowed: readonly string[]): Rules {
     const field = `allowedAddresses[${index}]`
     const [, ip = '', bits] = /^(.+?)(?:\/(\d+))?$/.exec(entry) ?? []
     if (isIP(ip)) {
-      const width = ip.includes(':') ? 128 : 32
+      const width = isIP(ip) === 4 ? 32 : 128
       rules.blocks.addSubnet(ip, checkInt(field, Number(bits ?? width), 0, width), familyOf(ip))
     } else if (/^(\*\.)?[\w.-]+$/.test(entry)) {
       rules.names.push(new RegExp(`^${entry.replaceAll('.', '\\.').replace('*', '.+')}$`, 'i'))
-    } else throw new ConfigError(field, `takes an IP, CIDR block, host name or *.suffix, got ${entry}`)
+    } else throw new ConfigError(field, `takes IP, CIDR, host or *.suffix, got ${entry}`)
   }
   return rules
 }

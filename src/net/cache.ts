@@ -12,7 +12,7 @@ interface WorkDeadline extends Deadline {
 }
 
 /** A function uses a handful of topics; this only keeps a process that walks through all of a cluster from growing. */
-const MOST = 10_000
+export const MOST = 10_000
 
 interface Entry<T> {
   /** Absent while it is being fetched. */

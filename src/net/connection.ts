@@ -12,6 +12,10 @@ import { type Deadline, within } from './deadline.ts'
 import type { Socket } from './tcp.ts'
 
 const REQUEST_CODE_NOT_SUPPORTED = 3
+/** A call that was aborted after so long, with nothing heard since it was sent, has missed its answer. */
+const SILENCE_MS = 100
+/** So much that the other side has not read, in answers to its own requests, is no broker. */
+const MOST_UNREAD_BYTES = 0x10_0000
 
 export interface Request {
   code: number
@@ -55,7 +59,7 @@ export function createConnection(
   const pending = new Map<number, Pending>()
   let opaque = lastOpaque
   let writes = 0
-  let lastUsedAt = Date.now()
+  let lastHeardAt = Date.now()
   let retired = false
   let lost: Error | undefined
 
@@ -70,8 +74,11 @@ export function createConnection(
     const { code, opaque: own, flag } = frame
     // An answer that nobody waits for belongs to a call that was given up.
     if (flag & FLAG_RESPONSE) pending.get(own)?.resolve(frame)
-    // A broker's request that nobody here handles: say so, or its administrator waits for ten seconds.
-    else if (!(flag & FLAG_ONEWAY)) {
+    else if (flag & FLAG_ONEWAY) return
+    else if (socket.writableLength > MOST_UNREAD_BYTES)
+      lose(new Error('it sends requests and reads no answers'))
+    else {
+      // A broker's request that nobody here handles: say so, or its administrator waits for ten seconds.
       const remark = `request type ${code} not supported`
       write(encodeFrame({ code: REQUEST_CODE_NOT_SUPPORTED, opaque: own, flag: FLAG_RESPONSE, remark }))
     }
@@ -114,27 +121,30 @@ export function createConnection(
   }
 
   const exchange = async (request: Request, flag: number): Promise<Frame | undefined> => {
-    const { code, ext, body, deadline, write: isWrite } = request
+    const { code, deadline, write: isWrite } = request
     if (socket.destroyed) throw lostError(isWrite, writes)
     // Signed 32 bit, as the protocol has it; an opaque still in flight after a wrap is passed over.
     do opaque = (opaque + 1) | 0
     while (pending.has(opaque))
     const own = opaque
-    const bytes = encodeFrame({ code, opaque, flag, ext, body })
+    const bytes = encodeFrame({ ...request, opaque, flag })
     const facts: ErrorFacts = { address, outcome: isWrite ? 'unknown' : undefined }
     const what = `request ${code} to ${address}`
+    const sentAt = Date.now()
     try {
       return await within<Frame | undefined>(deadline, what, facts, (resolve, reject) => {
         if (pending.size === 0) socket.ref()
         const queuedAt = socket.writableLength ? writes : -1
         pending.set(own, { resolve, lose: () => reject(lostError(isWrite, queuedAt)) })
-        lastUsedAt = Date.now()
         write(bytes, (error) => {
           if (!error && flag) resolve(undefined)
         })
       })
     } catch (error) {
-      if (pending.has(own) && (flag || !(error instanceof AbortError))) retired = true
+      // Given up at once by its caller: that says nothing about the connection.
+      const isEarly = error instanceof AbortError && Date.now() - sentAt < SILENCE_MS
+      const isAlive = error instanceof AbortError && lastHeardAt > sentAt
+      if (pending.has(own) && (flag || !(isEarly || isAlive))) retired = true
       throw error
     } finally {
       pending.delete(own)
@@ -144,7 +154,7 @@ export function createConnection(
 
   socket
     .on('data', (chunk: Buffer) => {
-      lastUsedAt = Date.now()
+      lastHeardAt = Date.now()
       try {
         decoder.push(chunk, onFrame)
       } catch (error) {
@@ -159,7 +169,7 @@ export function createConnection(
   return {
     address,
     isUsable(maxIdleMs) {
-      const idleMs = pending.size > 0 ? 0 : Date.now() - lastUsedAt
+      const idleMs = pending.size > 0 ? 0 : Date.now() - lastHeardAt
       const usable = !retired && socket.writable && idleMs <= maxIdleMs
       if (!usable) retire()
       return usable

@@ -26,7 +26,7 @@ export interface CredentialSource {
 }
 
 export function createCredentialSource(option: CredentialsOption | undefined): CredentialSource {
-  const cache = createCache<Credentials>('the credentials function', (_, ageMs) => ageMs < KEEP_MS)
+  const cache = createCache<Credentials>('credentials()', (_, ageMs) => ageMs < KEEP_MS)
   if (typeof option !== 'function') return { refuse: () => false, get: async () => option }
 
   const ask = async (): Promise<Credentials> => {
@@ -34,7 +34,7 @@ export function createCredentialSource(option: CredentialsOption | undefined): C
       return checkCredentials('credentials()', await option())
     } catch (cause) {
       if (cause instanceof ConfigError) throw cause
-      throw new AuthError('the credentials function failed; see the cause', '', notSent({ cause }))
+      throw new AuthError('credentials() failed; see the cause', '', notSent({ cause }))
     }
   }
 

@@ -92,7 +92,9 @@ export function within<T>(
   let timer: NodeJS.Timeout | undefined
   let stop = (): void => undefined
   return new Promise<T>((resolve, reject) => {
-    if (signal?.aborted) throw ended(deadline, what, { ...facts, outcome: 'not-sent' })
+    // Nothing is begun, and nothing written, when it is over already.
+    if (signal?.aborted || !remainingMs(deadline))
+      throw ended(deadline, what, { ...facts, outcome: 'not-sent' })
     stop = () => reject(ended(deadline, what, facts))
     signal?.addEventListener('abort', stop)
     timer = setTimeout(stop, remainingMs(deadline))

@@ -53,21 +53,21 @@ export interface Network {
   readonly pool: Pool
   readonly timeoutMs: number
   /** Calls and waits for the answer. @throws every class of ./errors but RouteError */
-  call<Request, Response, RequestBody, ResponseBody>(
+  readonly call: <Request, Response, RequestBody, ResponseBody>(
     address: string,
     command: Command<Request, Response, RequestBody, ResponseBody>,
     request: Request,
     body: RequestBody,
     limits: CallLimits,
-  ): Promise<Answer<Response, ResponseBody>>
+  ) => Promise<Answer<Response, ResponseBody>>
   /** Sends without waiting for an answer; resolves when the bytes have left for the kernel. */
-  oneway<Request, Response, RequestBody, ResponseBody>(
+  readonly oneway: <Request, Response, RequestBody, ResponseBody>(
     address: string,
     command: Command<Request, Response, RequestBody, ResponseBody>,
     request: Request,
     body: RequestBody,
     limits: CallLimits,
-  ): Promise<void>
+  ) => Promise<void>
 }
 
 /** What goes to which connection, and the credentials it was signed with. */
@@ -95,7 +95,7 @@ export function createNetwork(
     if ((code === 1001 || code === 1011) && !messageNumbers)
       throw new ConfigError(
         'extensions.messageNumbers',
-        `must be true for ${name}: only private forks know it, and 1011 makes an Apache broker clean its data`,
+        `must be true for ${name}: to Apache's brokers ${code} means something else`,
       )
     const ext = encodeFields(name, command.request, values, command.defaults, command.wireNames)
     const bytes = command.requestBody.encode(body)
@@ -108,11 +108,14 @@ export function createNetwork(
   }
 
   const mayRepeat = (command: AnyCommand, error: unknown, { connection, credentials }: Prepared): boolean => {
-    if (error instanceof AuthError) return source.refuse(credentials)
-    const isDraining = error instanceof BrokerError && error.responseCode === GO_AWAY
-    if (isDraining) connection.retire()
-    if (isDraining || !(error instanceof ConnectionLostError)) return isDraining
-    return error.outcome === 'not-sent' || command.effect !== 'once'
+    // Other credentials help against a wrong key, not against a missing grant.
+    if (error instanceof AuthError) return !/permission/.test(error.remark) && source.refuse(credentials)
+    if (error instanceof BrokerError && error.responseCode === GO_AWAY) {
+      connection.retire()
+      return true
+    }
+    const harmless = command.effect !== 'once'
+    return error instanceof ConnectionLostError && (harmless || error.outcome === 'not-sent')
   }
 
   return {
@@ -126,7 +129,7 @@ export function createNetwork(
           const frame = await prepared.connection.request(prepared.request)
           return readAnswer(command, frame, { address, topic: limits.topic })
         },
-        (error, turn) => prepared !== undefined && mayRepeat(command, error, prepared) && turn === 0,
+        (error, turn) => turn === 0 && prepared !== undefined && mayRepeat(command, error, prepared),
       )
     },
     async oneway(address, command, values, body, limits) {

@@ -29,8 +29,12 @@ interface Rest {
   cause: unknown
 }
 
+const CLOSED = 'the client is closed'
 const FIRST_REST_MS = 25
 const LONGEST_REST_MS = 1_000
+
+/** A turn of the event loop, in which sockets say what has become of them. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 export interface Pool {
   /** The connection to `address`, opened if need be. @throws ConnectError, TimeoutError, DeadlineError, AbortError, ClosedError */
@@ -53,10 +57,12 @@ export function createPool(
   const cache = createCache<Connection>('connecting to ', (connection) =>
     connection.isUsable(options.maxIdleMs),
   )
+  /** Those out of use too: they end with their last call. */
+  const connections = new Set<Connection>()
   let closed = false
 
   const checkOpen = (): void => {
-    if (closed) throw new ClosedError('the client is closed; create a new one', notSent())
+    if (closed) throw new ClosedError(CLOSED, notSent())
   }
 
   const open = async (address: string, signal: AbortSignal): Promise<Connection> => {
@@ -70,6 +76,8 @@ export function createPool(
       const socket = await openSocket(address, tls, (ip) => policy.refuse(address, ip), deadline)
       rests.delete(address)
       const connection = createConnection(socket, address, options.maxFrameBytes)
+      connections.add(connection)
+      socket.on('close', () => connections.delete(connection))
       if (signal.aborted) connection.retire()
       return connection
     } catch (cause) {
@@ -87,16 +95,17 @@ export function createPool(
     get: (address, deadline) =>
       cache.get(address, deadline, { address }, ({ signal }) => open(address, signal)),
     async thaw() {
-      for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+      await nextTurn()
+      await nextTurn()
       cache.sweep()
     },
     close() {
       closed = true
-      const reason = new ClosedError('the client was closed')
-      for (const { stop, value } of cache.entries.values()) {
+      const reason = new ClosedError(CLOSED)
+      for (const { stop } of cache.entries.values()) {
         stop.abort()
-        value?.destroy(reason)
       }
+      for (const each of connections) each.destroy(reason)
     },
   }
 }

@@ -7,11 +7,23 @@
  */
 import { connect, isIP, type Socket } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { ConnectError, type ErrorFacts } from '../errors.ts'
+import { ConfigError, ConnectError, type ErrorFacts } from '../errors.ts'
 import { parseHost } from '../wire/address.ts'
 import { type Deadline, notSent, within } from './deadline.ts'
 
 export type { Socket, TlsOptions }
+
+async function startTls(options: TlsOptions): Promise<Socket> {
+  const tls = await import('node:tls')
+  try {
+    return tls.connect(options)
+  } catch (cause) {
+    throw new ConfigError('tls', (cause as Error).message, { cause })
+  }
+}
+
+/** A certificate or a protocol that does not fit: trying again would not help. */
+const PERMANENT = /^(ERR_|EPROTO|CERT_|UNABLE_|SELF_|DEPTH_)/
 
 /**
  * Opens a socket to `host:port`.
@@ -26,7 +38,7 @@ export async function openSocket(
 ): Promise<Socket> {
   const { host, port } = parseHost(address)
   const options = { servername: isIP(host) ? '' : host, ...tls, host, port }
-  const socket = tls ? (await import('node:tls')).connect(options) : connect(options)
+  const socket = tls ? await startTls(options) : connect(options)
   let peer: string | undefined
   try {
     return await within<Socket>(
@@ -50,8 +62,8 @@ export async function openSocket(
           .on(tls ? 'secureConnect' : 'connect', () => resolve(socket))
           .on('error', (cause: NodeJS.ErrnoException) =>
             fail(
-              `${cause.code ?? cause.message}; ${peer ? 'check the tls options and its certificate' : 'is it reachable from this subnet?'}`,
-              { cause, retryable: !peer },
+              `${cause.code ?? cause.message}; ${peer ? 'check tls and its certificate' : 'reachable from this subnet?'}`,
+              { cause, retryable: !PERMANENT.test(cause.code ?? '') },
             ),
           )
           .on('close', () => fail('closed at once'))

@@ -7,6 +7,7 @@ import { ConnectError, DeadlineError, RocketMQError } from '../errors.ts'
 import { type Deadline, pause, remainingMs } from '../net/deadline.ts'
 import type { Answer, Network } from '../net/network.ts'
 
+export const TOPIC_NOT_EXIST = 17
 const ROUNDS = 3
 const FIRST_PAUSE_MS = 40
 
@@ -65,8 +66,9 @@ export function createNameServers(network: Network, addresses: readonly string[]
   }
 }
 
-const isUnknownTopic = (error: unknown): error is RocketMQError =>
-  error instanceof RocketMQError && error.responseCode === 17
+/** Also of the RouteError that such an answer ends in. */
+export const isUnknownTopic = (error: unknown): error is RocketMQError =>
+  error instanceof RocketMQError && error.responseCode === TOPIC_NOT_EXIST
 
 /** Not when the call itself is wrong, refused or over. */
 const mayAskAnother = (error: unknown): error is RocketMQError =>

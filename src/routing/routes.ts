@@ -1,6 +1,7 @@
 /**
  * Routes of topics: which queues there are, and at which address the broker of each is (protocol.md 2; upstream
  * MQClientInstance). Cached for a short time across invocations; refetched when an answer says that it is out of date.
+ * While no name server can be asked the last route serves on: brokers may be well all the same.
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
 import {
@@ -10,19 +11,21 @@ import {
   type QueueData,
   type TopicRouteData,
 } from '../commands/route.ts'
-import { BrokerError, RouteError } from '../errors.ts'
+import { RouteError } from '../errors.ts'
 import type { AddressPolicy } from '../net/address-policy.ts'
-import { createCache } from '../net/cache.ts'
-import { beforeSending, type Deadline } from '../net/deadline.ts'
-import type { NameServers } from './name-servers.ts'
+import { createCache, MOST } from '../net/cache.ts'
+import { atMost, beforeSending, type Deadline, remainingMs } from '../net/deadline.ts'
+import { isUnknownTopic, type NameServers, TOPIC_NOT_EXIST } from './name-servers.ts'
 
-export const TOPIC_NOT_EXIST = 17
 const MASTER = 0
+/** While an old route serves on: how often the name servers are asked again, and how long that may hold up a call. */
+const OLD_ROUTE_MS = 5_000
+const REFETCH_MS = 2_000
 
 export interface Route {
   readonly topic: string
   readonly data: TopicRouteData
-  /** In route order: brokers sorted by name, queue ids ascending (protocol.md 7.4). */
+  /** In route order: brokers sorted by name, queue ids ascending (protocol.md 7.4); else as orderTopicConf lists them. */
   readonly writable: readonly MessageQueue[]
   readonly readable: readonly MessageQueue[]
   /** Addresses by broker name and id. */
@@ -30,7 +33,10 @@ export interface Route {
 }
 
 export interface Routes {
-  /** The route, from the cache while it is fresh. @throws RouteError with responseCode 17 for an unknown topic */
+  /**
+   * The route, from the cache while it is fresh, and the last one when it cannot be fetched again.
+   * @throws RouteError with responseCode 17 for an unknown topic
+   */
   get(topic: string, deadline: Deadline): Promise<Route>
   /** Forgets a route that led astray, unless it has been fetched again since. */
   forget(route: Route): void
@@ -48,16 +54,31 @@ export function createRoutes(
   ttlMs: number,
   nameOf: (topic: string) => string,
 ): Routes {
-  const cache = createCache<Route>('the route of topic ', (_, ageMs) => ageMs < ttlMs)
+  /** What name servers gave last; a cached route that is not among these is a copy that serves on. */
+  const last = new Map<string, Route>()
+  const cache = createCache<Route>(
+    'the route of topic ',
+    (route, ageMs) => ageMs < (last.get(route.topic) === route ? ttlMs : Math.min(ttlMs, OLD_ROUTE_MS)),
+  )
 
   const fetch = async (topic: string, deadline: Deadline): Promise<Route> => {
     const name = nameOf(topic)
+    const old = last.get(topic)
+    // Time must be left to use the old one.
+    const limit = old ? atMost(Math.min(REFETCH_MS, remainingMs(deadline) / 2), deadline) : deadline
     try {
       const request = { topic, acceptStandardJsonOnly: true }
-      const { body } = await nameServers.call(GetRouteInfoByTopic, request, undefined, deadline, name)
-      return toRoute(topic, body)
+      const { body } = await nameServers.call(GetRouteInfoByTopic, request, undefined, limit, name)
+      const route = toRoute(topic, body)
+      if (last.size >= MOST) last.clear()
+      last.set(topic, route)
+      return route
     } catch (cause) {
-      if (!(cause instanceof BrokerError) || cause.responseCode !== TOPIC_NOT_EXIST) throw cause
+      if (!isUnknownTopic(cause)) {
+        if (old) return { ...old }
+        throw cause
+      }
+      last.delete(topic)
       const { address } = cause
       const text = `no topic ${topic} on ${address}; create it, or check the namespace`
       throw new RouteError(text, { topic: name, address, responseCode: TOPIC_NOT_EXIST, cause })
@@ -87,15 +108,21 @@ function toRoute(topic: string, data: TopicRouteData): Route {
   const brokers = new Map(data.brokerDatas.map((each) => [each.brokerName, each.brokerAddrs]))
   const writable: MessageQueue[] = []
   const readable: MessageQueue[] = []
+  const addTo = (queues: MessageQueue[], brokerName: string, count: number): void => {
+    for (let queueId = 0; queueId < count && queues.length < MAX_QUEUES; queueId++)
+      queues.push({ topic, brokerName, queueId })
+  }
+  // `broker-b:4;broker-a:4`: fixed, so that a key keeps its queue also while a broker is away.
+  const order = data.orderTopicConf
+  for (const part of order ? order.split(';', MAX_QUEUES) : []) {
+    const [brokerName = '', count] = part.split(':', 2)
+    addTo(writable, brokerName, Number(count))
+  }
   for (const { brokerName, perm, readQueueNums, writeQueueNums } of [...data.queueDatas].sort(byBrokerName)) {
     const addresses = brokers.get(brokerName)
-    const add = (queues: MessageQueue[], count: number): void => {
-      for (let queueId = 0; queueId < count && queues.length < MAX_QUEUES; queueId++)
-        queues.push({ topic, brokerName, queueId })
-    }
     // Brokers do not enforce a topic's write permission: the client alone does (protocol.md 2).
-    if (perm & PERM_WRITE && addresses?.has(MASTER)) add(writable, writeQueueNums)
-    if (perm & PERM_READ && addresses?.size) add(readable, readQueueNums)
+    if (!order && perm & PERM_WRITE && addresses?.has(MASTER)) addTo(writable, brokerName, writeQueueNums)
+    if (perm & PERM_READ && addresses?.size) addTo(readable, brokerName, readQueueNums)
   }
   return { topic, data, writable, readable, brokers }
 }

@@ -19,11 +19,15 @@ export interface BatchMessage {
   properties: string
 }
 
+/** How many bytes one message takes in a batch. */
+export function batchedBytes({ body, properties }: Pick<BatchMessage, 'body' | 'properties'>): number {
+  return FIXED_BYTES + body.length + Buffer.byteLength(properties)
+}
+
 /** @throws ProtocolError when a message's properties are longer than 32767 bytes. */
 export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
   let total = 0
-  for (const { body, properties } of messages)
-    total += FIXED_BYTES + body.length + Buffer.byteLength(properties)
+  for (const message of messages) total += batchedBytes(message)
   const bytes = Buffer.allocUnsafe(total)
   let at = 0
   for (const { flag, body, properties } of messages) {
@@ -34,8 +38,7 @@ export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
     }
     const end = propertiesAt + propertiesBytes
     bytes.writeInt32BE(end - at, at)
-    bytes.writeInt32BE(0, at + 4)
-    bytes.writeInt32BE(0, at + 8)
+    bytes.fill(0, at + 4, at + 12)
     bytes.writeInt32BE(flag, at + 12)
     bytes.writeInt32BE(body.length, at + 16)
     bytes.set(body, at + 20)

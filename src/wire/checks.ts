@@ -9,6 +9,15 @@ export function malformed(field: string, rule: string, cause?: unknown): Protoco
   return new ProtocolError(`${field} ${rule}`, { field, cause })
 }
 
+/** An int32 that was parsed from JSON. */
+export function readInt(value: unknown, field: string): number {
+  if (typeof value === 'number' && value === (value | 0)) return value
+  throw malformed(field, `must be an int, got ${kindOf(value)}`)
+}
+
+/** `Null`, `Array`, `Object`, `Map`, `String`, … */
+export const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
+
 function refuse(field: string, expected: string, value: unknown): never {
   throw new ConfigError(field, `takes ${expected}, got ${String(value)}`)
 }
@@ -32,7 +41,7 @@ export function checkInt(
  */
 export function checkText(field: string, value: unknown, forbidden?: RegExp, what?: string): string {
   if (typeof value !== 'string' || !value || !value.isWellFormed())
-    throw new ConfigError(field, 'takes non-empty text, without unpaired surrogates')
+    throw new ConfigError(field, 'takes non-empty text, no unpaired surrogates')
   if (forbidden?.test(value)) throw new ConfigError(field, `must not contain ${what}`)
   return value
 }
@@ -40,10 +49,10 @@ export function checkText(field: string, value: unknown, forbidden?: RegExp, wha
 /** @throws ConfigError unless it is a Date or epoch ms; gives epoch ms */
 export function checkTime(field: string, value: unknown): number {
   const ms = value instanceof Date ? value.getTime() : value
-  return checkInt(field, ms, 0, Number.MAX_SAFE_INTEGER, 'a Date or epoch ms')
+  return checkInt(field, ms, 0, 2 ** 53 - 1, 'a Date or epoch ms')
 }
 
 /** @throws ConfigError unless it is one of the words */
-export function checkChoice(field: string, value: unknown, ...words: string[]): void {
-  if (!words.includes(value as string)) refuse(field, words.join(' or '), value)
+export function checkChoice<Word extends string>(field: string, value: unknown, ...words: Word[]): Word {
+  return words.includes(value as Word) ? (value as Word) : refuse(field, words.join(' or '), value)
 }

@@ -3,13 +3,13 @@
  * is ours. The size of the output is limited while it grows: a few bytes can expand to gigabytes. Apart from
  * compression.ts, so that a bundle which only sends does not import it.
  */
-import { constants, inflateSync, zstdDecompressSync } from 'node:zlib'
+import { inflateSync, zstdDecompressSync } from 'node:zlib'
 import { malformed } from './checks.ts'
 import { COMPRESSION_LEGACY_ZLIB, COMPRESSION_LZ4, COMPRESSION_ZLIB, COMPRESSION_ZSTD } from './flags.ts'
 import { decompressLz4, tooLarge } from './lz4.ts'
 
-/** zstd allocates its window before the first byte: 32 MiB covers every level up to 20. */
-const ZSTD_WINDOW_LOG = 25
+/** Of node:zlib's constants. zstd allocates its window before the first byte: 2^25 covers every level up to 20. */
+const ZSTD_D_WINDOW_LOG_MAX = 100
 
 /**
  * @param type `compressionType(sysFlag)`.
@@ -23,8 +23,7 @@ export function decompress(type: number, bytes: Buffer, maxBytes: number): Buffe
     if (type === COMPRESSION_ZLIB || type === COMPRESSION_LEGACY_ZLIB)
       return inflateSync(bytes, { maxOutputLength })
     if (type === COMPRESSION_ZSTD) {
-      const params = { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG }
-      return zstdDecompressSync(bytes, { maxOutputLength, params })
+      return zstdDecompressSync(bytes, { maxOutputLength, params: { [ZSTD_D_WINDOW_LOG_MAX]: 25 } })
     }
   } catch (cause) {
     throw cause instanceof RangeError ? tooLarge(maxBytes) : malformed('body', 'does not decompress', cause)

@@ -2,6 +2,7 @@
  * The JSON header (protocol.md 1.1; upstream RemotingSerializable): what servers answer in by default.
  * Members it does not know are ignored, `serializeTypeCurrentRPC` among them.
  */
+import { readInt } from './checks.ts'
 import { badFrame, type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION } from './header.ts'
 
 /** Numbers are put together by hand: one stringify of the whole header takes longer (bench/micro/wire.ts). */
@@ -21,11 +22,11 @@ export function decodeHeaderJson(text: string): FrameHeader {
   }
   const { code, language, version, opaque, flag, remark, extFields } = object('header', parsed)
   const header: FrameHeader = {
-    code: int('code', code),
+    code: readInt(code, 'code'),
     language: typeof language === 'string' ? language : LANGUAGE,
-    version: int('version', version ?? 0),
-    opaque: int('opaque', opaque),
-    flag: int('flag', flag ?? 0),
+    version: readInt(version ?? 0, 'version'),
+    opaque: readInt(opaque, 'opaque'),
+    flag: readInt(flag ?? 0, 'flag'),
     ext: decodeExt(object('extFields', extFields ?? {})),
   }
   if (typeof (remark ?? '') !== 'string') throw badFrame('remark', 'text')
@@ -36,11 +37,6 @@ export function decodeHeaderJson(text: string): FrameHeader {
 function object(name: string, value: unknown): Record<string, unknown> {
   if (value instanceof Object && !Array.isArray(value)) return value as Record<string, unknown>
   throw badFrame(name, 'an object')
-}
-
-function int(name: string, value: unknown): number {
-  if (value === ((value as number) | 0)) return value as number
-  throw badFrame(name, 'an int')
 }
 
 /**

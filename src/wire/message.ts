@@ -37,6 +37,7 @@ const LEAST_BYTES = 91
 /** INNER_NUM of a batch is a Java short. */
 const MAX_INNER = 32_767
 const DEFAULT_MAX_BODY_BYTES = 0x100_0000
+const DEFAULT_MAX_TOTAL_BYTES = 0x400_0000
 const UNWRAP = NEED_UNWRAP | INNER_BATCH
 
 export interface StoredMessage {
@@ -75,7 +76,8 @@ export interface StoredMessage {
  *
  * The offsets are set when the magic is right and the bytes reach that far. Without them the place in the queue is
  * unknown. When the total length makes no sense, or the bytes end early, nothing after can be found either and all
- * of the rest is one of these: `reason.field` is `totalLength` then.
+ * of the rest is one of these: `reason.field` is `totalLength` then. With `maxTotalBytes` the message may be sound, and
+ * is decoded when its bytes come first in a call.
  */
 export interface UndecodableMessage {
   queueOffset?: bigint
@@ -88,23 +90,31 @@ export interface UndecodableMessage {
 export interface DecodeOptions {
   /** Largest body after decompression. @default 16 MiB */
   maxBodyBytes?: number | undefined
+  /**
+   * Largest sum of what is decompressed in one call, where a body that fails counts as the largest it could have been.
+   * Never below `maxBodyBytes`, so that the first compressed body has all the room it may use. @default 64 MiB
+   */
+  maxTotalBytes?: number | undefined
 }
 
 /** Never throws for bad bytes: every byte ends up in a message or in `undecodable`. */
 export function decodeMessages(
   bytes: Buffer,
-  options: DecodeOptions = {},
+  { maxBodyBytes = DEFAULT_MAX_BODY_BYTES, maxTotalBytes = DEFAULT_MAX_TOTAL_BYTES }: DecodeOptions = {},
 ): { messages: StoredMessage[]; undecodable: UndecodableMessage[] } {
   const messages: StoredMessage[] = []
   const undecodable: UndecodableMessage[] = []
-  const decode = createDecoder(bytes, options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES)
+  const decode = createDecoder(bytes, createDecompressor(maxBodyBytes, maxTotalBytes))
   for (let at = 0, end = 0; at < bytes.length; at = end) {
     end = bytes.length
     try {
       end = messageEnd(bytes, at)
       const message = decode(at, end)
-      if ((message.sysFlag & UNWRAP) === UNWRAP) unwrap(message, messages)
-      else messages.push(message)
+      if ((message.sysFlag & UNWRAP) !== UNWRAP) messages.push(message)
+      // A few bytes can hold very many empty messages: no further batch when there are so many already.
+      else if (messages.length > MAX_INNER)
+        throw malformed('maxTotalBytes', 'is spent: too many inner messages')
+      else unwrap(message, messages)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       undecodable.push(describe(bytes.subarray(at, end), error))
@@ -153,12 +163,37 @@ function createReader<T>(
   }
 }
 
+/** Decompresses as long as the sum for one answer allows: a few kilobytes of it can hold many large bodies. */
+function createDecompressor(
+  maxBodyBytes: number,
+  maxTotalBytes: number,
+): (type: number, bytes: Buffer) => Buffer {
+  let left = Math.max(maxBodyBytes, maxTotalBytes)
+  return (type, bytes) => {
+    const limit = Math.min(maxBodyBytes, left)
+    left -= limit
+    try {
+      if (limit > 0) {
+        const body = decompress(type, bytes, limit)
+        left += limit - body.length
+        return body
+      }
+    } catch (error) {
+      if (limit === maxBodyBytes) throw error
+    }
+    throw malformed('maxTotalBytes', `(${maxTotalBytes}) of decompressed bodies is spent`)
+  }
+}
+
 /**
  * Gives the decoder of the message in `[at, end)`, at least 91 bytes. One function with plain offsets, because it runs
  * for every message of every pull; the bench is bench/micro/wire.ts. A DataView reads 64 bit several times faster than
  * Buffer's methods.
  */
-function createDecoder(bytes: Buffer, maxBodyBytes: number): (at: number, end: number) => StoredMessage {
+function createDecoder(
+  bytes: Buffer,
+  decompressBody: (type: number, bytes: Buffer) => Buffer,
+): (at: number, end: number) => StoredMessage {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const readBornHost = createReader(bytes, readHost)
   const readStoreHost = createReader(bytes, readHost)
@@ -189,7 +224,7 @@ function createDecoder(bytes: Buffer, maxBodyBytes: number): (at: number, end: n
     if (bodyBytes !== 0) {
       if ((crc32(body) ^ bodyCrc) & 0x7fff_ffff)
         throw malformed('body', 'of the message does not match its CRC')
-      if (sysFlag & COMPRESSED) body = decompress(compressionType(sysFlag), body, maxBodyBytes)
+      if (sysFlag & COMPRESSED) body = decompressBody(compressionType(sysFlag), body)
     }
     return {
       storeSize: end - at,

@@ -34,20 +34,21 @@ export function isSystemTopic(name: string): boolean {
 }
 
 /** @throws ConfigError with the rule: 1 to 127 characters (255 with a retry or dead letter prefix) of `%|a-zA-Z0-9_-`. */
-export function checkTopicName(name: unknown, field = 'topic'): void {
-  check(name, field, 127, 255)
+export function checkTopicName(name: unknown, field = 'topic'): string {
+  return check(name, field, 127, 255)
 }
 
 /** @throws ConfigError with the rule: 1 to 120 characters of `%|a-zA-Z0-9_-`. */
-export function checkGroupName(name: unknown, field = 'consumerGroup'): void {
-  check(name, field, 120, 120)
+export function checkGroupName(name: unknown, field = 'consumerGroup'): string {
+  return check(name, field, 120, 120)
 }
 
-function check(name: unknown, field: string, most: number, mostWithPrefix: number): void {
+function check(name: unknown, field: string, most: number, mostWithPrefix: number): string {
   const text = checkText(field, name)
   const limit = prefixOf(text) ? mostWithPrefix : most
   if (text.length > limit || /[^%|\w-]/.test(text))
     throw new ConfigError(field, `takes only letters, digits, % | _ - and at most ${limit}`)
+  return text
 }
 
 /** `%RETRY%` or `%DLQ%` or nothing. */

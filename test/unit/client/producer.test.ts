@@ -194,6 +194,7 @@ describe('a message that no broker would take as it is', () => {
     ['with an empty body', { body: '' }, 'body'],
     ['with an empty body of bytes', { body: new Uint8Array(0) }, 'body'],
     ['with a body of null', { body: null }, 'body'],
+    ['with half a surrogate pair in its body', { body: 'a\ud83d' }, 'body'],
     ['with an object for a body', { body: { a: 1 } }, 'body'],
     ['with a body above 4 MiB', { body: Buffer.alloc(4_194_305) }, 'body'],
     ['with an empty tag', { tag: '' }, 'tag'],
@@ -442,6 +443,50 @@ describe('a send that fails', () => {
         [code, 'refused', false, 1],
       )
     }
+  })
+
+  it('goes to another broker when one takes no messages at all, but not under a key that is refused', async (t) => {
+    const ban = { code: 16, remark: 'the broker[10.0.0.1] sending message is forbidden' }
+    const denied = { code: 16, remark: 'signature does not match' }
+    const { cluster, producer } = await open(t, { brokers: { a: { [SEND]: () => ban }, b: storing() } })
+    const { producer: only } = await open(t, {
+      brokers: { a: { [SEND]: () => ban }, b: { [SEND]: () => ban } },
+    })
+    const both = { a: { [SEND]: () => denied }, b: { [SEND]: () => denied } }
+    const { cluster: strict, producer: stranger } = await open(t, { brokers: both })
+
+    const names: string[] = []
+    for (let n = 0; n < 4; n++) names.push((await producer.send(order)).queue.brokerName)
+    const attempts = sends(cluster, 'a').length
+    const named = await rejection(
+      producer.send({ ...order, queue: { topic: 'orders', brokerName: 'a', queueId: 0 } }),
+    )
+    const banned = await rejection(only.send(order))
+    const refused = await rejection(stranger.send(order))
+
+    deepStrictEqual(names, ['b', 'b', 'b', 'b'])
+    ok(attempts > 0 && cluster.nameServer.frames.length === attempts + 1)
+    strictEqual(sends(cluster, 'a').length, attempts + 1)
+    deepStrictEqual(
+      [named, banned, refused].map(({ code, outcome }) => [code, outcome]),
+      [
+        ['RMQ_BROKER', 'refused'],
+        ['RMQ_BROKER', 'refused'],
+        ['RMQ_AUTH', 'refused'],
+      ],
+    )
+    strictEqual(sends(strict, 'a').length * sends(strict, 'b').length, 0)
+  })
+
+  it('reaches the brokers that are up though the name server and one broker are gone', async (t) => {
+    const { cluster, producer } = await open(t, { brokers: { a: storing(), b: storing() } })
+    await producer.send(order)
+    await Promise.all([cluster.nameServer.close(), cluster.broker('b').close()])
+
+    const names: string[] = []
+    for (let n = 0; n < 4; n++) names.push((await producer.send(order)).queue.brokerName)
+
+    deepStrictEqual(names, ['a', 'a', 'a', 'a'])
   })
 
   it('is unknown when any attempt may have stored it, though the last one was refused', async (t) => {
@@ -808,6 +853,39 @@ describe('a batch', () => {
         [...order].sort((a, b) => a - b),
       )
     }
+  })
+
+  it('keeps the keys of one queue together when the route changes before it is stored', async (t) => {
+    let turn = 0
+    const store = storing()
+    const { cluster, producer } = await open(t, {
+      brokers: {
+        a: {
+          [BATCH]: (frame, connection) => {
+            if (turn++ > 0) return store[BATCH]?.(frame, connection)
+            cluster.topics['orders'] = {}
+            return { code: 17 }
+          },
+        },
+        b: storing(),
+      },
+      topics: { orders: { brokers: ['a'] } },
+    })
+    const [stays, moves] = [1, 3].map((index) =>
+      Array.from({ length: 40 }, (_, n) => `k${n}`).find((key) => selectQueueIndex(key, 4) === index),
+    )
+    const keys = [moves, stays] // both of queue 1 as long as there are two
+
+    const results = await producer.sendBatch(
+      'orders',
+      keys.map((shardingKey) => ({ body: 'x', shardingKey })),
+    )
+
+    deepStrictEqual(
+      results.map((each) => each.outcome === 'stored' && each.result.queue),
+      keys.map(() => ({ topic: 'orders', brokerName: 'a', queueId: 1 })),
+    )
+    deepStrictEqual([cluster.nameServer.frames.length, sends(cluster, 'b').length], [2, 0])
   })
 
   it('that fails in part does not throw, and nothing of the same queue overtakes what failed', async (t) => {

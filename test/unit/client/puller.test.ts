@@ -565,11 +565,17 @@ describe('bytes of a pull that are no message', () => {
       ],
       ['FOUND', [5n, 7n], 10n, [6n]],
     )
-    const [undecodable] = (result.toJSON()['undecodable'] ?? []) as Record<string, unknown>[]
-    deepStrictEqual(
-      [undecodable?.['queueOffset'], undecodable?.['bytes'], typeof undecodable?.['reason']],
-      ['6', broken(6).toString('base64'), 'string'],
-    )
+    const json = [
+      {
+        reason: 'body of the message does not match its CRC',
+        bytes: broken(6).toString('base64'),
+        queueOffset: '6',
+        commitLogOffset: '0',
+        offsetMessageId: '0A00000100002A9F0000000000000000',
+      },
+    ]
+    deepStrictEqual(JSON.parse(JSON.stringify(result.undecodable)), json)
+    deepStrictEqual(JSON.parse(JSON.stringify(result)).undecodable, json)
   })
 
   it('alone are no reason to go on as if nothing had been there', async (t) => {
@@ -598,6 +604,36 @@ describe('bytes of a pull that are no message', () => {
     ])
   })
 
+  const nowhere = good(0)
+  nowhere.writeInt32BE(7, 4) // the magic
+  const far = broken(0)
+  far.writeBigInt64BE(2n ** 60n, 20)
+  for (const [what, answer, given, unreadable, next] of [
+    ['in the middle', [good(5), nowhere, good(7)], [5n], [undefined], 6n],
+    ['at the beginning', [nowhere, good(6), good(7)], [], [undefined], 5n],
+    ['behind one whose offset is known', [good(5), broken(6), good(7), nowhere], [5n], [undefined], 6n],
+    ['and claim to be far behind', [good(5), far, good(7)], [5n], [2n ** 60n], 6n],
+    ['and before a cut', [nowhere, good(6), Buffer.of(1)], [], [undefined, undefined], 5n],
+    [
+      'after messages the filter left gaps between',
+      [good(5), good(8), Buffer.of(1)],
+      [5n, 8n],
+      [undefined],
+      9n,
+    ],
+  ] as const) {
+    it(`without a known offset, ${what}, are never passed over, nor is what comes behind`, async (t) => {
+      const { consumer } = await open(t, answering(PULL, pulled(0, [...answer])))
+
+      const { messages, undecodable, nextBeginOffset } = await consumer.pull(queue, 5n)
+
+      deepStrictEqual(
+        [offsets(messages), undecodable.map((each) => each.queueOffset), nextBeginOffset],
+        [given, unreadable, next],
+      )
+    })
+  }
+
   it('never move the next offset past the broker’s own', async (t) => {
     const far = broken(0)
     far.writeBigInt64BE(2n ** 60n, 20)
@@ -614,6 +650,38 @@ describe('bytes of a pull that are no message', () => {
     const { code, field } = await rejection(consumer.pull(queue, 5n))
 
     deepStrictEqual([code, field], ['RMQ_PROTOCOL', 'totalLength'])
+  })
+
+  it('reject too when there are none, though the broker says that it found messages', async (t) => {
+    const { consumer } = await open(t, answering(PULL, pulled(0, [])))
+
+    const { code, field } = await rejection(consumer.pull(queue, 5n))
+
+    deepStrictEqual([code, field], ['RMQ_PROTOCOL', 'body'])
+  })
+
+  it('are not those for whose bodies memory is short: the next pull has them, none is lost', async (t) => {
+    const body = deflateSync(Buffer.alloc(0xff_0000))
+    const log = Array.from({ length: 10 }, (_, at) =>
+      storedMessage({ queueOffset: BigInt(at), ...(at === 7 ? {} : { body, sysFlag: 0x301 }) }),
+    )
+    const { consumer } = await open(
+      t,
+      answering(PULL, ({ ext }) => pulled(0, log.slice(Number(ext['queueOffset'])))),
+    )
+
+    const pulls: unknown[] = []
+    for (let next = 0n; next < 10n; ) {
+      const { messages, undecodable, nextBeginOffset } = await consumer.pull(queue, next)
+      pulls.push([offsets(messages), undecodable.length, nextBeginOffset])
+      next = nextBeginOffset
+    }
+
+    deepStrictEqual(pulls, [
+      [[0n, 1n, 2n, 3n], 0, 4n],
+      [[4n, 5n, 6n, 7n, 8n], 0, 9n],
+      [[9n], 0, 10n],
+    ])
   })
 
   it('include a body larger than maxBodyBytes', async (t) => {
@@ -823,6 +891,15 @@ describe('locks', () => {
     deepStrictEqual(await consumer.lock(all), [on('a', 0), on('a', 1)])
     strictEqual((await rejection(consumer.lock([on('b', 0)])))['responseCode'], 2)
     strictEqual(cluster.codes('a').length, 1)
+  })
+
+  it('are found again under the spelling that was given, with the namespace in it or without', async (t) => {
+    const brokers = { a: { [LOCK]: granting(0, 1) } }
+    const client = { namespace: 'ns' }
+    const { consumer } = await open(t, { brokers, topics: { 'ns%orders': {} } }, {}, client)
+    const queues = [{ ...on('a', 0), topic: 'ns%orders' }, on('a', 1)]
+
+    deepStrictEqual(await consumer.lock(queues), queues)
   })
 
   it('may be none', async (t) => {

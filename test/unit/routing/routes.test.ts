@@ -189,6 +189,153 @@ describe('a route', () => {
   })
 })
 
+describe('an order configuration', () => {
+  const orderly = (orderTopicConf: string): FakeClusterOptions => {
+    const brokerNames = ['broker-a', 'broker-b', 'broker-c']
+    return saying(
+      json({
+        orderTopicConf,
+        queueDatas: brokerNames.map((brokerName) => ({
+          brokerName,
+          readQueueNums: 1,
+          writeQueueNums: 1,
+          perm: 6,
+          topicSysFlag: 0,
+        })),
+        brokerDatas: brokerNames.map((brokerName) => ({
+          cluster: 'c',
+          brokerName,
+          brokerAddrs: { 0: '127.0.0.1:1' },
+        })),
+      }),
+    )
+  }
+
+  it('says which queues are written to and in which order, as in Java; reading goes by the rest', async (t) => {
+    const { route } = await open(t, orderly('broker-b:2;gone:1;broker-a:1'))
+
+    const { writable, readable } = await route()
+
+    deepStrictEqual(names(writable), ['broker-b/0', 'broker-b/1', 'gone/0', 'broker-a/0'])
+    deepStrictEqual(names(readable), ['broker-a/0', 'broker-b/0', 'broker-c/0'])
+  })
+
+  it('that is empty says nothing', async (t) => {
+    const { route } = await open(t, orderly(''))
+
+    deepStrictEqual(names((await route()).writable), ['broker-a/0', 'broker-b/0', 'broker-c/0'])
+  })
+
+  it('that is hostile gives no queue for what is no number, and no more than can be held', async (t) => {
+    const { route } = await open(t, orderly('a:x;b;:;c:-1;d:0;e:NaN;;f:1;'))
+    const { route: huge } = await open(t, orderly('a:2147483647;b:1e400;c:Infinity'))
+
+    deepStrictEqual(names((await route()).writable), ['f/0'])
+    strictEqual((await huge()).writable.length, 65_536)
+  })
+})
+
+describe('a route that cannot be fetched again', () => {
+  it('serves on when it has expired, until a name server can be asked again', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    let down = false
+    const { cluster, route } = await open(
+      t,
+      {
+        nameServer: {
+          [ROUTE]: (_, connection) =>
+            down ? connection.reset() : { body: routeTo(cluster.broker().address, 'broker-a') },
+        },
+      },
+      { routeTtlMs: 60_000 },
+    )
+
+    const first = await route()
+    t.mock.timers.tick(60_000)
+    down = true
+    const old = await route()
+    down = false
+    const asked = cluster.nameServer.frames.length
+    await route()
+    const spared = cluster.nameServer.frames.length - asked
+    t.mock.timers.tick(5_000)
+    await route()
+    const again = cluster.nameServer.frames.length - asked
+    t.mock.timers.tick(59_999)
+    await route()
+
+    deepStrictEqual(old, first)
+    deepStrictEqual([spared, again, cluster.nameServer.frames.length - asked], [0, 1, 1])
+  })
+
+  it('serves on when name servers are silent, with time left to use it', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    let turn = 0
+    const { cluster, client } = await open(
+      t,
+      {
+        nameServer: {
+          [ROUTE]: () => (turn++ === 0 ? { body: routeTo(cluster.broker().address) } : undefined),
+        },
+      },
+      { routeTtlMs: 1 },
+    )
+    const producer = createProducer(client, { producerGroup: 'g' })
+
+    await producer.send({ topic: 'orders', body: 'x' })
+    t.mock.timers.reset() // years later
+    await producer.send({ topic: 'orders', body: 'y' }, { deadlineMs: Date.now() + 1_000 })
+
+    strictEqual(cluster.codes().length, 2)
+  })
+
+  it('does not when the name server says that there is no such topic', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    const { cluster, route } = await open(t, {}, { routeTtlMs: 1_000 })
+
+    await route()
+    delete cluster.topics['orders']
+    t.mock.timers.tick(1_000)
+    const unknown = await rejection(route())
+    await cluster.nameServer.close()
+    const later = await rejection(route())
+
+    deepStrictEqual(
+      [unknown, later].map(({ code, responseCode }) => [code, responseCode]),
+      [
+        ['RMQ_ROUTE', 17],
+        ['RMQ_CONNECT', undefined],
+      ],
+    )
+  })
+
+  it('does not outlive the caller’s own abort', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    const stop = new AbortController()
+    let turn = 0
+    const { client, route, cluster } = await open(
+      t,
+      {
+        nameServer: {
+          [ROUTE]: () => {
+            if (turn++ !== 1) return { body: routeTo(cluster.broker().address) }
+            stop.abort()
+            return undefined
+          },
+        },
+      },
+      { routeTtlMs: 1_000 },
+    )
+
+    await route()
+    t.mock.timers.tick(1_000)
+    const { code } = await rejection(client.route('orders', client.deadline({ signal: stop.signal })))
+    await route()
+
+    deepStrictEqual([code, turn], ['RMQ_ABORTED', 3])
+  })
+})
+
 describe('a route that led astray', () => {
   for (const code of [17, 501, 11, 14]) {
     it(`is fetched again after code ${code}, and the call made once more`, async (t) => {

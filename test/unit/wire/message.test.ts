@@ -2,7 +2,13 @@ import { deepStrictEqual, ok, strictEqual, throws } from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32, deflateSync } from 'node:zlib'
 import { ProtocolError } from '../../../src/errors.ts'
-import { decodeBatch, decodeMessages, encodeBatch, type StoredMessage } from '../../../src/wire/message.ts'
+import {
+  type DecodeOptions,
+  decodeBatch,
+  decodeMessages,
+  encodeBatch,
+  type StoredMessage,
+} from '../../../src/wire/message.ts'
 import { type Case, expectedMessage, vectorCases } from '../../support/vectors.ts'
 
 const cases: Case[] = vectorCases('message-decode.json')
@@ -140,6 +146,26 @@ test('a compressed body that is broken, of an unknown type, or too large is refu
   for (const type of [0x401, 0x501, 0x701]) deepStrictEqual(reasons(withBody(bomb, type)), ['sysFlag'])
 })
 
+test('bodies that would be too much together are left, with their place, and those that are not compressed are not', () => {
+  const bomb = withBody(deflateSync(Buffer.alloc(1_000_000)), 0x301)
+  const answer = Buffer.concat([bomb, bomb, bomb, plain, bomb])
+  const decode = (options?: DecodeOptions): unknown => {
+    const { messages, undecodable } = decodeMessages(answer, options)
+    return [messages.length, undecodable.map(({ queueOffset, reason }) => [queueOffset, reason.field])]
+  }
+  const left = [327n, 'maxTotalBytes']
+
+  deepStrictEqual(decode(), [5, []])
+  deepStrictEqual(decode({ maxTotalBytes: 4_000_000 }), [5, []])
+  deepStrictEqual(decode({ maxBodyBytes: 1_000_000, maxTotalBytes: 2_500_000 }), [3, [left, left]])
+  // The first always has the room that one body may have; a body that fails uses it up.
+  deepStrictEqual(decode({ maxBodyBytes: 1_000_000, maxTotalBytes: 1 }), [2, [left, left, left]])
+  deepStrictEqual(decode({ maxBodyBytes: 999_999, maxTotalBytes: 1 }), [
+    1,
+    [[327n, 'body'], left, left, left],
+  ])
+})
+
 test('an inner batch becomes its messages, with consecutive offsets', () => {
   const inner = encodeBatch([
     { flag: 1, body: Buffer.from('one'), properties: 'A\u00011\u0002' },
@@ -168,6 +194,20 @@ test('an inner batch becomes its messages, with consecutive offsets', () => {
     )
     strictEqual(messages[1]?.offsetMessageId, outer?.offsetMessageId)
   }
+})
+
+test('inner batches of very many messages are not all unwrapped in one answer', () => {
+  const inner = encodeBatch(
+    Array.from({ length: 20_000 }, () => ({ flag: 0, body: Buffer.alloc(0), properties: '' })),
+  )
+  const outer = withBody(deflateSync(inner), 0x3c1)
+
+  const { messages, undecodable } = decodeMessages(Buffer.concat([outer, outer, outer, outer]))
+
+  deepStrictEqual(
+    [messages.length, undecodable.map(({ queueOffset, reason }) => [queueOffset, reason.field])],
+    [40_000, [0, 1].map(() => [messages[0]?.queueOffset, 'maxTotalBytes'])],
+  )
 })
 
 test('an inner batch with a broken message is undecodable as a whole', () => {
