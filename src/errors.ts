@@ -79,6 +79,11 @@ export class RocketMQError extends Error {
     Object.defineProperty(this, BRAND, { value: true })
   }
 
+  /** For logs and results: the message and the facts, without stack and cause. */
+  toJSON(): object {
+    return Object.assign({ message: this.message }, this)
+  }
+
   /** True for an error of this package, also when a bundle holds two copies of it. Accepts anything, never throws. */
   static is(value: unknown): value is RocketMQError {
     try {

@@ -75,8 +75,14 @@ export function resolveOptions(
       const text = variable(name)
       return given === undefined && text ? check(parse(text), `ROCKETMQ_${name}`) : check(given, option)
     }
-  const parseTls = (text: string): unknown =>
-    text === 'true' ? { ca: variable('TLS_CA') } : text === 'false' ? false : text
+  const parseTls = (text: string): unknown => (text === 'true' ? true : text === 'false' ? false : text)
+  const checkTls: Check<TlsOptions | undefined> = (given, field) => {
+    const tls = ofType<boolean | TlsOptions | undefined>('boolean', 'object', 'undefined')(given, field)
+    const ca = variable('TLS_CA')
+    // Plain text, though somebody took the trouble to name a CA, is not what they meant.
+    if (ca && tls === undefined) throw new ConfigError('ROCKETMQ_TLS_CA', 'needs ROCKETMQ_TLS=true')
+    return tls === true ? { ...(ca && { ca }) } : tls || undefined
+  }
   const timeoutMs = either('TIMEOUT_MS', atLeast(1, 3_000), Number)
 
   return takeOptions<ResolvedOptions>('createClient', options, {
@@ -185,9 +191,4 @@ function credentialsOf(variable: (name: string) => string | undefined): Credenti
     secretKey: checkText('ROCKETMQ_SECRET_KEY', secretKey),
     securityToken: variable('SECURITY_TOKEN'),
   }
-}
-
-const checkTls: Check<TlsOptions | undefined> = (given, field) => {
-  const tls = ofType<boolean | TlsOptions | undefined>('boolean', 'object', 'undefined')(given, field)
-  return tls === true ? {} : tls || undefined
 }

@@ -29,7 +29,12 @@ export function createAddressPolicy(
   allowed: readonly string[] | undefined,
   operators: readonly string[],
 ): AddressPolicy {
-  const linkLocal = parseRules(['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::/32'])
+  const linkLocal = parseRules([
+    '169.254.0.0/16',
+    'fe80::/10',
+    'fd00:ec2::/32',
+    '64:ff9b::a9fe:0/112', // 169.254.0.0/16 behind NAT64
+  ])
   const rules = parseRules(allowed ?? [])
   const trusted = new Set(operators)
   const table = new Map(Object.entries(map ?? {}))

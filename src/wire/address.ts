@@ -11,7 +11,8 @@ export function formatHost(ip: string, port: number): string {
  * no brackets. @throws ProtocolError when a part is missing or the port is not within 1 and 65535.
  */
 export function parseHost(address: string): { host: string; port: number } {
-  const match = address.length < 300 ? /^(?:\[([\w.:%-]+)\]|([\w.:%-]+)):(\d{1,5})$/.exec(address) : null
+  const match =
+    address.length < 300 ? /^(?:\[([\w.:%-]+)\]|([\w.:%-]*(?:[\w.%-]|::))):(\d{1,5})$/.exec(address) : null
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
   if (host === undefined || !(port >= 1 && port <= 65_535)) {

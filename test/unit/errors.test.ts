@@ -180,4 +180,20 @@ describe('RocketMQError.is', () => {
       others.map(() => false),
     )
   })
+
+  it('are written to JSON with their message and facts, and without stack and cause', () => {
+    const cause = new Error('inner')
+    const error = new errors.ConnectError('no way', { address: '10.0.0.1:10911', cause })
+
+    deepStrictEqual(JSON.parse(JSON.stringify({ error })), {
+      error: {
+        message: 'no way',
+        name: 'ConnectError',
+        code: 'RMQ_CONNECT',
+        retryable: true,
+        outcome: 'not-sent',
+        address: '10.0.0.1:10911',
+      },
+    })
+  })
 })

@@ -246,6 +246,22 @@ describe('the environment', () => {
     )
   })
 
+  it('gives the CA to an option that only says that there is TLS', () => {
+    deepStrictEqual(resolveOptions({ nameServers, tls: true }, { ROCKETMQ_TLS_CA: 'PEM' }).tls, { ca: 'PEM' })
+  })
+
+  it('is refused when it has a CA and does not say that there is TLS: that would be plain text', () => {
+    throws(() => resolveOptions({ nameServers }, { ROCKETMQ_TLS_CA: 'PEM' }), {
+      name: 'ConfigError',
+      field: 'ROCKETMQ_TLS_CA',
+    })
+    for (const tls of [{ tls: false }, { tls: { ca: 'other' } }])
+      deepStrictEqual(
+        resolveOptions({ nameServers, ...tls }, { ROCKETMQ_TLS_CA: 'PEM' }).tls,
+        tls.tls || undefined,
+      )
+  })
+
   it('may have empty variables, which count as not set', () => {
     const empty = Object.fromEntries(Object.keys(environment).map((name) => [name, '']))
 

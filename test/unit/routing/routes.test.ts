@@ -642,6 +642,7 @@ describe('the addresses a client may connect to', () => {
       '169.254.169.254:80',
       '169.254.170.2:80',
       '[fd00:ec2::254]:80',
+      '[64:ff9b::a9fe:a9fe]:80',
       '[fe80::1]:80',
       'fe80::1:80',
       '[febf::1]:80',

@@ -80,6 +80,8 @@ test('text that is not host:port is refused', () => {
     'a]:1',
     '[]:1',
     'a b:1',
+    '::1', // an IPv6 address without a port, not port 1
+    'fe80::1',
     `${'a'.repeat(400)}:1`,
   ]) {
     throws(() => parseHost(address), { name: 'ProtocolError', field: 'address' }, address)
