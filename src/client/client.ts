@@ -37,7 +37,7 @@ export function createClient(options: ClientOptions = {}): Client {
   const unwrap = (name: string): string => unwrapNamespace(namespace, name)
   const routes = createRoutes(nameServers, addresses, resolved.routeTtlMs, unwrap)
   const wrap = (name: string): string => wrapNamespace(namespace, name)
-  const route = (topic: string, deadline: Deadline): Promise<Route> => routes.get(wrap(topic), deadline)
+  const route: Client['route'] = (topic, deadline) => routes.get(wrap(topic), deadline)
 
   return {
     namespace,
@@ -99,7 +99,7 @@ export interface Client {
   readonly unwrap: (name: string) => string
   deadline(options?: CallOptions): Deadline
   /** The route of a topic (the user's name for it). @throws RouteError */
-  route(topic: string, deadline: Deadline): Promise<Route>
+  route(topic: string, deadline: Deadline): Route | Promise<Route>
   /**
    * Calls the master of the broker that holds `queue`, or with `readFrom` the replica of that id. When the route turns
    * out to be out of date it is fetched again and the call made once more, if the first did not do anything.

@@ -8,7 +8,7 @@ import { ConfigError } from '../errors.ts'
 import { checkChoice, checkInt, checkText, checkTime, kindOf } from '../wire/checks.ts'
 import { compress, compressionFlags } from '../wire/compression.ts'
 import { checkTopicName } from '../wire/names.ts'
-import { checkPropertiesLength, checkUserProperties, encodeProperties } from '../wire/properties.ts'
+import { checkPropertiesLength, checkUserProperties, encodeProperty } from '../wire/properties.ts'
 
 /** A body, and for a batch the sum of its messages, must not be larger: brokers answer 13 (protocol.md 1.6). */
 export const MAX_BODY_BYTES = 4_194_304
@@ -76,16 +76,35 @@ export interface Compression {
   aboveBytes: number
 }
 
+const ID_DIGITS = 32
+const IDS_AHEAD = 64
+/** Ids are drawn many at once, and not kept for longer: a snapshot of this process must not wake up with the same ones twice. */
+const KEEP_IDS_MS = 100
+let drawn = ''
+let drawnAt = 0
+
 /** 32 random upper-case hex digits: ids made of address and process collide, because sandboxes are clones. */
 export function createMessageId(): string {
-  return randomBytes(16).toString('hex').toUpperCase()
+  const now = Date.now()
+  if (!drawn || Math.abs(now - drawnAt) > KEEP_IDS_MS) {
+    drawn = randomBytes((IDS_AHEAD * ID_DIGITS) / 2)
+      .toString('hex')
+      .toUpperCase()
+    drawnAt = now
+  }
+  const id = drawn.slice(0, ID_DIGITS)
+  drawn = drawn.slice(ID_DIGITS)
+  return id
 }
 
 const CONTROL = 'control characters'
+const SPACE_OR_CONTROL = /[\s\p{Cc}]/u
+const NOT_IN_TAGS = /[\s\p{Cc}|]/u
+const CONTROLS = /\p{Cc}/u
 
 /** RocketMQ separates keys by a space, so a key with one would be two; U+0001 and U+0002 separate properties. */
 const word = (field: string, value: unknown): string =>
-  checkText(field, value, /[\s\p{Cc}]/u, `space or ${CONTROL}`)
+  checkText(field, value, SPACE_OR_CONTROL, `space or ${CONTROL}`)
 
 /** The members of a message that become properties: as which, and the check of their value. */
 const MEMBERS: readonly (readonly [
@@ -94,7 +113,7 @@ const MEMBERS: readonly (readonly [
   check: (field: string, value: unknown) => string | number,
   isDelay?: boolean,
 ])[] = [
-  ['tag', 'TAGS', (field, value) => checkText(field, value, /[\s\p{Cc}|]/u, `|, space or ${CONTROL}`)],
+  ['tag', 'TAGS', (field, value) => checkText(field, value, NOT_IN_TAGS, `|, space or ${CONTROL}`)],
   [
     'keys',
     'KEYS',
@@ -104,7 +123,7 @@ const MEMBERS: readonly (readonly [
       return keys.map((key, at) => word(`${field}[${at}]`, key)).join(' ')
     },
   ],
-  ['shardingKey', '__SHARDINGKEY', (field, value) => checkText(field, value, /[\p{Cc}]/u, CONTROL)],
+  ['shardingKey', '__SHARDINGKEY', (field, value) => checkText(field, value, CONTROLS, CONTROL)],
   ['delayLevel', 'DELAY', (field, value) => checkInt(field, value, 1, 18), true],
   ['delayMs', 'TIMER_DELAY_MS', (field, value) => checkInt(field, value, 1, 2 ** 53 - 1), true],
   ['deliverAt', 'TIMER_DELIVER_MS', checkTime, true],
@@ -123,16 +142,19 @@ export function prepare(
   checkTopicName(topic)
   if (kindOf(message) !== 'Object') throw new ConfigError(path, 'takes a message')
   const prefix = path && `${path}.`
-  const { body, flag = 0, queue, shardingKey, messageId = createMessageId() } = message
+  const { flag = 0, queue, shardingKey, messageId: given } = message
+  const messageId = given === undefined ? createMessageId() : word(`${prefix}messageId`, given)
   if (queue) {
     if (shardingKey !== undefined) throw new ConfigError(`${prefix}queue`, 'excludes shardingKey')
     checkChoice(`${prefix}queue.topic`, queue.topic, topic)
     checkInt(`${prefix}queue.queueId`, queue.queueId)
   }
+  const { body, sysFlag } = encodeBody(message.body, `${prefix}body`, compression)
   return {
     topic,
     messageId,
-    ...encodeBody(body, `${prefix}body`, compression),
+    body,
+    sysFlag,
     properties: propertiesOf(message, messageId, prefix),
     flag: checkInt(`${prefix}flag`, flag, -0x8000_0000),
     shardingKey,
@@ -165,8 +187,7 @@ function propertiesOf(message: BatchedMessage & Delay, messageId: string, prefix
   const { properties = {} } = message
   // Of a Map or a list Object.entries would send something else, or nothing.
   if (kindOf(properties) !== 'Object') throw new ConfigError(`${prefix}properties`, 'takes an object')
-  checkUserProperties(properties)
-  const pairs = Object.entries(properties)
+  let text = checkUserProperties(properties)
   let delay: string | undefined
   for (const [name, property, check, isDelay] of MEMBERS) {
     const value = message[name]
@@ -177,11 +198,10 @@ function propertiesOf(message: BatchedMessage & Delay, messageId: string, prefix
       if (delay) throw new ConfigError(field, `excludes ${delay}`)
       delay = name
     }
-    const text = String(check(field, value))
-    if (text) pairs.push([property, text]) // an empty list of keys is none
+    const checked = String(check(field, value))
+    if (checked) text += encodeProperty(property, checked) // an empty list of keys is none
   }
-  pairs.push(['UNIQ_KEY', word(`${prefix}messageId`, messageId)], ['WAIT', 'true'])
-  const encoded = encodeProperties(pairs)
-  checkPropertiesLength(encoded)
-  return encoded
+  text += encodeProperty('UNIQ_KEY', messageId) + encodeProperty('WAIT', 'true')
+  checkPropertiesLength(text)
+  return text
 }

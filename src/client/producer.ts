@@ -122,40 +122,45 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
   let turn = (Math.random() * 1_000_000) | 0
 
   /** The route of the topic, or of the default topic when the topic is not there yet and brokers may create it. */
-  const findRoute = async (topic: string, deadline: Deadline): Promise<Route> => {
-    try {
-      return await client.route(topic, deadline)
-    } catch (error) {
+  const findRoute = (topic: string, deadline: Deadline): Route | Promise<Route> => {
+    const found = client.route(topic, deadline)
+    if (!(found instanceof Promise)) return found
+    return found.catch(async (error: unknown) => {
       if (!isUnknownTopic(error)) throw error
-      const route = await routes.get(DEFAULT_TOPIC, deadline).catch((cause: unknown) => {
+      try {
+        const route = await routes.get(DEFAULT_TOPIC, deadline)
+        const writable = route.writable.filter(({ queueId }) => queueId < defaultTopicQueueNums)
+        return { ...route, writable }
+      } catch (cause) {
         throw isUnknownTopic(cause) ? error : cause
-      })
-      const writable = route.writable.filter(({ queueId }) => queueId < defaultTopicQueueNums)
-      return { ...route, writable }
-    }
+      }
+    })
   }
 
   const choose = (
     { writable, data }: Route,
     { topic, shardingKey, queue }: Pick<Parcel, 'topic'> & Partial<Parcel>,
-    tried?: ReadonlySet<string>,
+    tried?: readonly string[],
   ): MessageQueue => {
     // A broker would take it: that a topic is read-only is for the client alone to honour (protocol.md 2).
-    const its = data.queueDatas.filter((each) => !queue || each.brokerName === queue.brokerName)
-    const readOnly = its.length > 0 && !its.some(({ perm }) => perm & PERM_WRITE)
+    let readOnly = false
+    for (const { brokerName, perm } of data.queueDatas) {
+      if (queue && brokerName !== queue.brokerName) continue
+      readOnly = !(perm & PERM_WRITE)
+      if (!readOnly) break
+    }
     if (readOnly || (!queue && writable.length === 0)) {
       const rule = readOnly ? 'is read-only' : 'has no writable queue'
       throw new RouteError(`topic ${topic} ${rule}`, { topic, retryable: !readOnly })
     }
-    const others = tried?.size ? writable.filter((each) => !tried.has(each.brokerName)) : []
+    const others = tried?.length ? writable.filter((each) => !tried.includes(each.brokerName)) : []
     const candidates = others.length > 0 ? others : writable
     const chosen =
       queue ??
       (shardingKey === undefined
         ? candidates[turn++ % candidates.length]
         : writable[selectQueueIndex(shardingKey, writable.length)])
-    const { brokerName, queueId } = chosen as MessageQueue
-    return { topic, brokerName, queueId }
+    return chosen as MessageQueue
   }
 
   /** Chooses and sends, and on failure chooses again, until it is stored or there is no point in going on. */
@@ -165,26 +170,29 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     deadline: Deadline,
     mostRetries = retries,
   ): Promise<Delivery<T>> => {
-    const { topic, body, batch = false } = parcel
-    const tried = new Set<string>()
+    const { topic, body, sysFlag, flag, properties, batch = false } = parcel
+    const tried: string[] = []
     let route: Route | undefined
     let queue: MessageQueue | undefined
     return await repeat(
       async (attempt) => {
         queue = route = undefined
-        route = await findRoute(topic, deadline)
+        const found = findRoute(topic, deadline)
+        route = found instanceof Promise ? await found : found
         queue = choose(route, parcel, tried)
         const { brokerName, queueId } = queue
-        if (tried.has(brokerName))
+        if (tried.includes(brokerName))
           await pause(FIRST_PAUSE_MS * 4 ** (attempt - 1) * (0.5 + Math.random()), deadline)
-        tried.add(brokerName)
+        tried.push(brokerName)
         const request = {
-          ...parcel,
           producerGroup: group,
           topic: client.wrap(topic),
           defaultTopicQueueNums,
           queueId,
+          sysFlag,
           bornTimestamp: BigInt(Date.now()),
+          flag,
+          properties,
           reconsumeTimes: 0,
           unitMode: false,
           batch,
@@ -202,7 +210,7 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
         const stale = banned || isStaleRoute(error)
         if (stale) routes.forget(route)
         const mayTryAgain = banned
-          ? !parcel.queue && route.writable.some(({ brokerName }) => !tried.has(brokerName))
+          ? !parcel.queue && route.writable.some(({ brokerName }) => !tried.includes(brokerName))
           : queue && (stale || error.retryable)
         return !!mayTryAgain && attempt < mostRetries && remainingMs(deadline) > 0
       },
@@ -277,21 +285,20 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
 }
 
 function toResult(
-  { messageId }: Prepared,
+  { topic, messageId }: Prepared,
   { answer: { code, header }, queue }: SendAnswer,
   offsetMessageId = '',
   at = 0,
 ): SendResult {
   const { queueId, queueOffset, recallHandle } = header
-  const result: Omit<SendResult, 'toJSON'> = {
-    status: STATUS[code] ?? 'SEND_OK',
+  return new SendResult(
+    STATUS[code] ?? 'SEND_OK',
     messageId,
     offsetMessageId,
-    queue: { ...queue, queueId },
-    queueOffset: queueOffset + BigInt(at),
-    ...(recallHandle && { recallHandle }),
-  }
-  return Object.assign(new SendResult(), result)
+    { topic, brokerName: queue.brokerName, queueId },
+    at ? queueOffset + BigInt(at) : queueOffset,
+    recallHandle,
+  )
 }
 
 /** Messages for the same queue stay in the order given; those for none go to any. */

@@ -38,6 +38,23 @@ export class SendResult extends Value {
   declare readonly queueOffset: bigint
   /** Timer messages only: what `recall` takes. */
   declare readonly recallHandle?: string
+
+  constructor(
+    status: SendStatus,
+    messageId: string,
+    offsetMessageId: string,
+    queue: MessageQueue,
+    queueOffset: bigint,
+    recallHandle: string | undefined,
+  ) {
+    super()
+    this.status = status
+    this.messageId = messageId
+    this.offsetMessageId = offsetMessageId
+    this.queue = queue
+    this.queueOffset = queueOffset
+    if (recallHandle) this.recallHandle = recallHandle
+  }
 }
 
 /** A message as it was read from a queue. */

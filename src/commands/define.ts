@@ -179,19 +179,24 @@ export function encodeFields<H>(
   defaults?: Partial<H>,
   wireNames?: WireNames<H>,
 ): Record<string, string> {
-  const ext: Record<string, string> = Object.create(null)
+  // The names are the command's own, so a prototype does no harm; without one it would be a hash table, and slow.
+  const ext: Record<string, string> = {}
   for (const name in fields) {
     const kind: string = fields[name]
     const value: unknown = values[name] ?? defaults?.[name] ?? undefined
     if (value === undefined && kind.endsWith('?')) continue
-    const text = String(value)
-    // Numbers are most of what is sent, and need no text to be told from others.
-    const fits =
-      typeof value === 'number' ? kind[0] === 'i' && value === (value | 0) : parse(kind, text) === value
-    if (!fits) throw new ConfigError(name, misfit(command, kind, value))
-    ext[wireNames?.[name] ?? name] = text
+    if (!fits(kind, value)) throw new ConfigError(name, misfit(command, kind, value))
+    ext[wireNames?.[name] ?? name] = typeof value === 'string' ? value : String(value)
   }
   return ext
+}
+
+/** Whether a value is of its kind and within its range. */
+function fits(kind: string, value: unknown): boolean {
+  const first = kind[0]
+  if (typeof value === 'number') return first === 'i' && value === (value | 0)
+  if (typeof value === 'bigint') return first === 'l' && BigInt.asIntN(64, value) === value
+  return kind.startsWith(typeof value)
 }
 
 /** Text → header values. Absent, `null` and empty are alike. @throws ProtocolError naming the field. */
@@ -213,10 +218,7 @@ export function decodeFields<H>(
   return header as H
 }
 
-/**
- * The value that a text stands for: null when it is none of its kind, or out of range. A value fits its kind when its own
- * text stands for it.
- */
+/** The value that a text stands for: null when it is none of its kind, or out of range. */
 function parse(kind: string, text: string | undefined): string | number | bigint | boolean | null {
   const first = kind[0]
   if (first === 's' || text === undefined) return text ?? null

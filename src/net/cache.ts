@@ -27,13 +27,13 @@ interface Entry<T> {
 
 export interface Cache<T> {
   readonly entries: ReadonlyMap<string, Entry<T>>
-  /** The value while it is fresh; else what `start` gives, for all who wait for it. `facts` are for errors. */
+  /** The value itself while it is fresh; else what `start` gives, for all who wait for it. `facts` are for errors. */
   get(
     key: string,
     deadline: Deadline,
     facts: ErrorFacts,
     start: (deadline: WorkDeadline) => Promise<T>,
-  ): Promise<T>
+  ): T | Promise<T>
   /** Drops all values that are no longer fresh. */
   sweep(): void
   /** Drops a value, unless it was replaced meanwhile. */
@@ -55,9 +55,26 @@ export function createCache<T extends object>(
     if (entries.get(key) === entry) entries.delete(key)
   }
 
+  const join = async (entry: Entry<T>, key: string, wait: Deadline, facts: ErrorFacts): Promise<T> => {
+    const { promise, deadline, stop } = entry
+    if (wait.at > deadline.at) Object.assign(deadline, wait, { signal: stop.signal })
+    entry.waiters += 1
+    try {
+      return await within<T>(wait, what + key, notSent(facts), (resolve, reject) => {
+        promise.then(resolve, reject)
+      })
+    } finally {
+      entry.waiters -= 1
+      if (!entry.waiters && !entry.value) {
+        drop(key, entry)
+        stop.abort()
+      }
+    }
+  }
+
   return {
     entries,
-    async get(key, wait, facts, start) {
+    get(key, wait, facts, start) {
       let entry = entries.get(key)
       if (!entry || isStale(entry)) {
         const stop = new AbortController()
@@ -72,21 +89,7 @@ export function createCache<T extends object>(
         entries.set(key, begun)
         entry = begun
       }
-      const { promise, deadline, stop, value } = entry
-      if (value) return value
-      if (wait.at > deadline.at) Object.assign(deadline, wait, { signal: stop.signal })
-      entry.waiters += 1
-      try {
-        return await within<T>(wait, what + key, notSent(facts), (resolve, reject) => {
-          promise.then(resolve, reject)
-        })
-      } finally {
-        entry.waiters -= 1
-        if (!entry.waiters && !entry.value) {
-          drop(key, entry)
-          stop.abort()
-        }
-      }
+      return entry.value ?? join(entry, key, wait, facts)
     },
     sweep() {
       for (const [key, entry] of entries) if (isStale(entry)) entries.delete(key)

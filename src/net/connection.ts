@@ -5,10 +5,10 @@
  * The socket keeps the process alive only while a call is in flight. A connection that missed an answer is not used
  * for new calls: after a freeze or a lost flow it looks healthy and swallows writes.
  */
-import { AbortError, ConnectionLostError, type ErrorFacts, RocketMQError } from '../errors.ts'
-import { encodeFrame, FLAG_ONEWAY, FLAG_RESPONSE, type Frame } from '../wire/frame.ts'
+import { AbortError, ConnectionLostError, RocketMQError } from '../errors.ts'
+import { encodeFrame, FLAG_ONEWAY, FLAG_RESPONSE, type Frame, type FrameInput } from '../wire/frame.ts'
 import { FrameDecoder } from '../wire/frame-decoder.ts'
-import { type Deadline, within } from './deadline.ts'
+import { type Deadline, ended, isOver, notSent, remainingMs } from './deadline.ts'
 import type { Socket } from './tcp.ts'
 
 const REQUEST_CODE_NOT_SUPPORTED = 3
@@ -16,6 +16,9 @@ const REQUEST_CODE_NOT_SUPPORTED = 3
 const SILENCE_MS = 100
 /** So much that the other side has not read, in answers to its own requests, is no broker. */
 const MOST_UNREAD_BYTES = 0x10_0000
+/** Where frames are encoded, one behind the other; a larger frame has a buffer of its own. */
+const OUTPUT_BYTES = 0x1_0000
+const LARGE_BYTES = 0x4000
 
 export interface Request {
   code: number
@@ -43,9 +46,21 @@ export interface Connection {
   destroy(reason: Error): void
 }
 
+/** The frames of one turn of the event loop, which leave in one write. */
+interface Batch {
+  /** How many writes the kernel had taken when it began to wait behind another; -1: it did not wait. Absent until it is written. */
+  queuedAt?: number
+  /** Called when the kernel has it. */
+  onWritten: (() => void)[]
+}
+
 interface Pending {
-  resolve(frame: Frame): void
-  lose(): void
+  request: Request
+  batch: Batch
+  resolve: (frame?: Frame) => void
+  reject: (error: Error) => void
+  /** Ends the wait: by its deadline or its signal. */
+  stop: () => void
 }
 
 /** @param lastOpaque the opaque before the first one */
@@ -58,45 +73,93 @@ export function createConnection(
   const decoder = new FrameDecoder(maxFrameBytes)
   const pending = new Map<number, Pending>()
   let opaque = lastOpaque
-  let writes = 0
   let lastHeardAt = Date.now()
   let retired = false
   let lost: Error | undefined
+  /** Of the pending call that must be over first. */
+  let timer: NodeJS.Timeout | undefined
+  let timerAt = Infinity
 
-  const write = (bytes: Uint8Array, onWritten?: (error?: Error | null) => void): void => {
+  /** Writes begun, and those that the kernel has taken. */
+  let begun = 0
+  let taken = 0
+  let output: Buffer | undefined
+  /** Where the frames begin that are still to be written, and where the next one goes. */
+  let from = 0
+  let to = 0
+  let batch: Batch | undefined
+
+  const write = (bytes: Buffer, then?: Batch): void => {
+    begun += 1
     socket.write(bytes, (error) => {
-      if (!error) writes += 1
-      onWritten?.(error)
+      if (error) return
+      taken += 1
+      for (const each of then?.onWritten ?? []) each()
     })
+  }
+
+  const flush = (): void => {
+    if (batch && !socket.destroyed) {
+      batch.queuedAt = socket.writableLength ? taken : -1
+      write((output as Buffer).subarray(from, to), batch)
+    }
+    from = to
+    batch = undefined
+  }
+
+  /** Room for a frame in the batch of this turn. Nothing is allocated as long as the kernel takes what it is given. */
+  const reserve = (bytes: number): Buffer => {
+    if (bytes > LARGE_BYTES) return Buffer.allocUnsafe(bytes)
+    if (to + bytes > OUTPUT_BYTES) flush()
+    else if (!batch && begun === taken) from = to = 0
+    if (!output || to + bytes > OUTPUT_BYTES) {
+      output = Buffer.allocUnsafeSlow(OUTPUT_BYTES)
+      from = to = 0
+    }
+    to += bytes
+    return output.subarray(to - bytes, to)
+  }
+
+  const send = (frame: FrameInput): Batch => {
+    const bytes = encodeFrame(frame, reserve)
+    if (bytes.length > LARGE_BYTES) {
+      flush()
+      const own: Batch = { queuedAt: socket.writableLength ? taken : -1, onWritten: [] }
+      write(bytes, own)
+      return own
+    }
+    if (!batch) process.nextTick(flush)
+    batch ??= { onWritten: [] }
+    return batch
   }
 
   const onFrame = (frame: Frame): void => {
     const { code, opaque: own, flag } = frame
     // An answer that nobody waits for belongs to a call that was given up.
-    if (flag & FLAG_RESPONSE) pending.get(own)?.resolve(frame)
+    if (flag & FLAG_RESPONSE) settle(own)?.resolve(frame)
     else if (flag & FLAG_ONEWAY) return
     else if (socket.writableLength > MOST_UNREAD_BYTES)
       lose(new Error('it sends requests and reads no answers'))
     else {
       // A broker's request that nobody here handles: say so, or its administrator waits for ten seconds.
       const remark = `request type ${code} not supported`
-      write(encodeFrame({ code: REQUEST_CODE_NOT_SUPPORTED, opaque: own, flag: FLAG_RESPONSE, remark }))
+      send({ code: REQUEST_CODE_NOT_SUPPORTED, opaque: own, flag: FLAG_RESPONSE, remark })
     }
   }
 
   const lose = (cause: Error): void => {
     lost ??= cause
     socket.destroy()
-    for (const each of pending.values()) each.lose()
+    for (const [own, call] of pending) {
+      settle(own)
+      call.reject(lostError(call.request.write, call.batch))
+    }
   }
   const onClose = (): void => lose(new Error('closed'))
 
-  /**
-   * A request behind others in the socket's own buffer is not sent as long as the kernel has not taken those.
-   * @param queuedAt how many writes the kernel had taken when it began to wait behind another; -1: it did not wait
-   */
-  const lostError = (isWrite: boolean, queuedAt: number): Error => {
-    const outcome = queuedAt === writes ? 'not-sent' : 'unknown'
+  /** A request behind others in the socket's own buffer is not sent as long as the kernel has not taken those. */
+  const lostError = (isWrite: boolean, sent?: Batch): Error => {
+    const outcome = sent?.queuedAt === undefined || sent.queuedAt === taken ? 'not-sent' : 'unknown'
     const cause = lost ?? new Error('closed')
     // A ProtocolError or a ClosedError stays one.
     const { constructor: Kind, field } =
@@ -112,6 +175,8 @@ export function createConnection(
   /** Closes it when it is out of use and the calls are over. */
   const rest = (): void => {
     if (pending.size > 0) return
+    clearTimeout(timer)
+    timerAt = Infinity
     socket.unref()
     if (retired) socket.destroy()
   }
@@ -120,37 +185,58 @@ export function createConnection(
     rest()
   }
 
-  const exchange = async (request: Request, flag: number): Promise<Frame | undefined> => {
-    const { code, deadline, write: isWrite } = request
-    if (socket.destroyed) throw lostError(isWrite, writes)
-    // Signed 32 bit, as the protocol has it; an opaque still in flight after a wrap is passed over.
-    do opaque = (opaque + 1) | 0
-    while (pending.has(opaque))
-    const own = opaque
-    const bytes = encodeFrame({ ...request, opaque, flag })
-    const facts: ErrorFacts = { address, outcome: isWrite ? 'unknown' : undefined }
-    const what = `request ${code} to ${address}`
-    const sentAt = Date.now()
-    try {
-      return await within<Frame | undefined>(deadline, what, facts, (resolve, reject) => {
-        if (pending.size === 0) socket.ref()
-        const queuedAt = socket.writableLength ? writes : -1
-        pending.set(own, { resolve, lose: () => reject(lostError(isWrite, queuedAt)) })
-        write(bytes, (error) => {
-          if (!error && flag) resolve(undefined)
-        })
-      })
-    } catch (error) {
-      // Given up at once by its caller: that says nothing about the connection.
-      const isEarly = error instanceof AbortError && Date.now() - sentAt < SILENCE_MS
-      const isAlive = error instanceof AbortError && lastHeardAt > sentAt
-      if (pending.has(own) && (flag || !(isEarly || isAlive))) retired = true
-      throw error
-    } finally {
+  /** The call with that opaque is over; gives it, if it was still waiting. */
+  const settle = (own: number): Pending | undefined => {
+    const call = pending.get(own)
+    if (call) {
       pending.delete(own)
+      call.request.deadline.signal?.removeEventListener('abort', call.stop)
       rest()
     }
+    return call
   }
+
+  /** One timer for all calls: it is set for the one that must be over first. */
+  const watch = (at: number): void => {
+    if (at >= timerAt) return
+    clearTimeout(timer)
+    timerAt = at
+    timer = setTimeout(expire, remainingMs({ at }))
+  }
+  const expire = (): void => {
+    timerAt = Infinity
+    for (const call of pending.values())
+      if (remainingMs(call.request.deadline)) watch(call.request.deadline.at)
+      else call.stop()
+  }
+
+  const exchange = (request: Request, flag: number): Promise<Frame | undefined> =>
+    new Promise((resolve, reject) => {
+      const { code, ext, body, deadline, write: isWrite } = request
+      const what = (): string => `request ${code} to ${address}`
+      if (socket.destroyed) throw lostError(isWrite)
+      if (isOver(deadline)) throw ended(deadline, what(), notSent({ address }))
+      // Signed 32 bit, as the protocol has it; an opaque still in flight after a wrap is passed over.
+      do opaque = (opaque + 1) | 0
+      while (pending.has(opaque))
+      const own = opaque
+      const sent = send({ code, ext, body, opaque, flag })
+      const sentAt = Date.now()
+      const stop = (): void => {
+        const error = ended(deadline, what(), { address, outcome: isWrite ? 'unknown' : undefined })
+        // Given up at once by its caller: that says nothing about the connection.
+        const isEarly = error instanceof AbortError && Date.now() - sentAt < SILENCE_MS
+        const isAlive = error instanceof AbortError && lastHeardAt > sentAt
+        if (flag || !(isEarly || isAlive)) retired = true
+        settle(own)
+        reject(error)
+      }
+      if (pending.size === 0) socket.ref()
+      pending.set(own, { request, batch: sent, resolve, reject, stop })
+      deadline.signal?.addEventListener('abort', stop)
+      watch(deadline.at)
+      if (flag) sent.onWritten.push(() => settle(own)?.resolve())
+    })
 
   socket
     .on('data', (chunk: Buffer) => {

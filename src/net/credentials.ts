@@ -22,12 +22,12 @@ const KEEP_MS = 300_000
 export interface CredentialSource {
   /** Forgets credentials that a broker refused; whether asking again may give others. */
   refuse(credentials: Credentials | undefined): boolean
-  get(deadline: Deadline): Promise<Credentials | undefined>
+  get(deadline: Deadline): Credentials | undefined | Promise<Credentials>
 }
 
 export function createCredentialSource(option: CredentialsOption | undefined): CredentialSource {
   const cache = createCache<Credentials>('credentials()', (_, ageMs) => ageMs < KEEP_MS)
-  if (typeof option !== 'function') return { refuse: () => false, get: async () => option }
+  if (typeof option !== 'function') return { refuse: () => false, get: () => option }
 
   const ask = async (): Promise<Credentials> => {
     try {

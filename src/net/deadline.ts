@@ -41,7 +41,8 @@ const MAX_TIMER_MS = 0x7fff_ffff
 export const notSent = (facts?: ErrorFacts): ErrorFacts => ({ outcome: 'not-sent', ...facts })
 
 /** For what comes before a request: its errors that do not yet say what became of the request say that it was not sent. */
-export function beforeSending<T>(work: Promise<T>): Promise<T> {
+export function beforeSending<T>(work: T | Promise<T>): T | Promise<T> {
+  if (!(work instanceof Promise)) return work
   return work.catch((error: unknown) => {
     throw error instanceof RocketMQError && !error.outcome ? Object.assign(error, notSent()) : error
   })
@@ -70,8 +71,13 @@ export function remainingMs({ at }: { at: number }): number {
   return Math.min(MAX_TIMER_MS, Math.max(0, at - Date.now()))
 }
 
+/** Whether there is no time left, or the caller has given up. */
+export function isOver(deadline: Deadline): boolean {
+  return !!deadline.signal?.aborted || !remainingMs(deadline)
+}
+
 /** The error for a wait that was ended: by its signal, the caller's deadline, or a limit of ours. */
-function ended({ signal, explicit }: Deadline, what: string, facts: ErrorFacts): Error {
+export function ended({ signal, explicit }: Deadline, what: string, facts: ErrorFacts): Error {
   if (signal?.aborted) return new AbortError(`${what} was aborted`, { ...facts, cause: signal.reason })
   return explicit
     ? new DeadlineError(`${what} ran into the deadline`, facts)
@@ -93,8 +99,7 @@ export function within<T>(
   let stop = (): void => undefined
   return new Promise<T>((resolve, reject) => {
     // Nothing is begun, and nothing written, when it is over already.
-    if (signal?.aborted || !remainingMs(deadline))
-      throw ended(deadline, what, { ...facts, outcome: 'not-sent' })
+    if (isOver(deadline)) throw ended(deadline, what, { ...facts, outcome: 'not-sent' })
     stop = () => reject(ended(deadline, what, facts))
     signal?.addEventListener('abort', stop)
     timer = setTimeout(stop, remainingMs(deadline))

@@ -70,8 +70,8 @@ export interface Network {
   ) => Promise<void>
 }
 
-/** What goes to which connection, and the credentials it was signed with. */
-interface Prepared {
+/** What went to which connection, and the credentials it was signed with. */
+interface Sent {
   connection: Connection
   request: Request
   credentials: Credentials | undefined
@@ -83,13 +83,14 @@ export function createNetwork(
   timeoutMs: number,
   messageNumbers: boolean,
 ): Network {
-  const prepare = async (
+  /** Awaits only what is not there yet: a send goes through here, and every promise costs it. */
+  const prepare = (
     address: string,
     command: AnyCommand,
     values: unknown,
     body: unknown,
     limits: CallLimits,
-  ): Promise<Prepared> => {
+  ): Sent | Promise<Sent> => {
     const { code, name, effect } = command
     // Requests that exist on private forks only.
     if ((code === 1001 || code === 1011) && !messageNumbers)
@@ -100,14 +101,23 @@ export function createNetwork(
     const ext = encodeFields(name, command.request, values, command.defaults, command.wireNames)
     const bytes = command.requestBody.encode(body)
     const deadline = atMost(limits.timeoutMs ?? timeoutMs, limits.deadline)
-    const credentials = await source.get(deadline)
-    const connection = await pool.get(address, deadline)
-    if (credentials) signRequest(credentials, ext, bytes)
     const request = { code, ext, body: bytes, deadline, write: effect !== 'read' }
-    return { connection, request, credentials }
+    const sign = (connection: Connection, credentials: Credentials | undefined): Sent => {
+      if (credentials) signRequest(credentials, ext, bytes)
+      return { connection, request, credentials }
+    }
+    const credentials = source.get(deadline)
+    if (credentials instanceof Promise)
+      return beforeSending(credentials.then(async (own) => sign(await pool.get(address, deadline), own)))
+    const connection = pool.get(address, deadline)
+    return beforeSending(
+      connection instanceof Promise
+        ? connection.then((opened) => sign(opened, credentials))
+        : sign(connection, credentials),
+    )
   }
 
-  const mayRepeat = (command: AnyCommand, error: unknown, { connection, credentials }: Prepared): boolean => {
+  const mayRepeat = (command: AnyCommand, error: unknown, { connection, credentials }: Sent): boolean => {
     // Other credentials help against a wrong key, not against a missing grant.
     if (error instanceof AuthError) return !/permission/.test(error.remark) && source.refuse(credentials)
     if (error instanceof BrokerError && error.responseCode === GO_AWAY) {
@@ -122,18 +132,19 @@ export function createNetwork(
     pool,
     timeoutMs,
     call(address, command, values, body, limits) {
-      let prepared: Prepared | undefined
+      let sent: Sent | undefined
       return repeat(
         async () => {
-          prepared = await beforeSending(prepare(address, command, values, body, limits))
-          const frame = await prepared.connection.request(prepared.request)
+          const prepared = prepare(address, command, values, body, limits)
+          sent = prepared instanceof Promise ? await prepared : prepared
+          const frame = await sent.connection.request(sent.request)
           return readAnswer(command, frame, { address, topic: limits.topic })
         },
-        (error, turn) => turn === 0 && prepared !== undefined && mayRepeat(command, error, prepared),
+        (error, turn) => turn === 0 && sent !== undefined && mayRepeat(command, error, sent),
       )
     },
     async oneway(address, command, values, body, limits) {
-      const { connection, request } = await beforeSending(prepare(address, command, values, body, limits))
+      const { connection, request } = await prepare(address, command, values, body, limits)
       await connection.oneway(request)
     },
   }

@@ -37,8 +37,8 @@ const LONGEST_REST_MS = 1_000
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 export interface Pool {
-  /** The connection to `address`, opened if need be. @throws ConnectError, TimeoutError, DeadlineError, AbortError, ClosedError */
-  get(address: string, deadline: Deadline): Promise<Connection>
+  /** The connection to `address`, itself when it is there, opened if need be. @throws ConnectError, TimeoutError, DeadlineError, AbortError, ClosedError */
+  get(address: string, deadline: Deadline): Connection | Promise<Connection>
   /**
    * At the start of an invocation: lets what the kernel queued during a freeze (FIN, RST) arrive, and drops the
    * connections that are gone. Two turns of the event loop: the first polls, the second has seen the close.

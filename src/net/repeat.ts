@@ -6,20 +6,18 @@ import { AbortError, RocketMQError } from '../errors.ts'
  * that did nothing and an earlier one may have done it: then it is the earlier one's that counts. An AbortError stays
  * one, with the earlier one's outcome.
  */
-export async function repeat<T>(
+export function repeat<T>(
   attempt: (turn: number) => Promise<T>,
   again: (error: unknown, turn: number) => boolean,
 ): Promise<T> {
   let unknown: RocketMQError | undefined
-  for (let turn = 0; ; turn++) {
-    try {
-      return await attempt(turn)
-    } catch (error) {
-      if (error instanceof RocketMQError && error.outcome === 'unknown') unknown = error
-      if (again(error, turn)) continue
-      if (!unknown || !(error instanceof AbortError)) throw unknown ?? error
-      const { outcome, address } = unknown
-      throw Object.assign(error, { outcome, address })
-    }
+  let turn = 0
+  const onError = (error: unknown): Promise<T> => {
+    if (error instanceof RocketMQError && error.outcome === 'unknown') unknown = error
+    if (again(error, turn)) return attempt(++turn).catch(onError)
+    if (!unknown || !(error instanceof AbortError)) throw unknown ?? error
+    const { outcome, address } = unknown
+    throw Object.assign(error, { outcome, address })
   }
+  return attempt(turn).catch(onError)
 }

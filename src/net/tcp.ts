@@ -22,11 +22,15 @@ async function startTls(options: TlsOptions): Promise<Socket> {
   }
 }
 
+/** What is read at once: into one buffer for all reads, as one for each would be most of the memory that a pull takes. */
+const READ_BYTES = 0x1_0000
+
 /** A certificate or a protocol that does not fit: trying again would not help. */
 const PERMANENT = /^(ERR_|EPROTO|CERT_|UNABLE_|SELF_|DEPTH_)/
 
 /**
  * Opens a socket to `host:port`.
+ * The Buffer of a 'data' event is overwritten by the next one.
  * @param refusePeer asked with what the address resolved to; gives the reason, or undefined when it may be used
  * @throws ConnectError, TimeoutError, AbortError; outcome `not-sent`
  */
@@ -37,7 +41,12 @@ export async function openSocket(
   deadline: Deadline,
 ): Promise<Socket> {
   const { host, port } = parseHost(address)
-  const options = { servername: isIP(host) ? '' : host, ...tls, host, port }
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    callback: (bytes: number, buffer: Uint8Array): boolean =>
+      socket.emit('data', Buffer.from(buffer.buffer, buffer.byteOffset, bytes)),
+  }
+  const options = { servername: isIP(host) ? '' : host, ...tls, host, port, onread }
   const socket = tls ? await startTls(options) : connect(options)
   let peer: string | undefined
   try {

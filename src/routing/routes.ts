@@ -34,10 +34,10 @@ export interface Route {
 
 export interface Routes {
   /**
-   * The route, from the cache while it is fresh, and the last one when it cannot be fetched again.
+   * The route, itself while the cached one is fresh, and the last one when it cannot be fetched again.
    * @throws RouteError with responseCode 17 for an unknown topic
    */
-  get(topic: string, deadline: Deadline): Promise<Route>
+  get(topic: string, deadline: Deadline): Route | Promise<Route>
   /** Forgets a route that led astray, unless it has been fetched again since. */
   forget(route: Route): void
   /**

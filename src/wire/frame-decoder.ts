@@ -1,8 +1,8 @@
 /**
  * Bytes as a socket delivers them → frames (protocol.md 1; upstream NettyDecoder).
  *
- * A frame that lies whole in a chunk is decoded in place, without a copy. One that spans chunks is collected in a
- * Buffer that doubles: linear work however small the chunks, and no more memory than twice what really arrived,
+ * A frame that lies whole in a chunk is decoded in place, and only its body copied. One that spans chunks is collected
+ * in a Buffer that doubles: linear work however small the chunks, and no more memory than twice what really arrived,
  * whatever the length field promises.
  */
 import { decodeFrame, MAX_FRAME_BYTES } from './frame.ts'
@@ -13,7 +13,7 @@ const FIRST_BYTES = 0x5_0000
 
 export class FrameDecoder {
   /**
-   * Takes the next bytes and calls `onFrame` for each frame that they complete. A frame may keep `chunk` in use.
+   * Takes the next bytes and calls `onFrame` for each frame that they complete. `chunk` may be overwritten afterwards.
    * @throws ProtocolError after the frames before the bad one have been delivered. The stream has lost its place
    * then, so every further call throws the same.
    */
@@ -49,7 +49,9 @@ export class FrameDecoder {
         if (have === 0) need = left < 4 ? 4 : sizeAt(chunk, at)
         end = at + Math.min(left, need - have)
         if (end - at === need && need > 4) {
-          onFrame(decodeFrame(chunk.subarray(at + 4, end)))
+          const frame = decodeFrame(chunk.subarray(at + 4, end))
+          if (frame.body.length > 0) frame.body = Buffer.from(frame.body)
+          onFrame(frame)
           continue
         }
         const size = have + end - at

@@ -18,17 +18,21 @@ export { encodeFrameBinary } from './header-binary.ts'
 export const MAX_FRAME_BYTES = 0x100_0000
 
 /**
- * Frame → bytes with the JSON header, the 4 length bytes included; one Buffer, one copy of the body.
+ * Frame → bytes with the JSON header, the 4 length bytes included; one copy of the body.
+ * @param allocate gives the Buffer of so many bytes that it is written into. @default a new one
  * @throws ProtocolError above 16 MiB.
  */
-export function encodeFrame(frame: FrameInput): Buffer {
+export function encodeFrame(
+  frame: FrameInput,
+  allocate: (bytes: number) => Buffer = (bytes) => Buffer.allocUnsafe(bytes),
+): Buffer {
   const header = encodeHeaderJson(frame)
   const { body } = frame
   const headerBytes = Buffer.byteLength(header)
   const bodyAt = 8 + headerBytes
   const total = bodyAt + (body?.length ?? 0)
   if (total > MAX_FRAME_BYTES) throw malformed('frame', `has ${total} bytes; servers take ${MAX_FRAME_BYTES}`)
-  const bytes = Buffer.allocUnsafe(total)
+  const bytes = allocate(total)
   bytes.writeUInt32BE(total - 4)
   bytes.writeUInt32BE(headerBytes, 4) // its high byte is the serialisation, 0 = JSON
   bytes.write(header, 8)

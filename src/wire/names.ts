@@ -45,7 +45,7 @@ export function checkGroupName(name: unknown, field = 'consumerGroup'): string {
 
 function check(name: unknown, field: string, most: number, mostWithPrefix: number): string {
   const text = checkText(field, name)
-  const limit = prefixOf(text) ? mostWithPrefix : most
+  const limit = text.length > most && prefixOf(text) ? mostWithPrefix : most
   if (text.length > limit || /[^%|\w-]/.test(text))
     throw new ConfigError(field, `takes only letters, digits, % | _ - and at most ${limit}`)
   return text

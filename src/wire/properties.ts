@@ -14,9 +14,12 @@ export function encodeProperties(properties: Iterable<readonly [string, string]>
   return text
 }
 
-function encodeProperty(name: string, value: string): string {
-  const both = `${name} ${value}`
-  if (!name || both.includes('\u0001') || both.includes('\u0002'))
+/** U+0001 and U+0002 stand between names and values. */
+const hasSeparator = (text: string): boolean => text.includes('\u0001') || text.includes('\u0002')
+
+/** One property. @throws ConfigError as `encodeProperties` does */
+export function encodeProperty(name: string, value: string): string {
+  if (!name || hasSeparator(name) || hasSeparator(value))
     throw new ConfigError(`properties.${name}`, 'needs a name, and no U+0001 or U+0002')
   return `${name}\u0001${value}\u0002`
 }
@@ -54,14 +57,20 @@ export function isReservedProperty(name: string): boolean {
   return name < '`' && RESERVED.test(name) // no lower-case name is among them, so users' names seldom cost a match
 }
 
-/** @throws ConfigError naming the first property that a user may not set, or that would not arrive as it is. */
-export function checkUserProperties(properties: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(properties)) {
+/**
+ * A user's properties, encoded.
+ * @throws ConfigError naming the first one that a user may not set, or that would not arrive as it is
+ */
+export function checkUserProperties(properties: Readonly<Record<string, string>>): string {
+  let text = ''
+  for (const name of Object.keys(properties)) {
     const field = `properties.${name}`
-    checkText(field, value) // consumers would not see one without a value
-    if (!encodeProperty(name, value).isWellFormed()) throw new ConfigError(field, 'has an unpaired surrogate')
+    const value = checkText(field, properties[name]) // consumers would not see one without a value
+    if (!name.isWellFormed()) throw new ConfigError(field, 'has an unpaired surrogate')
+    text += encodeProperty(name, value)
     if (isReservedProperty(name)) throw new ConfigError(field, 'the name is reserved')
   }
+  return text
 }
 
 /** @param text as `encodeProperties` returned it. @throws ConfigError above 32767 bytes. */

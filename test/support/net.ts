@@ -75,9 +75,9 @@ export function factsOf(error: unknown): Record<string, unknown> {
   return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined))
 }
 
-/** The facts of what the promise rejects with. */
-export async function rejection(promise: Promise<unknown>): Promise<Record<string, unknown>> {
-  return await promise.then(
+/** The facts of what the call rejects with. */
+export async function rejection(call: unknown): Promise<Record<string, unknown>> {
+  return await Promise.resolve(call).then(
     (value) => {
       throw new Error('it did not reject', { cause: value })
     },

@@ -11,8 +11,12 @@ import { inMs, isUsable, openPool, rejection } from '../../support/net.ts'
 
 const echo: Script = (frame, connection) => connection.reply(frame, { ext: frame.ext })
 
-function get(pool: Pool, server: FakeServer | string, deadline: Deadline = inMs(2_000)): Promise<Connection> {
-  return pool.get(typeof server === 'string' ? server : server.address, deadline)
+async function get(
+  pool: Pool,
+  server: FakeServer | string,
+  deadline: Deadline = inMs(2_000),
+): Promise<Connection> {
+  return await pool.get(typeof server === 'string' ? server : server.address, deadline)
 }
 
 const ask = (connection: Connection, deadline: Deadline = inMs(2_000)): ReturnType<Connection['request']> =>

@@ -33,7 +33,7 @@ async function open(
 ): Promise<Opened> {
   const cluster = await fakeCluster(t, options)
   const its = cluster.client(client)
-  return { cluster, client: its, route: (topic = 'orders') => its.route(topic, its.deadline({})) }
+  return { cluster, client: its, route: async (topic = 'orders') => await its.route(topic, its.deadline({})) }
 }
 
 /** A cluster whose name server answers with this body for every topic. */
