@@ -143,3 +143,9 @@ export const readJson =
   <T>(name: string, read: Read<T>, reviver?: Reviver): ((bytes: Buffer) => T) =>
   (bytes) =>
     read(parse(bytes.toString(), name, reviver), name)
+
+/** The body of an answer, without longs, for those who only read it: what writes it stays out of their bundle. */
+export const jsonAnswer = <T>(name: string, read: Read<T>): BodyCodec<T> => ({
+  encode: () => undefined,
+  decode: readJson(name, read),
+})
