@@ -8,6 +8,7 @@ import type { MessageQueue } from '../commands/message-queue.ts'
 import { RecallMessage } from '../commands/recall.ts'
 import { PERM_WRITE } from '../commands/route.ts'
 import {
+  DEFAULT_TOPIC,
   SendBatchMessage,
   type SendMessageRequest,
   type SendMessageResponse,
@@ -23,7 +24,7 @@ import { batchedBytes, encodeBatch } from '../wire/batch.ts'
 import { checkChoice } from '../wire/checks.ts'
 import { selectQueueIndex } from '../wire/hash.ts'
 import { checkGroupName } from '../wire/names.ts'
-import { parseRecallHandle } from '../wire/recall-handle.ts'
+import { recallParts } from '../wire/recall-handle.ts'
 import { type Client, isStaleRoute } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
 import {
@@ -70,8 +71,6 @@ export interface Producer {
   recall(topic: string, recallHandle: string, options?: CallOptions): Promise<string>
 }
 
-/** The route of a broker that creates topics lists this one; a send that names it copies its settings. */
-const DEFAULT_TOPIC = 'TBW102'
 const FIRST_PAUSE_MS = 20
 const NO_PERMISSION = 16
 const STATUS: Readonly<Record<number, SendStatus>> = {
@@ -264,8 +263,10 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     },
 
     async recall(topic, recallHandle, limits) {
+      const [, brokerName] = recallParts(recallHandle)
+      if (!brokerName) throw new ConfigError('recallHandle', 'is not that of a SendResult')
       const { header } = await client.callQueue(
-        { topic, brokerName: brokerOf(recallHandle), queueId: 0 },
+        { topic, brokerName, queueId: 0 },
         RecallMessage,
         { producerGroup: group, topic: client.wrap(topic), recallHandle },
         undefined,
@@ -312,12 +313,4 @@ function splitBatch(messages: Prepared[]): Prepared[][] {
     batches.at(-1)?.push(message)
   }
   return batches
-}
-
-function brokerOf(recallHandle: string): string {
-  try {
-    return parseRecallHandle(recallHandle).brokerName
-  } catch (cause) {
-    throw new ConfigError('recallHandle', 'is not that of a SendResult', { cause })
-  }
 }

@@ -27,11 +27,11 @@ export interface CredentialSource {
 
 export function createCredentialSource(option: CredentialsOption | undefined): CredentialSource {
   const cache = createCache<Credentials>('credentials()', (_, ageMs) => ageMs < KEEP_MS)
-  if (typeof option !== 'function') return { refuse: () => false, get: async () => option }
+  const rotate = typeof option === 'function' ? option : undefined
 
   const ask = async (): Promise<Credentials> => {
     try {
-      return checkCredentials('credentials()', await option())
+      return checkCredentials('credentials()', await rotate?.())
     } catch (cause) {
       if (cause instanceof ConfigError) throw cause
       throw new AuthError('credentials() failed; see the cause', '', notSent({ cause }))
@@ -41,9 +41,10 @@ export function createCredentialSource(option: CredentialsOption | undefined): C
   return {
     refuse(credentials) {
       if (credentials) cache.forget('', credentials)
-      return true
+      return !!rotate
     },
-    get: (deadline) => cache.get('', deadline, {}, ask),
+    get: async (deadline) =>
+      rotate ? cache.get('', deadline, {}, ask) : (option as Credentials | undefined),
   }
 }
 

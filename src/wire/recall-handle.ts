@@ -22,8 +22,14 @@ export function formatRecallHandle({ topic, brokerName, deliverTimeMs, messageId
 
 /** @throws ProtocolError for anything that is not a version 1 handle. */
 export function parseRecallHandle(handle: string): RecallHandle {
-  const text = /^[\w-]+={0,2}$/.test(handle) ? Buffer.from(handle, 'base64url').toString() : ''
-  const [, topic, brokerName, time, messageId] = /^v1 ([^ ]+) ([^ ]+) (-?\d{1,18}) ([^ ]+)$/.exec(text) ?? []
+  const [topic, brokerName, time, messageId] = recallParts(handle)
   if (!topic || !brokerName || !time || !messageId) throw malformed('recallHandle', 'is not of version 1')
   return { topic, brokerName, deliverTimeMs: BigInt(time), messageId }
+}
+
+/** Topic, broker name, time and message id as text; nothing of what is not a version 1 handle. */
+export function recallParts(handle: unknown): string[] {
+  const base64 = String(handle)
+  const text = /^[\w-]+={0,2}$/.test(base64) ? Buffer.from(base64, 'base64url').toString() : ''
+  return /^v1 ([^ ]+) ([^ ]+) (-?\d{1,18}) ([^ ]+)$/.exec(text)?.slice(1) ?? []
 }
