@@ -8,7 +8,7 @@ import { type CredentialsOption, checkCredentials } from '../net/credentials.ts'
 import type { PoolOptions } from '../net/pool.ts'
 import type { TlsOptions } from '../net/tcp.ts'
 import { parseHost } from '../wire/address.ts'
-import { checkChoice, checkInt, checkText } from '../wire/checks.ts'
+import { checkArray, checkChoice, checkInt, checkObject, checkText } from '../wire/checks.ts'
 import { checkTopicName } from '../wire/names.ts'
 
 export interface ClientOptions {
@@ -70,7 +70,7 @@ export function resolveOptions(
   const variable = (name: string): string | undefined => environment[`ROCKETMQ_${name}`] || undefined
   /** Checks the option, or when it is not given the variable, under the name of that. */
   const either =
-    <T>(name: string, check: Check<T>, parse: Parse): Check<T> =>
+    <T>(name: string, check: Check<T>, parse: Parse = String): Check<T> =>
     (given, option) => {
       const text = variable(name)
       return given === undefined && text ? check(parse(text), `ROCKETMQ_${name}`) : check(given, option)
@@ -86,7 +86,7 @@ export function resolveOptions(
   const timeoutMs = either('TIMEOUT_MS', atLeast(1, 3_000), Number)
 
   return takeOptions<ResolvedOptions>('createClient', options, {
-    nameServers: either('NAMESRV_ADDR', parseNameServers, String),
+    nameServers: either('NAMESRV_ADDR', parseNameServers),
     credentials: (given, option) =>
       typeof given === 'function'
         ? (given as CredentialsOption)
@@ -94,36 +94,24 @@ export function resolveOptions(
           ? credentialsOf(variable)
           : checkCredentials(option, given),
     tls: either('TLS', checkTls, parseTls),
-    namespace: (given = variable('NAMESPACE') ?? '', option) =>
+    namespace: either('NAMESPACE', (given = '', option) =>
       given === '' ? '' : checkTopicName(given, option),
+    ),
     timeoutMs,
     routeTtlMs: atLeast(1, 30_000),
     addressMap: ofType('function', 'object', 'undefined'),
-    allowedAddresses(given, option) {
-      const addresses = given as readonly string[] | undefined
-      if (addresses && !addresses.every?.((each) => typeof each === 'string'))
-        throw new ConfigError(option, 'takes an array of strings')
-      return addresses
-    },
-    pool: (given = {}, option) =>
-      takeOptions(
-        option,
-        given,
-        {
-          maxIdleMs: atLeast(1, 30_000),
-          connectTimeoutMs: (own = timeoutMs(options.timeoutMs, 'timeoutMs'), field) =>
-            checkInt(field, own, 1),
-          maxFrameBytes: atLeast(1, 16_777_216),
-        },
-        'pool.',
-      ),
-    extensions: (given = {}, option) =>
-      takeOptions(
-        option,
-        given,
-        { messageNumbers: (value = false, field) => ofType<boolean>('boolean')(value, field) },
-        'extensions.',
-      ),
+    allowedAddresses: (given, option) =>
+      given === undefined
+        ? given
+        : checkArray(option, given).map((each) => ofType<string>('string')(each, option)),
+    pool: group({
+      maxIdleMs: atLeast(1, 30_000),
+      connectTimeoutMs: (own = timeoutMs(options.timeoutMs, 'timeoutMs'), field) => checkInt(field, own, 1),
+      maxFrameBytes: atLeast(1, 16_777_216),
+    }),
+    extensions: group({
+      messageNumbers: (value = false, field) => ofType<boolean>('boolean')(value, field),
+    }),
   })
 }
 
@@ -144,13 +132,16 @@ const ofType =
     return given as T
   }
 
+type Checks<T> = { readonly [K in keyof T]: Check<T[K]> }
+
+/** An option that has options of its own. */
+const group =
+  <T>(checks: Checks<T>): Check<T> =>
+  (given = {}, option) =>
+    takeOptions(option, given, checks, `${option}.`)
+
 /** Takes the options of `what` apart, each by the check of its name. `prefix` comes before the names in errors. */
-export function takeOptions<T>(
-  what: string,
-  given: unknown,
-  checks: { readonly [K in keyof T]: Check<T[K]> },
-  prefix = '',
-): T {
+export function takeOptions<T>(what: string, given: unknown, checks: Checks<T>, prefix = ''): T {
   checkKeys(what, given, Object.keys(checks))
   const taken: Partial<T> = {}
   for (const name in checks) taken[name] = checks[name]((given as T)[name], prefix + name)
@@ -159,9 +150,7 @@ export function takeOptions<T>(
 
 /** @throws ConfigError for a key that is not known, with those that begin alike, or else all that are */
 export function checkKeys(what: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null)
-    throw new ConfigError(what, 'takes an object of options')
-  for (const key of Object.keys(options)) {
+  for (const key of Object.keys(checkObject(what, options as object))) {
     if (known.includes(key)) continue
     const alike = known.filter((each) => each.slice(0, 3) === key.slice(0, 3))
     const offered = (alike.length > 0 ? alike : known).join(', ')

@@ -5,7 +5,15 @@
 import { randomBytes } from 'node:crypto'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError } from '../errors.ts'
-import { checkChoice, checkInt, checkText, checkTime, kindOf } from '../wire/checks.ts'
+import {
+  checkArray,
+  checkChoice,
+  checkInt,
+  checkObject,
+  checkText,
+  checkTime,
+  kindOf,
+} from '../wire/checks.ts'
 import { compress, compressionFlags } from '../wire/compression.ts'
 import { checkTopicName } from '../wire/names.ts'
 import { checkPropertiesLength, checkUserProperties, encodeProperties } from '../wire/properties.ts'
@@ -99,8 +107,7 @@ const MEMBERS: readonly (readonly [
     'keys',
     'KEYS',
     (field, value) => {
-      const keys = typeof value === 'string' ? [value] : value
-      if (!Array.isArray(keys)) throw new ConfigError(field, 'takes text or a list of texts')
+      const keys = checkArray(field, typeof value === 'string' ? [value] : value)
       return keys.map((key, at) => word(`${field}[${at}]`, key)).join(' ')
     },
   ],
@@ -121,7 +128,7 @@ export function prepare(
   path = '',
 ): Prepared {
   checkTopicName(topic)
-  if (kindOf(message) !== 'Object') throw new ConfigError(path, 'takes a message')
+  checkObject(path || 'message', message)
   const prefix = path && `${path}.`
   const { body, flag = 0, queue, shardingKey, messageId = createMessageId() } = message
   if (queue) {
@@ -145,9 +152,7 @@ function encodeBody(
   field: string,
   compression: Compression | undefined,
 ): { body: Uint8Array; sysFlag: number } {
-  if (typeof value === 'string' && !value.isWellFormed())
-    throw new ConfigError(field, 'has an unpaired surrogate, which UTF-8 cannot hold')
-  const body: unknown = typeof value === 'string' ? Buffer.from(value) : value
+  const body: unknown = typeof value === 'string' ? Buffer.from(checkText(field, value)) : value
   if (!(body instanceof Uint8Array && body.length > 0 && body.length <= MAX_BODY_BYTES))
     throw new ConfigError(
       field,
@@ -163,9 +168,7 @@ function encodeBody(
 
 function propertiesOf(message: BatchedMessage & Delay, messageId: string, prefix: string): string {
   const { properties = {} } = message
-  // Of a Map or a list Object.entries would send something else, or nothing.
-  if (kindOf(properties) !== 'Object') throw new ConfigError(`${prefix}properties`, 'takes an object')
-  checkUserProperties(properties)
+  checkUserProperties(checkObject(`${prefix}properties`, properties))
   const pairs = Object.entries(properties)
   let delay: string | undefined
   for (const [name, property, check, isDelay] of MEMBERS) {

@@ -21,7 +21,7 @@ import { repeat } from '../net/repeat.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
 import type { Route } from '../routing/routes.ts'
 import { batchedBytes, encodeBatch } from '../wire/batch.ts'
-import { checkChoice } from '../wire/checks.ts'
+import { checkArray, checkChoice } from '../wire/checks.ts'
 import { selectQueueIndex } from '../wire/hash.ts'
 import { checkGroupName } from '../wire/names.ts'
 import { recallParts } from '../wire/recall-handle.ts'
@@ -216,8 +216,7 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     },
 
     async sendBatch(topic, messages, limits) {
-      if (!Array.isArray(messages)) throw new ConfigError('messages', 'takes an array')
-      const prepared = messages.map((message: BatchedMessage, index) =>
+      const prepared = checkArray('messages', messages).map((message, index) =>
         prepare(topic, message, undefined, `messages[${index}]`),
       )
       const deadline = client.deadline(limits)

@@ -46,6 +46,16 @@ export function checkText(field: string, value: unknown, forbidden?: RegExp, wha
   return value
 }
 
+/** @throws ConfigError unless it is an object of members: of a Map or a list they would be others, or none */
+export function checkObject<T>(field: string, value: T): T {
+  return kindOf(value) === 'Object' ? value : refuse(field, 'an object', kindOf(value))
+}
+
+/** @throws ConfigError unless it is an array */
+export function checkArray<T>(field: string, value: T): T & readonly unknown[] {
+  return Array.isArray(value) ? value : refuse(field, 'an array', kindOf(value))
+}
+
 /** @throws ConfigError unless it is a Date or epoch ms; gives epoch ms */
 export function checkTime(field: string, value: unknown): number {
   const ms = value instanceof Date ? value.getTime() : value

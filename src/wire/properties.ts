@@ -59,7 +59,7 @@ export function checkUserProperties(properties: Readonly<Record<string, string>>
   for (const [name, value] of Object.entries(properties)) {
     const field = `properties.${name}`
     checkText(field, value) // consumers would not see one without a value
-    if (!encodeProperty(name, value).isWellFormed()) throw new ConfigError(field, 'has an unpaired surrogate')
+    checkText(field, encodeProperty(name, value))
     if (isReservedProperty(name)) throw new ConfigError(field, 'the name is reserved')
   }
 }
