@@ -176,15 +176,14 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     command: Command<Q, S, undefined, SB>,
     request: Omit<Q, keyof AboutQueue>,
     limits?: CallOptions,
-    options?: { deadline: Deadline; timeoutMs: number; readFrom: number },
+    options: Parameters<Client['callQueue']>[4] = { deadline: client.deadline(limits) },
   ): Promise<Answer<S, SB>> => {
     checkQueue(queue)
     const { topic, queueId } = queue
     const about: AboutQueue = { consumerGroup: group, topic: client.wrap(topic), queueId }
     // A command takes those of the fields that it has.
     const whole = { ...about, ...request } as Q
-    const deadline = options?.deadline ?? client.deadline(limits)
-    return await client.callQueue(queue, command, whole, undefined, { ...options, deadline })
+    return await client.callQueue(queue, command, whole, undefined, options)
   }
 
   const askOffset = async <Q>(
@@ -215,19 +214,17 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
   ): Promise<BrokerAnswer<SB>[]> => {
     for (const queue of queues) checkQueue(queue)
     const deadline = client.deadline(limits)
-    const ask = async (own: MessageQueue[]): Promise<BrokerAnswer<SB>> => {
+    const ask = (own: MessageQueue[]): Promise<BrokerAnswer<SB>> => {
       const mqSet = own.map(({ topic, brokerName, queueId }) => ({
         topic: client.wrap(topic),
         brokerName,
         queueId,
       }))
       const request = { consumerGroup: group, clientId, mqSet }
-      try {
-        const { body } = await client.callQueue(own[0] as MessageQueue, command, {}, request, { deadline })
-        return { own, body }
-      } catch (error) {
-        return { own, error }
-      }
+      return client.callQueue(own[0] as MessageQueue, command, {}, request, { deadline }).then(
+        ({ body }) => ({ own, body }),
+        (error: unknown) => ({ own, error }),
+      )
     }
     return await Promise.all([...Map.groupBy(queues, (queue) => queue.brokerName).values()].map(ask))
   }
@@ -247,7 +244,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
         expressionType,
         tagsSet: [],
         codeSet: [],
-        subVersion: 0n,
+        subVersion: 0,
         classFilterMode: false,
       },
     }
@@ -304,9 +301,10 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
       const suggestedBrokerId = Number(header.suggestWhichBrokerId)
       suggested.set(key, suggestedBrokerId)
       const { nextBeginOffset: next } = header
-      const found: Found = { messages: [], undecodable: [], nextBeginOffset: next }
-      if (code === 0)
-        Object.assign(found, soundPart(decodeMessages(body, { maxBodyBytes }), queueOffset, next))
+      const found: Found =
+        code === 0
+          ? soundPart(decodeMessages(body, { maxBodyBytes }), queueOffset, next)
+          : { messages: [], undecodable: [], nextBeginOffset: next }
       const { undecodable, nextBeginOffset } = found
       const messages: Message[] = []
       for (const each of found.messages) {

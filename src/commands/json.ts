@@ -114,9 +114,9 @@ export function jsonBody<T>(
   }
 }
 
-/** The body of a request for those who only send it: what reads it stays out of their bundle. */
+/** The body of a request without longs and Maps, for those who only send it: what reads it stays out of their bundle. */
 export const jsonRequest: { encode(value: unknown): Buffer; decode(): never } = {
-  encode: writeJson,
+  encode: (value) => Buffer.from(JSON.stringify(value)),
   decode() {
     throw malformed('body', 'is written only')
   },
