@@ -152,7 +152,7 @@ export function takeOptions<T>(what: string, given: unknown, checks: Checks<T>, 
 export function checkKeys(what: string, options: unknown, known: readonly string[]): void {
   for (const key of Object.keys(checkObject(what, options as object))) {
     if (known.includes(key)) continue
-    const alike = known.filter((each) => each.slice(0, 3) === key.slice(0, 3))
+    const alike = known.filter((each) => each.startsWith(key.slice(0, 3)))
     const offered = (alike.length > 0 ? alike : known).join(', ')
     throw new ConfigError(key, `is not an option of ${what}; did you mean ${offered}?`)
   }

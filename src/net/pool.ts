@@ -102,9 +102,7 @@ export function createPool(
     close() {
       closed = true
       const reason = new ClosedError(CLOSED)
-      for (const { stop } of cache.entries.values()) {
-        stop.abort()
-      }
+      for (const { stop } of cache.entries.values()) stop.abort()
       for (const each of connections) each.destroy(reason)
     },
   }

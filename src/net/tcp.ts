@@ -13,14 +13,12 @@ import { type Deadline, notSent, within } from './deadline.ts'
 
 export type { Socket, TlsOptions }
 
-async function startTls(options: TlsOptions): Promise<Socket> {
-  const tls = await import('node:tls')
-  try {
-    return tls.connect(options)
-  } catch (cause) {
-    throw new ConfigError('tls', (cause as Error).message, { cause })
-  }
-}
+const startTls = (options: TlsOptions): Promise<Socket> =>
+  import('node:tls')
+    .then((tls) => tls.connect(options))
+    .catch((cause: Error) => {
+      throw new ConfigError('tls', cause.message, { cause })
+    })
 
 /** A certificate or a protocol that does not fit: trying again would not help. */
 const PERMANENT = /^(ERR_|EPROTO|CERT_|UNABLE_|SELF_|DEPTH_)/

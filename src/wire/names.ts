@@ -58,10 +58,12 @@ const isSystem = (resource: string): boolean => isSystemTopic(resource) || resou
 
 /** `name` → `ns%name`, `%RETRY%group` → `%RETRY%ns%group`. Wrapped, system and empty names stay as they are. */
 export function wrapNamespace(namespace: string, resource: string): string {
-  if (!namespace || !resource || isSystem(resource) || unwrapNamespace(namespace, resource) !== resource)
-    return resource
   const prefix = prefixOf(resource)
-  return `${prefix}${namespace}%${resource.slice(prefix.length)}`
+  const name = resource.slice(prefix.length)
+  const own = `${namespace}%`
+  return !namespace || !resource || isSystem(resource) || name.startsWith(own)
+    ? resource
+    : prefix + own + name
 }
 
 /** The reverse of `wrapNamespace`. A name of another namespace stays as it is. */
