@@ -2,13 +2,13 @@
  * The options of a client: what they are, their defaults, the environment variables behind them, and the check that
  * refuses a misspelt one. The only file of the core that reads the environment.
  */
-import { ConfigError } from '../errors.ts'
+
 import type { AddressMap } from '../net/address-policy.ts'
 import { type CredentialsOption, checkCredentials } from '../net/credentials.ts'
 import type { PoolOptions } from '../net/pool.ts'
 import type { TlsOptions } from '../net/tcp.ts'
 import { parseHost } from '../wire/address.ts'
-import { checkArray, checkChoice, checkInt, checkObject, checkText } from '../wire/checks.ts'
+import { checkArray, checkChoice, checkInt, checkObject, checkText, refuse } from '../wire/checks.ts'
 import { checkTopicName } from '../wire/names.ts'
 
 export interface ClientOptions {
@@ -80,7 +80,7 @@ export function resolveOptions(
     const tls = ofType<boolean | TlsOptions | undefined>('boolean', 'object', 'undefined')(given, field)
     const ca = variable('TLS_CA')
     // Plain text, though somebody took the trouble to name a CA, is not what they meant.
-    if (ca && tls === undefined) throw new ConfigError('ROCKETMQ_TLS_CA', 'needs ROCKETMQ_TLS=true')
+    if (ca && tls === undefined) refuse('ROCKETMQ_TLS_CA', 'needs ROCKETMQ_TLS=true')
     return tls === true ? { ...(ca && { ca }) } : tls || undefined
   }
   const timeoutMs = either('TIMEOUT_MS', atLeast(1, 3_000), Number)
@@ -154,7 +154,7 @@ export function checkKeys(what: string, options: unknown, known: readonly string
     if (known.includes(key)) continue
     const alike = known.filter((each) => each.startsWith(key.slice(0, 3)))
     const offered = (alike.length > 0 ? alike : known).join(', ')
-    throw new ConfigError(key, `is not an option of ${what}; did you mean ${offered}?`)
+    refuse(key, `is not an option of ${what}; did you mean ${offered}?`)
   }
 }
 
@@ -165,7 +165,7 @@ function parseNameServers(given: unknown, field: string): string[] {
     try {
       parseHost(address)
     } catch {
-      throw new ConfigError(field, `takes host:port;… or ROCKETMQ_NAMESRV_ADDR, got ${address}`)
+      refuse(field, `takes host:port;… or ROCKETMQ_NAMESRV_ADDR, got ${address}`)
     }
   }
   return [...addresses]

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { MessageQueue } from '../commands/message-queue.ts'
-import { ConfigError } from '../errors.ts'
+
 import {
   checkArray,
   checkChoice,
@@ -13,6 +13,7 @@ import {
   checkText,
   checkTime,
   kindOf,
+  refuse,
 } from '../wire/checks.ts'
 import { compress, compressionFlags } from '../wire/compression.ts'
 import { checkTopicName } from '../wire/names.ts'
@@ -132,7 +133,7 @@ export function prepare(
   const prefix = path && `${path}.`
   const { body, flag = 0, queue, shardingKey, messageId = createMessageId() } = message
   if (queue) {
-    if (shardingKey !== undefined) throw new ConfigError(`${prefix}queue`, 'excludes shardingKey')
+    if (shardingKey !== undefined) refuse(`${prefix}queue`, 'excludes shardingKey')
     checkChoice(`${prefix}queue.topic`, queue.topic, topic)
     checkInt(`${prefix}queue.queueId`, queue.queueId)
   }
@@ -154,7 +155,7 @@ function encodeBody(
 ): { body: Uint8Array; sysFlag: number } {
   const body: unknown = typeof value === 'string' ? Buffer.from(checkText(field, value)) : value
   if (!(body instanceof Uint8Array && body.length > 0 && body.length <= MAX_BODY_BYTES))
-    throw new ConfigError(
+    refuse(
       field,
       `takes text or bytes, 1 to ${MAX_BODY_BYTES} of them, got ${body instanceof Uint8Array ? body.length : kindOf(body)}`,
     )
@@ -176,8 +177,8 @@ function propertiesOf(message: BatchedMessage & Delay, messageId: string, prefix
     if (value === undefined) continue
     const field = prefix + name
     if (isDelay) {
-      if (prefix) throw new ConfigError(field, 'does not work in a batch')
-      if (delay) throw new ConfigError(field, `excludes ${delay}`)
+      if (prefix) refuse(field, 'does not work in a batch')
+      if (delay) refuse(field, `excludes ${delay}`)
       delay = name
     }
     const text = String(check(field, value))

@@ -14,14 +14,14 @@ import {
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import { ConfigError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
+import { ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, pause, remainingMs } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
 import type { Route } from '../routing/routes.ts'
 import { batchedBytes, encodeBatch } from '../wire/batch.ts'
-import { checkArray, checkChoice } from '../wire/checks.ts'
+import { checkArray, checkChoice, refuse } from '../wire/checks.ts'
 import { selectQueueIndex } from '../wire/hash.ts'
 import { checkGroupName } from '../wire/names.ts'
 import { recallParts } from '../wire/recall-handle.ts'
@@ -263,7 +263,7 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
 
     async recall(topic, recallHandle, limits) {
       const [, brokerName] = recallParts(recallHandle)
-      if (!brokerName) throw new ConfigError('recallHandle', 'is not that of a SendResult')
+      if (!brokerName) refuse('recallHandle', 'is not that of a SendResult')
       const { header } = await client.callQueue(
         { topic, brokerName, queueId: 0 },
         RecallMessage,

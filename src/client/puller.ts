@@ -17,11 +17,11 @@ import {
 } from '../commands/offsets.ts'
 import { AskCheckClientConfig, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage } from '../commands/pull.ts'
 import { ConsumerSendMsgBack } from '../commands/send-back.ts'
-import { type BrokerError, ConfigError, OffsetResetError, ProtocolError } from '../errors.ts'
+import { type BrokerError, OffsetResetError, ProtocolError } from '../errors.ts'
 import { type CallOptions, type Deadline, remainingMs } from '../net/deadline.ts'
 import type { Answer } from '../net/network.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
-import { checkChoice, checkInt, checkText, checkTime } from '../wire/checks.ts'
+import { checkChoice, checkInt, checkText, checkTime, refuse } from '../wire/checks.ts'
 import { decodeMessages, type UndecodableMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
@@ -252,7 +252,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
       const { responseCode, remark } = cause as Partial<BrokerError>
       if (responseCode !== 1 && responseCode !== 23) throw cause
       const needed = responseCode === 1 ? `needs enablePropertyFilter=true on broker ${brokerName}: ` : ''
-      throw new ConfigError('filter.sql', `${needed}${remark}`, { cause, topic })
+      refuse('filter.sql', `${needed}${remark}`, { cause, topic })
     })
     checked.add(key)
   }
@@ -464,5 +464,5 @@ function checkQueue(queue: MessageQueue): void {
 }
 
 function checkOffset(offset: bigint): void {
-  if (typeof offset !== 'bigint') throw new ConfigError('offset', `takes a bigint, got ${typeof offset}`)
+  if (typeof offset !== 'bigint') refuse('offset', `takes a bigint, got ${typeof offset}`)
 }

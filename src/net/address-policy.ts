@@ -6,9 +6,9 @@
  * fd00:ec2::254 is the same over IPv6.
  */
 import { BlockList, isIP } from 'node:net'
-import { ConfigError } from '../errors.ts'
+
 import { parseHost } from '../wire/address.ts'
-import { checkInt, checkText } from '../wire/checks.ts'
+import { checkInt, checkText, refuse } from '../wire/checks.ts'
 
 /** Rewrites broker addresses, for load balancers and tunnels: `host:port` → `host:port`, or undefined to keep it. */
 export type AddressMap = Readonly<Record<string, string>> | ((address: string) => string | undefined)
@@ -45,7 +45,7 @@ export function createAddressPolicy(
       try {
         address = typeof map === 'function' ? map(advertised) : table.get(advertised)
       } catch (cause) {
-        throw new ConfigError('addressMap', `failed for ${advertised}`, { cause })
+        refuse('addressMap', `failed for ${advertised}`, { cause })
       }
       if (address === undefined) return advertised
       trusted.add(checkText('addressMap', address))
@@ -85,7 +85,7 @@ function parseRules(allowed: readonly string[]): Rules {
       rules.blocks.addSubnet(ip, checkInt(field, Number(bits ?? width), 0, width), familyOf(ip))
     } else if (/^(\*\.)?[\w.-]+$/.test(entry)) {
       rules.names.push(new RegExp(`^${entry.replaceAll('.', '\\.').replace('*', '.+')}$`, 'i'))
-    } else throw new ConfigError(field, `takes IP, CIDR, host or *.suffix, got ${entry}`)
+    } else refuse(field, `takes IP, CIDR, host or *.suffix, got ${entry}`)
   }
   return rules
 }

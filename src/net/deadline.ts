@@ -4,14 +4,8 @@
  * Deadlines are wall-clock (`Date.now()`), because a Lambda invocation's end is, and because the monotonic clock of a
  * frozen sandbox may stand still.
  */
-import {
-  AbortError,
-  ConfigError,
-  DeadlineError,
-  type ErrorFacts,
-  RocketMQError,
-  TimeoutError,
-} from '../errors.ts'
+import { AbortError, DeadlineError, type ErrorFacts, RocketMQError, TimeoutError } from '../errors.ts'
+import { refuse } from '../wire/checks.ts'
 
 /** Options every call of the client takes. */
 export interface CallOptions {
@@ -53,7 +47,7 @@ export function deadlineOf({ signal, deadlineMs }: CallOptions, defaultMs: numbe
   const explicit = deadlineMs !== undefined
   const at = explicit ? deadlineMs : now + defaultMs
   if (!(Number.isFinite(at) && at >= EARLIEST))
-    throw new ConfigError('deadlineMs', `takes epoch ms (Date.now() + …), got ${at}`)
+    refuse('deadlineMs', `takes epoch ms (Date.now() + …), got ${at}`)
   const deadline = { at, signal, explicit }
   if (signal?.aborted || at <= now) throw ended(deadline, 'the call', notSent())
   return deadline

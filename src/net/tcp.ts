@@ -7,8 +7,9 @@
  */
 import { connect, isIP, type Socket } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { ConfigError, ConnectError, type ErrorFacts } from '../errors.ts'
+import { ConnectError, type ErrorFacts } from '../errors.ts'
 import { parseHost } from '../wire/address.ts'
+import { refuse } from '../wire/checks.ts'
 import { type Deadline, notSent, within } from './deadline.ts'
 
 export type { Socket, TlsOptions }
@@ -16,9 +17,7 @@ export type { Socket, TlsOptions }
 const startTls = (options: TlsOptions): Promise<Socket> =>
   import('node:tls')
     .then((tls) => tls.connect(options))
-    .catch((cause: Error) => {
-      throw new ConfigError('tls', cause.message, { cause })
-    })
+    .catch((cause: Error) => refuse('tls', cause.message, { cause }))
 
 /** A certificate or a protocol that does not fit: trying again would not help. */
 const PERMANENT = /^(ERR_|EPROTO|CERT_|UNABLE_|SELF_|DEPTH_)/

@@ -2,7 +2,7 @@
  * The checks that every layer makes, each with one wording: of arguments (ConfigError) and of bytes (ProtocolError).
  * The text names the field and the rule, and shows what was given unless it may be large or secret.
  */
-import { ConfigError, ProtocolError } from '../errors.ts'
+import { ConfigError, type ErrorFacts, ProtocolError } from '../errors.ts'
 
 /** The error for bytes or text from the network that break a rule. */
 export function malformed(field: string, rule: string, cause?: unknown): ProtocolError {
@@ -18,9 +18,13 @@ export function readInt(value: unknown, field: string): number {
 /** `Null`, `Array`, `Object`, `Map`, `String`, … */
 export const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
 
-function refuse(field: string, expected: string, value: unknown): never {
-  throw new ConfigError(field, `takes ${expected}, got ${String(value)}`)
+/** An option or an argument breaks a rule. @throws ConfigError */
+export function refuse(field: string, rule: string, facts?: ErrorFacts): never {
+  throw new ConfigError(field, rule, facts)
 }
+
+const unfit = (field: string, expected: string, value: unknown): never =>
+  refuse(field, `takes ${expected}, got ${String(value)}`)
 
 /** @throws ConfigError unless it is a whole number from `least` to `most` */
 export function checkInt(
@@ -32,7 +36,7 @@ export function checkInt(
 ): number {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most)
     return value as number
-  return refuse(field, expected ?? `a whole number from ${least} to ${most}`, value)
+  return unfit(field, expected ?? `a whole number from ${least} to ${most}`, value)
 }
 
 /**
@@ -41,19 +45,19 @@ export function checkInt(
  */
 export function checkText(field: string, value: unknown, forbidden?: RegExp, what?: string): string {
   if (typeof value !== 'string' || !value || !value.isWellFormed())
-    throw new ConfigError(field, 'takes non-empty text, no unpaired surrogates')
-  if (forbidden?.test(value)) throw new ConfigError(field, `must not contain ${what}`)
+    refuse(field, 'takes non-empty text, no unpaired surrogates')
+  if (forbidden?.test(value)) refuse(field, `must not contain ${what}`)
   return value
 }
 
 /** @throws ConfigError unless it is an object of members: of a Map or a list they would be others, or none */
 export function checkObject<T>(field: string, value: T): T {
-  return kindOf(value) === 'Object' ? value : refuse(field, 'an object', kindOf(value))
+  return kindOf(value) === 'Object' ? value : unfit(field, 'an object', kindOf(value))
 }
 
 /** @throws ConfigError unless it is an array */
 export function checkArray<T>(field: string, value: T): T & readonly unknown[] {
-  return Array.isArray(value) ? value : refuse(field, 'an array', kindOf(value))
+  return Array.isArray(value) ? value : unfit(field, 'an array', kindOf(value))
 }
 
 /** @throws ConfigError unless it is a Date or epoch ms; gives epoch ms */
@@ -64,5 +68,5 @@ export function checkTime(field: string, value: unknown): number {
 
 /** @throws ConfigError unless it is one of the words */
 export function checkChoice<Word extends string>(field: string, value: unknown, ...words: Word[]): Word {
-  return words.includes(value as Word) ? (value as Word) : refuse(field, words.join(' or '), value)
+  return words.includes(value as Word) ? (value as Word) : unfit(field, words.join(' or '), value)
 }

@@ -7,7 +7,7 @@
  * server answers in its own. The binary encoder stands in header-binary.ts, out of bundles that do not use it.
  */
 import { malformed } from './checks.ts'
-import { badFrame, type Frame, type FrameInput } from './header.ts'
+import { type Frame, type FrameInput, refuseFrame } from './header.ts'
 import { decodeHeaderBinary } from './header-binary.ts'
 import { decodeHeaderJson, encodeHeaderJson } from './header-json.ts'
 
@@ -40,9 +40,9 @@ export function encodeFrame(frame: FrameInput): Buffer {
 export function decodeFrame(bytes: Buffer): Frame {
   const word = bytes.length < 4 ? 4 : bytes.readUInt32BE()
   const bodyAt = 4 + (word & 0xff_ffff)
-  if (bodyAt > bytes.length) throw badFrame('headerLength', `within its ${bytes.length} bytes`)
+  if (bodyAt > bytes.length) refuseFrame('headerLength', `within its ${bytes.length} bytes`)
   const serializeType = word >>> 24
-  if (serializeType > 1) throw badFrame('serializeType', `0 or 1, got ${serializeType}`)
+  if (serializeType > 1) refuseFrame('serializeType', `0 or 1, got ${serializeType}`)
   const header = serializeType
     ? decodeHeaderBinary(bytes.subarray(4, bodyAt))
     : decodeHeaderJson(bytes.toString('utf8', 4, bodyAt))

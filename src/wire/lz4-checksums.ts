@@ -2,7 +2,7 @@
  * The checksums of LZ4 frames, xxHash32 (xxhash_spec.md 0.1.1): for frames that are not the body of a stored message,
  * whose CRC covers them already.
  */
-import { broken, readLz4, type Verify } from './lz4.ts'
+import { readLz4, refuseLz4, type Verify } from './lz4.ts'
 
 /** @throws ProtocolError for bytes that are not LZ4 frames, a wrong checksum, or an output above `maxBytes`. */
 export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
@@ -11,7 +11,7 @@ export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
 
 const verify: Verify = (of, given, bytes, start, end) => {
   const hash = xxHash32(bytes, start, end)
-  if (given !== (of === 'header' ? (hash >>> 8) & 0xff : hash)) throw broken(`wrong ${of} checksum`)
+  if (given !== (of === 'header' ? (hash >>> 8) & 0xff : hash)) refuseLz4(`wrong ${of} checksum`)
 }
 
 const PRIME_1 = 0x9e37_79b1

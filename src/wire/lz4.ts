@@ -18,8 +18,10 @@ const SKIPPABLE = 0x184d_2a5
 export const tooLarge = (maxBytes: number): ProtocolError =>
   malformed('body', `is larger than ${maxBytes} bytes when decompressed`)
 
-export const broken = (what: string): ProtocolError => malformed('body', `of LZ4: ${what}`)
-const cutOff = (): ProtocolError => broken('a length leads beyond its bounds')
+export function refuseLz4(what: string): never {
+  throw malformed('body', `of LZ4: ${what}`)
+}
+const refuseLength = (): never => refuseLz4('a length leads beyond its bounds')
 
 /** Compares the checksum that a frame has of `bytes[start, end)`; of the header it is the second byte only. */
 export type Verify = (
@@ -41,7 +43,7 @@ export function readLz4(bytes: Buffer, maxBytes: number, verify: Verify = () => 
   const pass = (count: number): number => {
     const start = at
     at += count
-    if (at > bytes.length) throw cutOff()
+    if (at > bytes.length) refuseLength()
     return start
   }
   const uint = (count: number): number => bytes.readUIntLE(pass(count), count)
@@ -61,14 +63,14 @@ export function readLz4(bytes: Buffer, maxBytes: number, verify: Verify = () => 
       const isStored = word > 0x7fff_ffff
       const size = word & 0x7fff_ffff
       const start = pass(size)
-      if (size > blockBytes) throw cutOff()
+      if (size > blockBytes) refuseLength()
       // Nothing expands more than 255 times, so a small block cannot ask for a large Buffer.
       reserve(isStored ? size : Math.min(blockBytes, size * 255))
       const limit = Math.min(length + blockBytes, output.length)
       const end = isStored
         ? length + size
         : readBlock(bytes, start, at, output, length, isLinked ? frameStart : length, limit)
-      if (end > limit) throw output.length < maxBytes ? cutOff() : tooLarge(maxBytes)
+      if (end > limit) throw output.length < maxBytes ? refuseLength() : tooLarge(maxBytes)
       if (isStored) bytes.copy(output, length, start, at)
       length = end
       if (hasChecksum) verify('block', uint(4), bytes, start, start + size)
@@ -81,18 +83,18 @@ export function readLz4(bytes: Buffer, maxBytes: number, verify: Verify = () => 
       pass(uint(4))
       return
     }
-    if (magic !== MAGIC) throw broken('not a frame')
+    if (magic !== MAGIC) refuseLz4('not a frame')
     const start = at
     const frameStart = length
     const flags = uint(1)
     const descriptor = uint(1)
     if ((flags & 0xc2) !== 0x40 || (descriptor & 0xcf) !== 0x40)
-      throw broken('unknown frame version or block size')
-    if (flags & 1) throw broken('dictionaries are not supported')
+      refuseLz4('unknown frame version or block size')
+    if (flags & 1) refuseLz4('dictionaries are not supported')
     const contentBytes = flags & 8 ? uint(4) + uint(4) * 0x1_0000_0000 : undefined
     verify('header', uint(1), bytes, start, at - 1)
     readBlocks(1 << (8 + 2 * (descriptor >> 4)), !(flags & 0x20), !!(flags & 0x10))
-    if ((contentBytes ?? length - frameStart) !== length - frameStart) throw broken('wrong content size')
+    if ((contentBytes ?? length - frameStart) !== length - frameStart) refuseLz4('wrong content size')
     if (flags & 4) verify('content', uint(4), output, frameStart, length)
   }
 
@@ -118,7 +120,7 @@ function readBlock(
   let at = start
   let out = outStart
   for (;;) {
-    if (at >= end) throw cutOff()
+    if (at >= end) refuseLength()
     const token = from[at++] as number
     let length = token >> 4
     if (length === 15) {
@@ -126,7 +128,7 @@ function readBlock(
       length += (last - at) * 255 + (from[last] as number)
       at = last + 1
     }
-    if (length > end - at) throw cutOff()
+    if (length > end - at) refuseLength()
     let stop = out + length
     if (stop > limit) return stop
     if (length > 24) {
@@ -135,10 +137,10 @@ function readBlock(
       out = stop
     } else while (out < stop) to[out++] = from[at++] as number
     if (at === end) return out
-    if (end - at < 2) throw cutOff()
+    if (end - at < 2) refuseLength()
     const offset = (from[at] as number) | ((from[at + 1] as number) << 8)
     at += 2
-    if (offset === 0 || offset > out - windowStart) throw broken('match before the start')
+    if (offset === 0 || offset > out - windowStart) refuseLz4('match before the start')
     length = token & 15
     if (length === 15) {
       const last = endOfRun(from, at, end)
@@ -165,5 +167,5 @@ function endOfRun(bytes: Buffer, start: number, end: number): number {
   let at = start
   while (bytes[at] === 255) at++
   if (at < end) return at
-  throw cutOff()
+  return refuseLength()
 }

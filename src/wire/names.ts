@@ -2,9 +2,9 @@
  * Topic and group names: what is allowed, what is derived, namespaces
  * (protocol.md 1.6, 10, 19; upstream TopicValidator, Validators, MixAll, KeyBuilder, NamespaceUtil).
  */
-import { ConfigError } from '../errors.ts'
+
 import { formatHost, parseHost } from './address.ts'
-import { checkText } from './checks.ts'
+import { checkText, refuse } from './checks.ts'
 
 const RETRY = '%RETRY%'
 const DLQ = '%DLQ%'
@@ -47,7 +47,7 @@ function check(name: unknown, field: string, most: number, mostWithPrefix: numbe
   const text = checkText(field, name)
   const limit = prefixOf(text) ? mostWithPrefix : most
   if (text.length > limit || /[^%|\w-]/.test(text))
-    throw new ConfigError(field, `takes only letters, digits, % | _ - and at most ${limit}`)
+    refuse(field, `takes only letters, digits, % | _ - and at most ${limit}`)
   return text
 }
 

@@ -1,8 +1,8 @@
 /**
  * Message properties: `name U+0001 value U+0002`, repeated (protocol.md 6; upstream MessageDecoder, MessageConst).
  */
-import { ConfigError } from '../errors.ts'
-import { checkText } from './checks.ts'
+
+import { checkText, refuse } from './checks.ts'
 
 /** Longest properties text, in bytes of UTF-8. The broker adds properties of its own and counts them too. */
 export const MAX_PROPERTIES_BYTES = 32_767
@@ -17,7 +17,7 @@ export function encodeProperties(properties: Iterable<readonly [string, string]>
 function encodeProperty(name: string, value: string): string {
   const both = `${name} ${value}`
   if (!name || both.includes('\u0001') || both.includes('\u0002'))
-    throw new ConfigError(`properties.${name}`, 'needs a name, and no U+0001 or U+0002')
+    refuse(`properties.${name}`, 'needs a name, and no U+0001 or U+0002')
   return `${name}\u0001${value}\u0002`
 }
 
@@ -60,7 +60,7 @@ export function checkUserProperties(properties: Readonly<Record<string, string>>
     const field = `properties.${name}`
     checkText(field, value) // consumers would not see one without a value
     checkText(field, encodeProperty(name, value))
-    if (isReservedProperty(name)) throw new ConfigError(field, 'the name is reserved')
+    if (isReservedProperty(name)) refuse(field, 'the name is reserved')
   }
 }
 
@@ -68,5 +68,5 @@ export function checkUserProperties(properties: Readonly<Record<string, string>>
 export function checkPropertiesLength(text: string): void {
   const bytes = text.length * 3 > MAX_PROPERTIES_BYTES ? Buffer.byteLength(text) : 0
   if (bytes > MAX_PROPERTIES_BYTES)
-    throw new ConfigError('properties', `have ${bytes} bytes; brokers take ${MAX_PROPERTIES_BYTES}`)
+    refuse('properties', `have ${bytes} bytes; brokers take ${MAX_PROPERTIES_BYTES}`)
 }

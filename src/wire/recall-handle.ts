@@ -1,6 +1,6 @@
 /** The handle by which a timer message is recalled (protocol.md 15; upstream RecallMessageHandle). */
-import { ConfigError } from '../errors.ts'
-import { malformed } from './checks.ts'
+
+import { malformed, refuse } from './checks.ts'
 
 export interface RecallHandle {
   topic: string
@@ -14,7 +14,7 @@ export interface RecallHandle {
 /** URL-safe Base64, padded, of `v1 topic brokerName deliverTimeMs messageId`. @throws ConfigError for a part with a space. */
 export function formatRecallHandle({ topic, brokerName, deliverTimeMs, messageId }: RecallHandle): string {
   for (const [field, part] of Object.entries({ topic, brokerName, messageId })) {
-    if (part === '' || part.includes(' ')) throw new ConfigError(field, 'must not be empty or have a space')
+    if (part === '' || part.includes(' ')) refuse(field, 'must not be empty or have a space')
   }
   const text = Buffer.from(`v1 ${topic} ${brokerName} ${deliverTimeMs} ${messageId}`).toString('base64url')
   return text.padEnd(Math.ceil(text.length / 4) * 4, '=')

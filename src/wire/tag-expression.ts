@@ -1,5 +1,6 @@
 /** Tag filters, `A || B` (protocol.md 8; upstream FilterAPI). */
-import { ConfigError } from '../errors.ts'
+
+import { refuse } from './checks.ts'
 import { javaHashCode } from './hash.ts'
 
 /**
@@ -12,7 +13,7 @@ export function parseTagExpression(expression: string): { tags: string[]; codes:
   if (all === '' || all === '*') return { tags: [], codes: [] }
   const tags = new Set(expression.split('||').map(javaTrim))
   tags.delete('')
-  if (tags.size === 0) throw new ConfigError('filter', 'has no tag; use * for all')
+  if (tags.size === 0) refuse('filter', 'has no tag; use * for all')
   return { tags: [...tags], codes: [...new Set([...tags].map(javaHashCode))] }
 }
 
