@@ -86,9 +86,7 @@ export interface Compression {
 }
 
 /** 32 random upper-case hex digits: ids made of address and process collide, because sandboxes are clones. */
-export function createMessageId(): string {
-  return randomBytes(16).toString('hex').toUpperCase()
-}
+export const createMessageId = (): string => randomBytes(16).toString('hex').toUpperCase()
 
 const CONTROL = 'control characters'
 

@@ -452,9 +452,7 @@ function soundPart({ messages, undecodable }: Decoded, from: bigint, next: bigin
   }
 }
 
-function keyOf({ topic, brokerName, queueId }: MessageQueue): string {
-  return `${topic}/${brokerName}/${queueId}`
-}
+const keyOf = ({ topic, brokerName, queueId }: MessageQueue): string => `${topic}/${brokerName}/${queueId}`
 
 function checkQueue(queue: MessageQueue): void {
   const { topic, brokerName, queueId } = (queue ?? {}) as Partial<MessageQueue>

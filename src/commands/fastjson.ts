@@ -26,13 +26,11 @@ export function stringifyJson(value: unknown): string {
 }
 
 /** As `jsonBody`; to the reader a key that was not text is its own JSON text. */
-export function fastjsonBody<T>(
+export const fastjsonBody = <T>(
   name: string,
   read: Read<T>,
   write: (value: T) => unknown = (value) => value,
-): BodyCodec<T> {
-  return {
-    encode: (value) => Buffer.from(stringifyJson(write(value))),
-    decode: (bytes) => read(parseFastjson(bytes.toString()), name),
-  }
-}
+): BodyCodec<T> => ({
+  encode: (value) => Buffer.from(stringifyJson(write(value))),
+  decode: (bytes) => read(parseFastjson(bytes.toString()), name),
+})

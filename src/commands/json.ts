@@ -89,9 +89,8 @@ export const orElse =
 export const optional: <T>(read: Read<T>) => Read<T | undefined> = orElse
 
 /** Longs beyond 2^53 as a bigint, from their own digits; a Java long has 19. */
-function exact(_name: string, value: unknown, { source = '' }: { source?: string } = {}): unknown {
-  return !Number.isSafeInteger(value) && /^-?\d{1,40}$/.test(source) ? BigInt(source) : value
-}
+const exact = (_name: string, value: unknown, { source = '' }: { source?: string } = {}): unknown =>
+  !Number.isSafeInteger(value) && /^-?\d{1,40}$/.test(source) ? BigInt(source) : value
 
 /** The reverse: a bigint as bare digits, as Java reads a long. A Map is written as an object. */
 function writable(_name: string, value: unknown): unknown {
@@ -103,16 +102,14 @@ function writable(_name: string, value: unknown): unknown {
 type RawJson = JSON & { rawJSON(json: string): unknown }
 
 /** A plain JSON body: `read` checks and shapes what was parsed, `write` gives what is stringified (the value itself). */
-export function jsonBody<T>(
+export const jsonBody = <T>(
   name: string,
   read: Read<T>,
   write: (value: T) => unknown = (value) => value,
-): BodyCodec<T> {
-  return {
-    encode: (value) => writeJson(write(value)),
-    decode: readJson(name, read, exact),
-  }
-}
+): BodyCodec<T> => ({
+  encode: (value) => writeJson(write(value)),
+  decode: readJson(name, read, exact),
+})
 
 /** The body of a request without longs and Maps, for those who only send it: what reads it stays out of their bundle. */
 export const jsonRequest: { encode(value: unknown): Buffer; decode(): never } = {
@@ -122,9 +119,7 @@ export const jsonRequest: { encode(value: unknown): Buffer; decode(): never } = 
   },
 }
 
-export function writeJson(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value, writable))
-}
+export const writeJson = (value: unknown): Buffer => Buffer.from(JSON.stringify(value, writable))
 
 /** Name servers before 4.9.4 write the integer keys of a route bare, whatever they are asked for. */
 function parse(json: string, name: string, reviver: Reviver, bareKeys?: boolean): unknown {

@@ -35,11 +35,10 @@ const MAX_TIMER_MS = 0x7fff_ffff
 export const notSent = (facts?: ErrorFacts): ErrorFacts => ({ outcome: 'not-sent', ...facts })
 
 /** For what comes before a request: its errors that do not yet say what became of the request say that it was not sent. */
-export function beforeSending<T>(work: Promise<T>): Promise<T> {
-  return work.catch((error: unknown) => {
+export const beforeSending = <T>(work: Promise<T>): Promise<T> =>
+  work.catch((error: unknown) => {
     throw error instanceof RocketMQError && !error.outcome ? Object.assign(error, notSent()) : error
   })
-}
 
 /** @throws ConfigError when `deadlineMs` is not a point in time, DeadlineError or AbortError when it is over already. */
 export function deadlineOf({ signal, deadlineMs }: CallOptions, defaultMs: number): Deadline {
@@ -60,9 +59,8 @@ export function atMost(ms: number, deadline: Deadline): Deadline {
 }
 
 /** What is left, never negative and no longer than a timer can be. */
-export function remainingMs({ at }: { at: number }): number {
-  return Math.min(MAX_TIMER_MS, Math.max(0, at - Date.now()))
-}
+export const remainingMs = ({ at }: { at: number }): number =>
+  Math.min(MAX_TIMER_MS, Math.max(0, at - Date.now()))
 
 /** The error for a wait that was ended: by its signal, the caller's deadline, or a limit of ours. */
 function ended({ signal, explicit }: Deadline, what: string, facts: ErrorFacts): Error {

@@ -2,9 +2,8 @@
 import { malformed } from './checks.ts'
 
 /** `10.0.0.1:10911`, `[2001:db8::1]:10911`. */
-export function formatHost(ip: string, port: number): string {
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
-}
+export const formatHost = (ip: string, port: number): string =>
+  ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
 
 /**
  * `name:1`, `[v6]:1`, or the bare `v6:1` that Java brokers register (the port is after the last colon). The host has

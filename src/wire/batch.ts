@@ -20,9 +20,8 @@ export interface BatchMessage {
 }
 
 /** How many bytes one message takes in a batch. */
-export function batchedBytes({ body, properties }: Pick<BatchMessage, 'body' | 'properties'>): number {
-  return FIXED_BYTES + body.length + Buffer.byteLength(properties)
-}
+export const batchedBytes = ({ body, properties }: Pick<BatchMessage, 'body' | 'properties'>): number =>
+  FIXED_BYTES + body.length + Buffer.byteLength(properties)
 
 /** @throws ProtocolError when a message's properties are longer than 32767 bytes. */
 export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
@@ -71,6 +70,5 @@ export function decodeBatch(bytes: Buffer): BatchMessage[] {
   return messages
 }
 
-function wrong(at: number, field: string): ProtocolError {
-  return malformed(field, `of the batched message at byte ${at} is impossible`)
-}
+const wrong = (at: number, field: string): ProtocolError =>
+  malformed(field, `of the batched message at byte ${at} is impossible`)

@@ -5,9 +5,8 @@
 import { ConfigError, type ErrorFacts, ProtocolError } from '../errors.ts'
 
 /** The error for bytes or text from the network that break a rule. */
-export function malformed(field: string, rule: string, cause?: unknown): ProtocolError {
-  return new ProtocolError(`${field} ${rule}`, { field, cause })
-}
+export const malformed = (field: string, rule: string, cause?: unknown): ProtocolError =>
+  new ProtocolError(`${field} ${rule}`, { field, cause })
 
 /** An int32 that was parsed from JSON. */
 export function readInt(value: unknown, field: string): number {
@@ -51,14 +50,12 @@ export function checkText(field: string, value: unknown, forbidden?: RegExp, wha
 }
 
 /** @throws ConfigError unless it is an object of members: of a Map or a list they would be others, or none */
-export function checkObject<T>(field: string, value: T): T {
-  return kindOf(value) === 'Object' ? value : unfit(field, 'an object', kindOf(value))
-}
+export const checkObject = <T>(field: string, value: T): T =>
+  kindOf(value) === 'Object' ? value : unfit(field, 'an object', kindOf(value))
 
 /** @throws ConfigError unless it is an array */
-export function checkArray<T>(field: string, value: T): T & readonly unknown[] {
-  return Array.isArray(value) ? value : unfit(field, 'an array', kindOf(value))
-}
+export const checkArray = <T>(field: string, value: T): T & readonly unknown[] =>
+  Array.isArray(value) ? value : unfit(field, 'an array', kindOf(value))
 
 /** @throws ConfigError unless it is a Date or epoch ms; gives epoch ms */
 export function checkTime(field: string, value: unknown): number {
@@ -67,6 +64,5 @@ export function checkTime(field: string, value: unknown): number {
 }
 
 /** @throws ConfigError unless it is one of the words */
-export function checkChoice<Word extends string>(field: string, value: unknown, ...words: Word[]): Word {
-  return words.includes(value as Word) ? (value as Word) : unfit(field, words.join(' or '), value)
-}
+export const checkChoice = <Word extends string>(field: string, value: unknown, ...words: Word[]): Word =>
+  words.includes(value as Word) ? (value as Word) : unfit(field, words.join(' or '), value)

@@ -5,9 +5,7 @@
 import { readLz4, refuseLz4, type Verify } from './lz4.ts'
 
 /** @throws ProtocolError for bytes that are not LZ4 frames, a wrong checksum, or an output above `maxBytes`. */
-export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
-  return readLz4(bytes, maxBytes, verify)
-}
+export const decompressLz4 = (bytes: Buffer, maxBytes: number): Buffer => readLz4(bytes, maxBytes, verify)
 
 const verify: Verify = (of, given, bytes, start, end) => {
   const hash = xxHash32(bytes, start, end)

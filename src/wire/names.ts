@@ -27,21 +27,16 @@ export const popRetryTopicV2 = (consumerGroup: string, topic: string): string =>
   `${RETRY}${consumerGroup}+${topic}`
 
 /** Topics that belong to the broker. */
-export function isSystemTopic(name: string): boolean {
-  return /^(rmq_sys_|(TBW102|BenchmarkTest|OFFSET_MOVED_EVENT|SCHEDULE_TOPIC_XXXX|(RMQ_SYS_(TRACE|TRANS_HALF|TRANS_OP_HALF)|TRANS_CHECK_MAX_TIME|SELF_TEST|CHECKPOINT)_TOPIC)$)/.test(
+export const isSystemTopic = (name: string): boolean =>
+  /^(rmq_sys_|(TBW102|BenchmarkTest|OFFSET_MOVED_EVENT|SCHEDULE_TOPIC_XXXX|(RMQ_SYS_(TRACE|TRANS_HALF|TRANS_OP_HALF)|TRANS_CHECK_MAX_TIME|SELF_TEST|CHECKPOINT)_TOPIC)$)/.test(
     name,
   )
-}
 
 /** @throws ConfigError with the rule: 1 to 127 characters (255 with a retry or dead letter prefix) of `%|a-zA-Z0-9_-`. */
-export function checkTopicName(name: unknown, field = 'topic'): string {
-  return check(name, field, 127, 255)
-}
+export const checkTopicName = (name: unknown, field = 'topic'): string => check(name, field, 127, 255)
 
 /** @throws ConfigError with the rule: 1 to 120 characters of `%|a-zA-Z0-9_-`. */
-export function checkGroupName(name: unknown, field = 'consumerGroup'): string {
-  return check(name, field, 120, 120)
-}
+export const checkGroupName = (name: unknown, field = 'consumerGroup'): string => check(name, field, 120, 120)
 
 function check(name: unknown, field: string, most: number, mostWithPrefix: number): string {
   const text = checkText(field, name)

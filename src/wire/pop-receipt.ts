@@ -61,37 +61,29 @@ export function popStoredTopic(consumerGroup: string, topic: string, retryFlag: 
 }
 
 /** `retryFlag queueId startOffset;…` → first offset of each queue. @throws ProtocolError */
-export function parseStartOffsetInfo(text: string): Map<string, bigint> {
-  return entries(text, 'startOffsetInfo', (key, value, field) => [key, long(value, field)])
-}
+export const parseStartOffsetInfo = (text: string): Map<string, bigint> =>
+  entries(text, 'startOffsetInfo', (key, value, field) => [key, long(value, field)])
 
-export function formatStartOffsetInfo(offsets: ReadonlyMap<string, bigint>): string {
-  return join(offsets, String)
-}
+export const formatStartOffsetInfo = (offsets: ReadonlyMap<string, bigint>): string => join(offsets, String)
 
 /** `retryFlag queueId o1,o2,…;…` → offsets of the messages of each queue, in order. @throws ProtocolError */
-export function parseMsgOffsetInfo(text: string): Map<string, bigint[]> {
-  return entries(text, 'msgOffsetInfo', (key, value, field) => [
+export const parseMsgOffsetInfo = (text: string): Map<string, bigint[]> =>
+  entries(text, 'msgOffsetInfo', (key, value, field) => [
     key,
     value.split(',').map((offset) => long(offset, field)),
   ])
-}
 
-export function formatMsgOffsetInfo(offsets: ReadonlyMap<string, readonly bigint[]>): string {
-  return join(offsets, (list) => list.join(','))
-}
+export const formatMsgOffsetInfo = (offsets: ReadonlyMap<string, readonly bigint[]>): string =>
+  join(offsets, (list) => list.join(','))
 
 /**
  * `retryFlag queueId count;retryFlag qo<queueId>%<offset> count;…` → earlier deliveries of each queue, under
  * `retryFlag@queueId`, and of single messages, under `retryFlag@qo<queueId>%<offset>`. @throws ProtocolError
  */
-export function parseOrderCountInfo(text: string): Map<string, number> {
-  return entries(text, 'orderCountInfo', (key, value, field) => [key, int(value, field)])
-}
+export const parseOrderCountInfo = (text: string): Map<string, number> =>
+  entries(text, 'orderCountInfo', (key, value, field) => [key, int(value, field)])
 
-export function formatOrderCountInfo(counts: ReadonlyMap<string, number>): string {
-  return join(counts, String)
-}
+export const formatOrderCountInfo = (counts: ReadonlyMap<string, number>): string => join(counts, String)
 
 /**
  * BATCH_ACK's `b`: the bit set of offsets counted from the pop's start offset, as Base64 of `BitSet.toByteArray`.
@@ -135,18 +127,16 @@ function entries<T>(
   return found
 }
 
-function join<T>(values: ReadonlyMap<string, T>, write: (value: T) => string): string {
-  return Array.from(values, ([key, value]) => `${key.replace('@', ' ')} ${write(value)}`).join(';')
-}
+const join = <T>(values: ReadonlyMap<string, T>, write: (value: T) => string): string =>
+  Array.from(values, ([key, value]) => `${key.replace('@', ' ')} ${write(value)}`).join(';')
 
 function split(text: string, separator: string, count: number, field: string): string[] {
   const parts = text.split(separator, count + 1)
   return parts.length === count ? parts : fail(field, text)
 }
 
-function flag(text: string | undefined, field: string): string {
-  return text === '0' || text === '1' || text === '2' ? text : fail(field, text)
-}
+const flag = (text: string | undefined, field: string): string =>
+  text === '0' || text === '1' || text === '2' ? text : fail(field, text)
 
 function long(text: string | undefined, field: string): bigint {
   const value = /^-?\d{1,19}$/.test(text ?? '') ? BigInt(text as string) : 1n << 64n

@@ -50,9 +50,7 @@ const RESERVED =
   /^(?:TAGS|KEYS|WAIT|CLUSTER|UNIQ_KEY|MSG_(?:REGION|TYPE)|TRACE_(?:ON|CONTEXT)|DELAY|TTL|PGROUP|REDIRECT|POP_CK|REAL_QID|TRAN_MSG|BORN_TIMESTAMP|REPLY_TO_CLIENT|CHECK_IMMUNITY_TIME_IN_SECONDS|INNER_(?:NUM|BASE|MULTI_DISPATCH)|TIMER_(?:DELAY_(?:SEC|MS|LEVEL)|(?:DELIVER|OUT|ENQUEUE|DEQUEUE)_MS|ROLL_TIMES|DEL_UNIQKEY)|(?:MAX_RECONSUME|TRANSACTION_CHECK)_TIMES|(?:RECONSUME|CONSUME_START|1ST_POP|ARRIVE|PUSH_REPLY)_TIME|(?:MIN|MAX|POP_CK|TRAN_PREPARED_QUEUE|INNER_MULTI_QUEUE)_OFFSET|(?:REAL|RETRY|DLQ_ORIGIN)_TOPIC|(?:(?:DLQ_)?ORIGIN_MESSAGE|INSTANCE|CORRELATION|BUYER|PROPERTY_FORWARD_QUEUE)_ID|(?:TRANSFER|CORRECTION|MQ2)_FLAG|(?:DUP|EXTEND_UNIQ)_INFO|__(?:STARTDELIVERTIME|transactionId__|SHARDINGKEY|BORNHOST|CRC32#|RMQ\.TRANSIENT\..*))$/s
 
 /** Whether RocketMQ uses the name itself (protocol.md 6). A user's property must not have it. */
-export function isReservedProperty(name: string): boolean {
-  return name < '`' && RESERVED.test(name) // no lower-case name is among them, so users' names seldom cost a match
-}
+export const isReservedProperty = (name: string): boolean => name < '`' && RESERVED.test(name) // no lower-case name is among them, so users' names seldom cost a match
 
 /** @throws ConfigError naming the first property that a user may not set, or that would not arrive as it is. */
 export function checkUserProperties(properties: Readonly<Record<string, string>>): void {
