@@ -5,8 +5,7 @@
  * does the reverse, and tests iterate over the catalogue. Header values are text on the wire whatever their type:
  * numbers decimal, booleans `true`/`false` (protocol.md 1.1). Nothing here knows a connection.
  */
-import { ConfigError } from '../errors.ts'
-import { malformed } from '../wire/checks.ts'
+import { malformed, refuse } from '../wire/checks.ts'
 
 /** How a header field is written; `?` marks one that may be absent. */
 export type FieldKind = 'string' | 'int' | 'long' | 'boolean'
@@ -188,7 +187,7 @@ export function encodeFields<H>(
     // Numbers are most of what is sent, and need no text to be told from others.
     const fits =
       typeof value === 'number' ? kind[0] === 'i' && value === (value | 0) : parse(kind, text) === value
-    if (!fits) throw new ConfigError(name, misfit(command, kind, value))
+    if (!fits) refuse(name, misfit(command, kind, value))
     ext[wireNames?.[name] ?? name] = text
   }
   return ext
