@@ -62,10 +62,10 @@ export interface ResolvedOptions {
 }
 
 /** Explicit options win over the environment. @throws ConfigError naming the option or the variable */
-export function resolveOptions(
+export const resolveOptions = (
   options: ClientOptions,
   environment: NodeJS.ProcessEnv = process.env,
-): ResolvedOptions {
+): ResolvedOptions => {
   /** An environment variable; one that is empty counts as not set. */
   const variable = (name: string): string | undefined => environment[`ROCKETMQ_${name}`] || undefined
   /** Checks the option, or when it is not given the variable, under the name of that. */
@@ -141,7 +141,7 @@ const group =
     takeOptions(option, given, checks, `${option}.`)
 
 /** Takes the options of `what` apart, each by the check of its name. `prefix` comes before the names in errors. */
-export function takeOptions<T>(what: string, given: unknown, checks: Checks<T>, prefix = ''): T {
+export const takeOptions = <T>(what: string, given: unknown, checks: Checks<T>, prefix = ''): T => {
   checkKeys(what, given, Object.keys(checks))
   const taken: Partial<T> = {}
   for (const name in checks) taken[name] = checks[name]((given as T)[name], prefix + name)
@@ -149,7 +149,7 @@ export function takeOptions<T>(what: string, given: unknown, checks: Checks<T>, 
 }
 
 /** @throws ConfigError for a key that is not known, with those that begin alike, or else all that are */
-export function checkKeys(what: string, options: unknown, known: readonly string[]): void {
+export const checkKeys = (what: string, options: unknown, known: readonly string[]): void => {
   for (const key of Object.keys(checkObject(what, options as object))) {
     if (known.includes(key)) continue
     const alike = known.filter((each) => each.startsWith(key.slice(0, 3)))
@@ -158,7 +158,7 @@ export function checkKeys(what: string, options: unknown, known: readonly string
   }
 }
 
-function parseNameServers(given: unknown, field: string): string[] {
+const parseNameServers = (given: unknown, field: string): string[] => {
   const entries = [given].flat().join(';').split(';')
   const addresses = new Set(entries.map((each) => each.trim()).filter(Boolean))
   for (const address of addresses.size > 0 ? addresses : ['nothing']) {
@@ -171,7 +171,7 @@ function parseNameServers(given: unknown, field: string): string[] {
   return [...addresses]
 }
 
-function credentialsOf(variable: (name: string) => string | undefined): CredentialsOption | undefined {
+const credentialsOf = (variable: (name: string) => string | undefined): CredentialsOption | undefined => {
   const accessKey = variable('ACCESS_KEY')
   const secretKey = variable('SECRET_KEY')
   if (!accessKey && !secretKey) return undefined

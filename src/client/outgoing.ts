@@ -120,12 +120,12 @@ const MEMBERS: readonly (readonly [
  * @param path of the message in a batch, for errors: `messages[3]`; brokers delay no message of a batch
  * @throws ConfigError naming what is wrong, such as `messages[3].tag`
  */
-export function prepare(
+export const prepare = (
   topic: string,
   message: BatchedMessage & Delay,
   compression?: Compression,
   path = '',
-): Prepared {
+): Prepared => {
   checkTopicName(topic)
   checkObject(path || 'message', message)
   const prefix = path && `${path}.`
@@ -146,11 +146,11 @@ export function prepare(
   }
 }
 
-function encodeBody(
+const encodeBody = (
   value: Uint8Array | string,
   field: string,
   compression: Compression | undefined,
-): { body: Uint8Array; sysFlag: number } {
+): { body: Uint8Array; sysFlag: number } => {
   const body: unknown = typeof value === 'string' ? Buffer.from(checkText(field, value)) : value
   if (!(body instanceof Uint8Array && body.length > 0 && body.length <= MAX_BODY_BYTES))
     refuse(
@@ -165,7 +165,7 @@ function encodeBody(
   return { body, sysFlag: 0 }
 }
 
-function propertiesOf(message: BatchedMessage & Delay, messageId: string, prefix: string): string {
+const propertiesOf = (message: BatchedMessage & Delay, messageId: string, prefix: string): string => {
   const { properties = {} } = message
   checkUserProperties(checkObject(`${prefix}properties`, properties))
   const pairs = Object.entries(properties)

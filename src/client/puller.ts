@@ -151,7 +151,7 @@ interface AboutQueue {
 }
 
 /** @throws ConfigError naming the option */
-export function createPullConsumer(client: Client, options: PullConsumerOptions): PullConsumer {
+export const createPullConsumer = (client: Client, options: PullConsumerOptions): PullConsumer => {
   const { consumerGroup, filter, clientId, maxBodyBytes } = takeOptions<Resolved>(
     'createPullConsumer',
     options,
@@ -392,7 +392,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
   }
 }
 
-function parseFilter(given: unknown = '*'): ParsedFilter {
+const parseFilter = (given: unknown = '*'): ParsedFilter => {
   const filter = given as Filter
   if (typeof filter !== 'string')
     return { subscription: checkText('filter.sql', filter?.sql?.trim()), expressionType: 'SQL92' }
@@ -400,7 +400,7 @@ function parseFilter(given: unknown = '*'): ParsedFilter {
   return tags.length > 0 ? { subscription: filter, expressionType: 'TAG', tags: new Set(tags) } : EVERYTHING
 }
 
-function throwFirst(answers: BrokerAnswer<unknown>[]): void {
+const throwFirst = (answers: BrokerAnswer<unknown>[]): void => {
   for (const { error } of answers) if (error) throw error
 }
 
@@ -409,7 +409,7 @@ function throwFirst(answers: BrokerAnswer<unknown>[]): void {
  * that at the first message that would be passed over without its offset being told. Messages from there on are left
  * for the next pull.
  */
-function soundPart({ messages, undecodable }: Decoded, from: bigint, next: bigint): Found {
+const soundPart = ({ messages, undecodable }: Decoded, from: bigint, next: bigint): Found => {
   /** Whether the offset of an undecodable message can be right, and only this one message is meant. */
   const isPlaced = ({ queueOffset = -1n, reason }: UndecodableMessage): boolean =>
     queueOffset >= from && queueOffset < next && reason.field !== 'totalLength'
@@ -454,13 +454,13 @@ function soundPart({ messages, undecodable }: Decoded, from: bigint, next: bigin
 
 const keyOf = ({ topic, brokerName, queueId }: MessageQueue): string => `${topic}/${brokerName}/${queueId}`
 
-function checkQueue(queue: MessageQueue): void {
+const checkQueue = (queue: MessageQueue): void => {
   const { topic, brokerName, queueId } = (queue ?? {}) as Partial<MessageQueue>
   checkTopicName(topic, 'queue.topic')
   checkText('queue.brokerName', brokerName)
   checkInt('queue.queueId', queueId)
 }
 
-function checkOffset(offset: bigint): void {
+const checkOffset = (offset: bigint): void => {
   if (typeof offset !== 'bigint') refuse('offset', `takes a bigint, got ${typeof offset}`)
 }

@@ -7,7 +7,7 @@ import type { Read } from './json.ts'
  * Value → JSON text. A `bigint` is written as a bare integer, as Java reads a long; a Map as an object whose keys are
  * written as they are, so that a MessageQueue or a number becomes a bare key as from a broker (protocol.md 1.5).
  */
-export function stringifyJson(value: unknown): string {
+export const stringifyJson = (value: unknown): string => {
   switch (typeof value) {
     case 'bigint':
       return value.toString()

@@ -93,7 +93,7 @@ const exact = (_name: string, value: unknown, { source = '' }: { source?: string
   !Number.isSafeInteger(value) && /^-?\d{1,40}$/.test(source) ? BigInt(source) : value
 
 /** The reverse: a bigint as bare digits, as Java reads a long. A Map is written as an object. */
-function writable(_name: string, value: unknown): unknown {
+const writable = (_name: string, value: unknown): unknown => {
   if (value instanceof Map) return Object.fromEntries(value)
   return typeof value === 'bigint' ? (JSON as RawJson).rawJSON(String(value)) : value
 }
@@ -122,7 +122,7 @@ export const jsonRequest: { encode(value: unknown): Buffer; decode(): never } = 
 export const writeJson = (value: unknown): Buffer => Buffer.from(JSON.stringify(value, writable))
 
 /** Name servers before 4.9.4 write the integer keys of a route bare, whatever they are asked for. */
-function parse(json: string, name: string, reviver: Reviver, bareKeys?: boolean): unknown {
+const parse = (json: string, name: string, reviver: Reviver, bareKeys?: boolean): unknown => {
   try {
     return JSON.parse(bareKeys ? json.replace(/([{,])(-?\d+):/g, '$1"$2":') : json, reviver)
   } catch (cause) {

@@ -24,11 +24,11 @@ export interface AddressPolicy {
  * @param allowed IP addresses, CIDR blocks, host names, or `*.suffix`; undefined allows all but link-local ones
  * @param operators what the operator wrote, the name servers: never refused
  */
-export function createAddressPolicy(
+export const createAddressPolicy = (
   map: AddressMap | undefined,
   allowed: readonly string[] | undefined,
   operators: readonly string[],
-): AddressPolicy {
+): AddressPolicy => {
   const linkLocal = parseRules([
     '169.254.0.0/16',
     'fe80::/10',
@@ -75,7 +75,7 @@ const familyOf = (ip: string): 'ipv4' | 'ipv6' => `ipv${isIP(ip) as 4 | 6}`
 
 const holds = ({ blocks }: Rules, ip: string): boolean => blocks.check(ip, familyOf(ip))
 
-function parseRules(allowed: readonly string[]): Rules {
+const parseRules = (allowed: readonly string[]): Rules => {
   const rules: Rules = { names: [], blocks: new BlockList() }
   for (const [index, entry] of allowed.entries()) {
     const field = `allowedAddresses[${index}]`

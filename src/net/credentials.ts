@@ -25,7 +25,7 @@ export interface CredentialSource {
   get(deadline: Deadline): Promise<Credentials | undefined>
 }
 
-export function createCredentialSource(option: CredentialsOption | undefined): CredentialSource {
+export const createCredentialSource = (option: CredentialsOption | undefined): CredentialSource => {
   const cache = createCache<Credentials>('credentials()', (_, ageMs) => ageMs < KEEP_MS)
   const rotate = typeof option === 'function' ? option : undefined
 
@@ -49,7 +49,7 @@ export function createCredentialSource(option: CredentialsOption | undefined): C
 }
 
 /** @throws ConfigError; its text never holds a value, since it may be a secret */
-export function checkCredentials(field: string, value: unknown): Credentials {
+export const checkCredentials = (field: string, value: unknown): Credentials => {
   const given = (value ?? {}) as Credentials
   checkText(`${field}.accessKey`, given.accessKey)
   checkText(`${field}.secretKey`, given.secretKey)
@@ -58,11 +58,11 @@ export function checkCredentials(field: string, value: unknown): Credentials {
 }
 
 /** Adds AccessKey, SecurityToken and Signature (protocol.md 18.1). Nothing may be added to `ext` afterwards. */
-export function signRequest(
+export const signRequest = (
   { accessKey, secretKey, securityToken }: Credentials,
   ext: Record<string, string>,
   body: Uint8Array | undefined,
-): void {
+): void => {
   ext['AccessKey'] = accessKey
   if (securityToken) ext['SecurityToken'] = securityToken
   ext['Signature'] = sign(secretKey, ext, body)

@@ -41,7 +41,7 @@ export const beforeSending = <T>(work: Promise<T>): Promise<T> =>
   })
 
 /** @throws ConfigError when `deadlineMs` is not a point in time, DeadlineError or AbortError when it is over already. */
-export function deadlineOf({ signal, deadlineMs }: CallOptions, defaultMs: number): Deadline {
+export const deadlineOf = ({ signal, deadlineMs }: CallOptions, defaultMs: number): Deadline => {
   const now = Date.now()
   const explicit = deadlineMs !== undefined
   const at = explicit ? deadlineMs : now + defaultMs
@@ -53,7 +53,7 @@ export function deadlineOf({ signal, deadlineMs }: CallOptions, defaultMs: numbe
 }
 
 /** The deadline, or so many ms from now if that is sooner: a limit of ours, so that running into it is a TimeoutError. */
-export function atMost(ms: number, deadline: Deadline): Deadline {
+export const atMost = (ms: number, deadline: Deadline): Deadline => {
   const at = Date.now() + ms
   return at < deadline.at ? { at, signal: deadline.signal, explicit: false } : deadline
 }
@@ -63,7 +63,7 @@ export const remainingMs = ({ at }: { at: number }): number =>
   Math.min(MAX_TIMER_MS, Math.max(0, at - Date.now()))
 
 /** The error for a wait that was ended: by its signal, the caller's deadline, or a limit of ours. */
-function ended({ signal, explicit }: Deadline, what: string, facts: ErrorFacts): Error {
+const ended = ({ signal, explicit }: Deadline, what: string, facts: ErrorFacts): Error => {
   if (signal?.aborted) return new AbortError(`${what} was aborted`, { ...facts, cause: signal.reason })
   return explicit
     ? new DeadlineError(`${what} ran into the deadline`, facts)
@@ -74,12 +74,12 @@ function ended({ signal, explicit }: Deadline, what: string, facts: ErrorFacts):
  * The one way to wait for something: `begin` starts it and settles it, unless the deadline or its signal comes first.
  * What was started is not ended by that: its owner does it when this rejects.
  */
-export function within<T>(
+export const within = <T>(
   deadline: Deadline,
   what: string,
   facts: ErrorFacts,
   begin: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
-): Promise<T> {
+): Promise<T> => {
   const { signal } = deadline
   let timer: NodeJS.Timeout | undefined
   let stop = (): void => undefined
@@ -98,7 +98,7 @@ export function within<T>(
 }
 
 /** A pause that ends with the deadline or the signal, whichever is first. @throws AbortError */
-export async function pause(ms: number, deadline: Deadline): Promise<void> {
+export const pause = async (ms: number, deadline: Deadline): Promise<void> => {
   const wait = within(atMost(ms, deadline), 'a pause', notSent(), () => undefined)
   await wait.catch((error: unknown) => {
     if (error instanceof AbortError) throw error

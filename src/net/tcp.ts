@@ -27,12 +27,12 @@ const PERMANENT = /^(ERR_|EPROTO|CERT_|UNABLE_|SELF_|DEPTH_)/
  * @param refusePeer asked with what the address resolved to; gives the reason, or undefined when it may be used
  * @throws ConnectError, TimeoutError, AbortError; outcome `not-sent`
  */
-export async function openSocket(
+export const openSocket = async (
   address: string,
   tls: TlsOptions | undefined,
   refusePeer: (ip: string) => string | undefined,
   deadline: Deadline,
-): Promise<Socket> {
+): Promise<Socket> => {
   const { host, port } = parseHost(address)
   const options = { servername: isIP(host) ? '' : host, ...tls, host, port }
   const socket = tls ? await startTls(options) : connect(options)

@@ -42,12 +42,12 @@ export interface Routes {
 }
 
 /** @param nameOf the user's name for a topic as it is stored, for errors */
-export function createRoutes(
+export const createRoutes = (
   nameServers: NameServers,
   policy: AddressPolicy,
   ttlMs: number,
   nameOf: (topic: string) => string,
-): Routes {
+): Routes => {
   /** What name servers gave last; a cached route that is not among these is a copy that serves on. */
   const last = new Map<string, Route>()
   const cache = createCache<Route>(
@@ -98,7 +98,7 @@ export function createRoutes(
 /** More queues than this are nonsense, and would be an array of that size. */
 const MAX_QUEUES = 65_536
 
-function toRoute(topic: string, data: QueueRoute): Route {
+const toRoute = (topic: string, data: QueueRoute): Route => {
   const brokers = new Map(data.brokerDatas.map((each) => [each.brokerName, each.brokerAddrs]))
   const writable: MessageQueue[] = []
   const readable: MessageQueue[] = []

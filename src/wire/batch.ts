@@ -24,7 +24,7 @@ export const batchedBytes = ({ body, properties }: Pick<BatchMessage, 'body' | '
   FIXED_BYTES + body.length + Buffer.byteLength(properties)
 
 /** @throws ProtocolError when a message's properties are longer than 32767 bytes. */
-export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
+export const encodeBatch = (messages: readonly BatchMessage[]): Buffer => {
   let total = 0
   for (const message of messages) total += batchedBytes(message)
   const bytes = Buffer.allocUnsafe(total)
@@ -48,7 +48,7 @@ export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
 }
 
 /** Bodies are views of `bytes`. @throws ProtocolError unless the lengths fill the bytes exactly. */
-export function decodeBatch(bytes: Buffer): BatchMessage[] {
+export const decodeBatch = (bytes: Buffer): BatchMessage[] => {
   const messages: BatchMessage[] = []
   let at = 0
   while (at < bytes.length) {

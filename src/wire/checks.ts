@@ -9,7 +9,7 @@ export const malformed = (field: string, rule: string, cause?: unknown): Protoco
   new ProtocolError(`${field} ${rule}`, { field, cause })
 
 /** An int32 that was parsed from JSON. */
-export function readInt(value: unknown, field: string): number {
+export const readInt = (value: unknown, field: string): number => {
   if (typeof value === 'number' && value === (value | 0)) return value
   throw malformed(field, `must be an int, got ${kindOf(value)}`)
 }
@@ -26,13 +26,13 @@ const unfit = (field: string, expected: string, value: unknown): never =>
   refuse(field, `takes ${expected}, got ${String(value)}`)
 
 /** @throws ConfigError unless it is a whole number from `least` to `most` */
-export function checkInt(
+export const checkInt = (
   field: string,
   value: unknown,
   least = 0,
   most = 0x7fff_ffff,
   expected?: string,
-): number {
+): number => {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most)
     return value as number
   return unfit(field, expected ?? `a whole number from ${least} to ${most}`, value)
@@ -42,7 +42,7 @@ export function checkInt(
  * @param forbidden what it must not contain, `what` in words
  * @throws ConfigError unless it is text that UTF-8 can hold, not empty, and without what is forbidden
  */
-export function checkText(field: string, value: unknown, forbidden?: RegExp, what?: string): string {
+export const checkText = (field: string, value: unknown, forbidden?: RegExp, what?: string): string => {
   if (typeof value !== 'string' || !value || !value.isWellFormed())
     refuse(field, 'takes non-empty text, no unpaired surrogates')
   if (forbidden?.test(value)) refuse(field, `must not contain ${what}`)
@@ -58,7 +58,7 @@ export const checkArray = <T>(field: string, value: T): T & readonly unknown[] =
   Array.isArray(value) ? value : unfit(field, 'an array', kindOf(value))
 
 /** @throws ConfigError unless it is a Date or epoch ms; gives epoch ms */
-export function checkTime(field: string, value: unknown): number {
+export const checkTime = (field: string, value: unknown): number => {
   const ms = value instanceof Date ? value.getTime() : value
   return checkInt(field, ms, 0, 2 ** 53 - 1, 'a Date or epoch ms')
 }

@@ -16,7 +16,7 @@ const ZSTD_D_WINDOW_LOG_MAX = 100
  * @param maxBytes largest output.
  * @throws ProtocolError for an unknown type, bytes that do not decompress, or a larger output.
  */
-export function decompress(type: number, bytes: Buffer, maxBytes: number): Buffer {
+export const decompress = (type: number, bytes: Buffer, maxBytes: number): Buffer => {
   if (type === COMPRESSION_LZ4) return readLz4(bytes, maxBytes)
   const maxOutputLength = Math.max(1, maxBytes)
   try {

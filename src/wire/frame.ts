@@ -21,7 +21,7 @@ export const MAX_FRAME_BYTES = 0x100_0000
  * Frame → bytes with the JSON header, the 4 length bytes included; one Buffer, one copy of the body.
  * @throws ProtocolError above 16 MiB.
  */
-export function encodeFrame(frame: FrameInput): Buffer {
+export const encodeFrame = (frame: FrameInput): Buffer => {
   const header = encodeHeaderJson(frame)
   const { body } = frame
   const headerBytes = Buffer.byteLength(header)
@@ -37,7 +37,7 @@ export function encodeFrame(frame: FrameInput): Buffer {
 }
 
 /** The bytes after the length field → frame; `body` is a view of `bytes`. @throws ProtocolError naming the field. */
-export function decodeFrame(bytes: Buffer): Frame {
+export const decodeFrame = (bytes: Buffer): Frame => {
   const word = bytes.length < 4 ? 4 : bytes.readUInt32BE()
   const bodyAt = 4 + (word & 0xff_ffff)
   if (bodyAt > bytes.length) refuseFrame('headerLength', `within its ${bytes.length} bytes`)

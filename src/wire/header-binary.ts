@@ -20,7 +20,7 @@ const languages = (): string[] =>
  * Frame → bytes with the binary header, the 4 length bytes included.
  * @throws ProtocolError when a field does not fit (`code` and `version` are 16 bit here).
  */
-export function encodeFrameBinary(frame: FrameInput): Buffer {
+export const encodeFrameBinary = (frame: FrameInput): Buffer => {
   const { code, version = PROTOCOL_VERSION, language = LANGUAGE, flag = 0, remark = '', body } = frame
   if (code !== (code << 16) >> 16) {
     throw new ProtocolError(`code ${code} does not fit the 16 bits of the binary header; use JSON`, {
@@ -66,7 +66,7 @@ export function encodeFrameBinary(frame: FrameInput): Buffer {
 }
 
 /** Header bytes → fields. A value of no length is left out, as absent and empty are alike. @throws ProtocolError naming the field. */
-export function decodeHeaderBinary(bytes: Buffer): FrameHeader {
+export const decodeHeaderBinary = (bytes: Buffer): FrameHeader => {
   if (bytes.length < FIXED_BYTES) refuseFrame('header', 'longer')
   let at = 13
   /** Passes over a length of `width` bytes and what it counts; gives where that begins. */

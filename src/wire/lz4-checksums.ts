@@ -23,7 +23,7 @@ const mix = (hash: number, word: number, by: number, bits: number, then: number)
   Math.imul(rotate((hash + Math.imul(word, by)) | 0, bits), then)
 
 /** xxHash32 with seed 0 of `bytes[start, end)`, unsigned. */
-export function xxHash32(bytes: Buffer, start: number, end: number): number {
+export const xxHash32 = (bytes: Buffer, start: number, end: number): number => {
   let at = start
   let hash = PRIME_5
   const round = (lane: number, from: number): number =>

@@ -33,7 +33,7 @@ export type Verify = (
 ) => void
 
 /** @throws ProtocolError for bytes that are not LZ4 frames, whatever `verify` throws, or an output above `maxBytes`. */
-export function readLz4(bytes: Buffer, maxBytes: number, verify: Verify = () => undefined): Buffer {
+export const readLz4 = (bytes: Buffer, maxBytes: number, verify: Verify = () => undefined): Buffer => {
   /** The next byte to read. */
   let at = 0
   /** Holds `length` bytes so far; grows by doubling, never above the limit. */
@@ -108,7 +108,7 @@ export function readLz4(bytes: Buffer, maxBytes: number, verify: Verify = () => 
  * without a match. Returns where its output ends, or something above `limit` when it does not fit. Hot, hence one
  * function: lengths are checked once for each run, not for each byte.
  */
-function readBlock(
+const readBlock = (
   from: Buffer,
   start: number,
   end: number,
@@ -116,7 +116,7 @@ function readBlock(
   outStart: number,
   windowStart: number,
   limit: number,
-): number {
+): number => {
   let at = start
   let out = outStart
   for (;;) {
@@ -163,7 +163,7 @@ function readBlock(
 }
 
 /** A length of 15 goes on in bytes of 255 and one below, which is at the index returned. */
-function endOfRun(bytes: Buffer, start: number, end: number): number {
+const endOfRun = (bytes: Buffer, start: number, end: number): number => {
   let at = start
   while (bytes[at] === 255) at++
   if (at < end) return at

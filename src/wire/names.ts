@@ -38,7 +38,7 @@ export const checkTopicName = (name: unknown, field = 'topic'): string => check(
 /** @throws ConfigError with the rule: 1 to 120 characters of `%|a-zA-Z0-9_-`. */
 export const checkGroupName = (name: unknown, field = 'consumerGroup'): string => check(name, field, 120, 120)
 
-function check(name: unknown, field: string, most: number, mostWithPrefix: number): string {
+const check = (name: unknown, field: string, most: number, mostWithPrefix: number): string => {
   const text = checkText(field, name)
   const limit = prefixOf(text) ? mostWithPrefix : most
   if (text.length > limit || /[^%|\w-]/.test(text))
@@ -52,7 +52,7 @@ const prefixOf = (resource: string): string => /^(%RETRY%|%DLQ%)?/.exec(resource
 const isSystem = (resource: string): boolean => isSystemTopic(resource) || resource.startsWith('CID_RMQ_SYS_')
 
 /** `name` → `ns%name`, `%RETRY%group` → `%RETRY%ns%group`. Wrapped, system and empty names stay as they are. */
-export function wrapNamespace(namespace: string, resource: string): string {
+export const wrapNamespace = (namespace: string, resource: string): string => {
   const prefix = prefixOf(resource)
   const name = resource.slice(prefix.length)
   const own = `${namespace}%`
@@ -62,7 +62,7 @@ export function wrapNamespace(namespace: string, resource: string): string {
 }
 
 /** The reverse of `wrapNamespace`. A name of another namespace stays as it is. */
-export function unwrapNamespace(namespace: string, resource: string): string {
+export const unwrapNamespace = (namespace: string, resource: string): string => {
   const prefix = prefixOf(resource)
   const start = `${prefix}${namespace}%`
   return namespace && !isSystem(resource) && resource.startsWith(start)
@@ -71,14 +71,14 @@ export function unwrapNamespace(namespace: string, resource: string): string {
 }
 
 /** The namespace that a name carries, or `''`. */
-export function namespaceOf(resource: string): string {
+export const namespaceOf = (resource: string): string => {
   if (isSystem(resource)) return ''
   const name = resource.slice(prefixOf(resource).length)
   return name.slice(0, Math.max(0, name.indexOf('%')))
 }
 
 /** The "fast" port of a broker: the listen port less 2 (protocol.md 19). @throws ProtocolError when there is none. */
-export function vipAddress(address: string): string {
+export const vipAddress = (address: string): string => {
   const { host, port } = parseHost(address)
   return formatHost(host, parseHost(`vip:${port - 2}`).port)
 }

@@ -8,13 +8,13 @@ import { checkText, refuse } from './checks.ts'
 export const MAX_PROPERTIES_BYTES = 32_767
 
 /** @throws ConfigError naming a property that the text cannot hold: no name, or a separator inside. */
-export function encodeProperties(properties: Iterable<readonly [string, string]>): string {
+export const encodeProperties = (properties: Iterable<readonly [string, string]>): string => {
   let text = ''
   for (const [name, value] of properties) text += encodeProperty(name, value)
   return text
 }
 
-function encodeProperty(name: string, value: string): string {
+const encodeProperty = (name: string, value: string): string => {
   const both = `${name} ${value}`
   if (!name || both.includes('\u0001') || both.includes('\u0002'))
     refuse(`properties.${name}`, 'needs a name, and no U+0001 or U+0002')
@@ -25,7 +25,7 @@ function encodeProperty(name: string, value: string): string {
  * Text → a record without prototype. As the reference reads it: the last U+0002 may be missing, entries without a
  * name or a value are dropped, of equal names the last wins, a second U+0001 belongs to the value.
  */
-export function decodeProperties(text: string): Record<string, string> {
+export const decodeProperties = (text: string): Record<string, string> => {
   // Object.create(null) would be a hash table, which takes longer to fill and to read.
   const properties: Record<string, string> = Object.setPrototypeOf({}, null)
   const { length } = text
@@ -53,7 +53,7 @@ const RESERVED =
 export const isReservedProperty = (name: string): boolean => name < '`' && RESERVED.test(name) // no lower-case name is among them, so users' names seldom cost a match
 
 /** @throws ConfigError naming the first property that a user may not set, or that would not arrive as it is. */
-export function checkUserProperties(properties: Readonly<Record<string, string>>): void {
+export const checkUserProperties = (properties: Readonly<Record<string, string>>): void => {
   for (const [name, value] of Object.entries(properties)) {
     const field = `properties.${name}`
     checkText(field, value) // consumers would not see one without a value
@@ -63,7 +63,7 @@ export function checkUserProperties(properties: Readonly<Record<string, string>>
 }
 
 /** @param text as `encodeProperties` returned it. @throws ConfigError above 32767 bytes. */
-export function checkPropertiesLength(text: string): void {
+export const checkPropertiesLength = (text: string): void => {
   const bytes = text.length * 3 > MAX_PROPERTIES_BYTES ? Buffer.byteLength(text) : 0
   if (bytes > MAX_PROPERTIES_BYTES)
     refuse('properties', `have ${bytes} bytes; brokers take ${MAX_PROPERTIES_BYTES}`)

@@ -12,7 +12,7 @@ export interface RecallHandle {
 }
 
 /** URL-safe Base64, padded, of `v1 topic brokerName deliverTimeMs messageId`. @throws ConfigError for a part with a space. */
-export function formatRecallHandle({ topic, brokerName, deliverTimeMs, messageId }: RecallHandle): string {
+export const formatRecallHandle = ({ topic, brokerName, deliverTimeMs, messageId }: RecallHandle): string => {
   for (const [field, part] of Object.entries({ topic, brokerName, messageId })) {
     if (part === '' || part.includes(' ')) refuse(field, 'must not be empty or have a space')
   }
@@ -21,14 +21,14 @@ export function formatRecallHandle({ topic, brokerName, deliverTimeMs, messageId
 }
 
 /** @throws ProtocolError for anything that is not a version 1 handle. */
-export function parseRecallHandle(handle: string): RecallHandle {
+export const parseRecallHandle = (handle: string): RecallHandle => {
   const [topic, brokerName, time, messageId] = recallParts(handle)
   if (!topic || !brokerName || !time || !messageId) throw malformed('recallHandle', 'is not of version 1')
   return { topic, brokerName, deliverTimeMs: BigInt(time), messageId }
 }
 
 /** Topic, broker name, time and message id as text; nothing of what is not a version 1 handle. */
-export function recallParts(handle: unknown): string[] {
+export const recallParts = (handle: unknown): string[] => {
   const base64 = String(handle)
   const text = /^[\w-]+={0,2}$/.test(base64) ? Buffer.from(base64, 'base64url').toString() : ''
   return /^v1 ([^ ]+) ([^ ]+) (-?\d{1,18}) ([^ ]+)$/.exec(text)?.slice(1) ?? []

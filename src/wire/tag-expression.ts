@@ -8,7 +8,7 @@ import { javaHashCode } from './hash.ts'
  * are empty. The broker compares codes only, so the reader must compare the text again ("Aa" and "BB" have one code).
  * @throws ConfigError for separators without a tag.
  */
-export function parseTagExpression(expression: string): { tags: string[]; codes: number[] } {
+export const parseTagExpression = (expression: string): { tags: string[]; codes: number[] } => {
   const all = javaTrim(expression)
   if (all === '' || all === '*') return { tags: [], codes: [] }
   const tags = new Set(expression.split('||').map(javaTrim))
@@ -18,7 +18,7 @@ export function parseTagExpression(expression: string): { tags: string[]; codes:
 }
 
 /** `String.trim` of Java: everything up to the space goes, other Unicode white space stays part of the tag. */
-function javaTrim(text: string): string {
+const javaTrim = (text: string): string => {
   // Looking behind keeps it linear: a run of blanks inside is tried once, not from each of its places.
   return text.replace(/^[^!-\uffff]+|(?<![^!-\uffff])[^!-\uffff]+$/g, '')
 }
