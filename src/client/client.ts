@@ -40,7 +40,6 @@ export const createClient = (options: ClientOptions = {}): Client => {
   const route = (topic: string, deadline: Deadline): Promise<Route> => routes.get(wrap(topic), deadline)
 
   return {
-    namespace,
     timeoutMs,
     network,
     nameServers,
@@ -79,7 +78,6 @@ export const createClient = (options: ClientOptions = {}): Client => {
 
 /** Made by {@link createClient}. Its lower-level members are what the factories are built on. */
 export interface Client {
-  readonly namespace: string
   /** The longest that one request takes, in ms. */
   readonly timeoutMs: number
   readonly network: Network

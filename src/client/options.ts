@@ -2,7 +2,6 @@
  * The options of a client: what they are, their defaults, the environment variables behind them, and the check that
  * refuses a misspelt one. The only file of the core that reads the environment.
  */
-
 import type { AddressMap } from '../net/address-policy.ts'
 import { type CredentialsOption, checkCredentials } from '../net/credentials.ts'
 import type { PoolOptions } from '../net/pool.ts'

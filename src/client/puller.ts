@@ -24,7 +24,7 @@ import { isUnknownTopic } from '../routing/name-servers.ts'
 import { checkChoice, checkInt, checkText, checkTime, refuse } from '../wire/checks.ts'
 import { decodeMessages, type UndecodableMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
-import { parseTagExpression } from '../wire/tag-expression.ts'
+import { parseTags } from '../wire/tag-expression.ts'
 import type { Client } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
 import { createMessageId } from './outgoing.ts'
@@ -396,8 +396,8 @@ const parseFilter = (given: unknown = '*'): ParsedFilter => {
   const filter = given as Filter
   if (typeof filter !== 'string')
     return { subscription: checkText('filter.sql', filter?.sql?.trim()), expressionType: 'SQL92' }
-  const { tags } = parseTagExpression(filter)
-  return tags.length > 0 ? { subscription: filter, expressionType: 'TAG', tags: new Set(tags) } : EVERYTHING
+  const tags = parseTags(filter)
+  return tags.size > 0 ? { subscription: filter, expressionType: 'TAG', tags } : EVERYTHING
 }
 
 const throwFirst = (answers: BrokerAnswer<unknown>[]): void => {

@@ -29,13 +29,13 @@ export const createAddressPolicy = (
   allowed: readonly string[] | undefined,
   operators: readonly string[],
 ): AddressPolicy => {
-  const linkLocal = parseRules([
+  const { blocks: linkLocal } = parseRules([
     '169.254.0.0/16',
     'fe80::/10',
     'fd00:ec2::/32',
     '64:ff9b::a9fe:0/112', // 169.254.0.0/16 behind NAT64
   ])
-  const rules = parseRules(allowed ?? [])
+  const { names, blocks } = parseRules(allowed ?? [])
   const trusted = new Set(operators)
   const table = new Map(Object.entries(map ?? {}))
 
@@ -55,11 +55,10 @@ export const createAddressPolicy = (
     refuse(address, ip) {
       const { host } = parseHost(address)
       const peer = isIP(host) ? host : ip
-      if (trusted.has(address) || (peer && holds(rules, peer))) return undefined
-      const isNamed = !allowed || (peer !== host && rules.names.some((name) => name.test(host)))
+      if (trusted.has(address) || (peer && holds(blocks, peer))) return undefined
+      const isNamed = !allowed || (peer !== host && names.some((name) => name.test(host)))
       // A name that is not listed itself may still resolve into an allowed block.
-      if (peer ? isNamed && !holds(linkLocal, peer) : isNamed || rules.blocks.rules.length > 0)
-        return undefined
+      if (peer ? isNamed && !holds(linkLocal, peer) : isNamed || blocks.rules.length > 0) return undefined
       return 'is link-local or not in allowedAddresses'
     },
   }
@@ -73,19 +72,20 @@ interface Rules {
 
 const familyOf = (ip: string): 'ipv4' | 'ipv6' => `ipv${isIP(ip) as 4 | 6}`
 
-const holds = ({ blocks }: Rules, ip: string): boolean => blocks.check(ip, familyOf(ip))
+const holds = (blocks: BlockList, ip: string): boolean => blocks.check(ip, familyOf(ip))
 
 const parseRules = (allowed: readonly string[]): Rules => {
-  const rules: Rules = { names: [], blocks: new BlockList() }
+  const names: RegExp[] = []
+  const blocks = new BlockList()
   for (const [index, entry] of allowed.entries()) {
     const field = `allowedAddresses[${index}]`
     const [, ip = '', bits] = /^(.+?)(?:\/(\d+))?$/.exec(entry) ?? []
     if (isIP(ip)) {
       const width = isIP(ip) === 4 ? 32 : 128
-      rules.blocks.addSubnet(ip, checkInt(field, Number(bits ?? width), 0, width), familyOf(ip))
+      blocks.addSubnet(ip, checkInt(field, Number(bits ?? width), 0, width), familyOf(ip))
     } else if (/^(\*\.)?[\w.-]+$/.test(entry)) {
-      rules.names.push(new RegExp(`^${entry.replaceAll('.', '\\.').replace('*', '.+')}$`, 'i'))
+      names.push(new RegExp(`^${entry.replaceAll('.', '\\.').replace('*', '.+')}$`, 'i'))
     } else refuse(field, `takes IP, CIDR, host or *.suffix, got ${entry}`)
   }
-  return rules
+  return { names, blocks }
 }

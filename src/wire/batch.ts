@@ -5,7 +5,6 @@
  *
  * Magic and CRC are written as the reference does and not looked at.
  */
-import type { ProtocolError } from '../errors.ts'
 import { malformed } from './checks.ts'
 import { MAX_PROPERTIES_BYTES } from './properties.ts'
 
@@ -54,12 +53,12 @@ export const decodeBatch = (bytes: Buffer): BatchMessage[] => {
   while (at < bytes.length) {
     const left = bytes.length - at
     const total = left < FIXED_BYTES ? 0 : bytes.readInt32BE(at)
-    if (total < FIXED_BYTES || total > left) throw wrong(at, 'total length')
+    if (total < FIXED_BYTES || total > left) refuseBatch(at, 'total length')
     const bodyBytes = bytes.readInt32BE(at + 16)
-    if (bodyBytes < 0 || bodyBytes > total - FIXED_BYTES) throw wrong(at, 'body length')
+    if (bodyBytes < 0 || bodyBytes > total - FIXED_BYTES) refuseBatch(at, 'body length')
     const propertiesAt = at + FIXED_BYTES + bodyBytes
     const end = at + total
-    if (bytes.readInt16BE(propertiesAt - 2) !== end - propertiesAt) throw wrong(at, 'properties length')
+    if (bytes.readInt16BE(propertiesAt - 2) !== end - propertiesAt) refuseBatch(at, 'properties length')
     messages.push({
       flag: bytes.readInt32BE(at + 12),
       body: bytes.subarray(at + 20, at + 20 + bodyBytes),
@@ -70,5 +69,6 @@ export const decodeBatch = (bytes: Buffer): BatchMessage[] => {
   return messages
 }
 
-const wrong = (at: number, field: string): ProtocolError =>
-  malformed(field, `of the batched message at byte ${at} is impossible`)
+function refuseBatch(at: number, field: string): never {
+  throw malformed(field, `of the batched message at byte ${at} is impossible`)
+}

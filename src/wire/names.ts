@@ -2,7 +2,6 @@
  * Topic and group names: what is allowed, what is derived, namespaces
  * (protocol.md 1.6, 10, 19; upstream TopicValidator, Validators, MixAll, KeyBuilder, NamespaceUtil).
  */
-
 import { formatHost, parseHost } from './address.ts'
 import { checkText, refuse } from './checks.ts'
 

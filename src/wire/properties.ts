@@ -1,7 +1,6 @@
 /**
  * Message properties: `name U+0001 value U+0002`, repeated (protocol.md 6; upstream MessageDecoder, MessageConst).
  */
-
 import { checkText, refuse } from './checks.ts'
 
 /** Longest properties text, in bytes of UTF-8. The broker adds properties of its own and counts them too. */

@@ -1,5 +1,4 @@
 /** The handle by which a timer message is recalled (protocol.md 15; upstream RecallMessageHandle). */
-
 import { malformed, refuse } from './checks.ts'
 
 export interface RecallHandle {

@@ -1,5 +1,4 @@
 /** Tag filters, `A || B` (protocol.md 8; upstream FilterAPI). */
-
 import { refuse } from './checks.ts'
 import { javaHashCode } from './hash.ts'
 
@@ -9,12 +8,16 @@ import { javaHashCode } from './hash.ts'
  * @throws ConfigError for separators without a tag.
  */
 export const parseTagExpression = (expression: string): { tags: string[]; codes: number[] } => {
+  const tags = [...parseTags(expression)]
+  return { tags, codes: [...new Set(tags.map(javaHashCode))] }
+}
+
+/** The tags alone, for readers: brokers make the codes of an expression themselves. */
+export const parseTags = (expression: string): Set<string> => {
   const all = javaTrim(expression)
-  if (all === '' || all === '*') return { tags: [], codes: [] }
-  const tags = new Set(expression.split('||').map(javaTrim))
-  tags.delete('')
-  if (tags.size === 0) refuse('filter', 'has no tag; use * for all')
-  return { tags: [...tags], codes: [...new Set([...tags].map(javaHashCode))] }
+  const tags = new Set(all === '*' ? [] : expression.split('||').map(javaTrim))
+  if (tags.delete('') && all && tags.size === 0) refuse('filter', 'has no tag; use * for all')
+  return tags
 }
 
 /** `String.trim` of Java: everything up to the space goes, other Unicode white space stays part of the tag. */
