@@ -73,9 +73,8 @@ export class RocketMQError extends Error {
   constructor(traits: Traits, message: string, facts: ErrorFacts = {}) {
     super(message, facts.cause === undefined ? {} : facts)
     const own: Record<string, unknown> = Object(this)
-    for (const [fact, value] of [traits, facts].flatMap((each) => Object.entries(each))) {
-      if (value !== undefined && fact !== 'cause') own[fact] = value
-    }
+    for (const each of [traits, facts] as Record<string, unknown>[])
+      for (const fact in each) if (each[fact] !== undefined && fact !== 'cause') own[fact] = each[fact]
     Object.defineProperty(this, BRAND, { value: true })
   }
 

@@ -27,7 +27,7 @@ const ATTEMPTS = 3
  * try { … } finally { await client.close() }
  * @throws ConfigError naming the option
  */
-export function createClient(options: ClientOptions = {}): Client {
+export const createClient = (options: ClientOptions = {}): Client => {
   const { namespace, timeoutMs, ...resolved } = resolveOptions(options)
   const addresses = createAddressPolicy(resolved.addressMap, resolved.allowedAddresses, resolved.nameServers)
   const pool = createPool(resolved.pool, resolved.tls, addresses)
@@ -40,7 +40,6 @@ export function createClient(options: ClientOptions = {}): Client {
   const route: Client['route'] = (topic, deadline) => routes.get(wrap(topic), deadline)
 
   return {
-    namespace,
     timeoutMs,
     network,
     nameServers,
@@ -79,7 +78,6 @@ export function createClient(options: ClientOptions = {}): Client {
 
 /** Made by {@link createClient}. Its lower-level members are what the factories are built on. */
 export interface Client {
-  readonly namespace: string
   /** The longest that one request takes, in ms. */
   readonly timeoutMs: number
   readonly network: Network
@@ -114,7 +112,7 @@ export interface Client {
 }
 
 /** Whether a route may have led to the wrong place: nothing was done there, so the call can be made again. */
-export function isStaleRoute(error: unknown): boolean {
+export const isStaleRoute = (error: unknown): boolean => {
   if (error instanceof ConnectError || error instanceof RouteError) return error.retryable
   return error instanceof BrokerError && [17, 501, 11, 14].includes(error.responseCode ?? 0)
 }

@@ -2,13 +2,12 @@
  * The options of a client: what they are, their defaults, the environment variables behind them, and the check that
  * refuses a misspelt one. The only file of the core that reads the environment.
  */
-import { ConfigError } from '../errors.ts'
 import type { AddressMap } from '../net/address-policy.ts'
 import { type CredentialsOption, checkCredentials } from '../net/credentials.ts'
 import type { PoolOptions } from '../net/pool.ts'
 import type { TlsOptions } from '../net/tcp.ts'
 import { parseHost } from '../wire/address.ts'
-import { checkChoice, checkInt, checkText } from '../wire/checks.ts'
+import { checkArray, checkChoice, checkInt, checkObject, checkText, refuse } from '../wire/checks.ts'
 import { checkTopicName } from '../wire/names.ts'
 
 export interface ClientOptions {
@@ -62,15 +61,15 @@ export interface ResolvedOptions {
 }
 
 /** Explicit options win over the environment. @throws ConfigError naming the option or the variable */
-export function resolveOptions(
+export const resolveOptions = (
   options: ClientOptions,
   environment: NodeJS.ProcessEnv = process.env,
-): ResolvedOptions {
+): ResolvedOptions => {
   /** An environment variable; one that is empty counts as not set. */
   const variable = (name: string): string | undefined => environment[`ROCKETMQ_${name}`] || undefined
   /** Checks the option, or when it is not given the variable, under the name of that. */
   const either =
-    <T>(name: string, check: Check<T>, parse: Parse): Check<T> =>
+    <T>(name: string, check: Check<T>, parse: Parse = String): Check<T> =>
     (given, option) => {
       const text = variable(name)
       return given === undefined && text ? check(parse(text), `ROCKETMQ_${name}`) : check(given, option)
@@ -80,13 +79,13 @@ export function resolveOptions(
     const tls = ofType<boolean | TlsOptions | undefined>('boolean', 'object', 'undefined')(given, field)
     const ca = variable('TLS_CA')
     // Plain text, though somebody took the trouble to name a CA, is not what they meant.
-    if (ca && tls === undefined) throw new ConfigError('ROCKETMQ_TLS_CA', 'needs ROCKETMQ_TLS=true')
+    if (ca && tls === undefined) refuse('ROCKETMQ_TLS_CA', 'needs ROCKETMQ_TLS=true')
     return tls === true ? { ...(ca && { ca }) } : tls || undefined
   }
   const timeoutMs = either('TIMEOUT_MS', atLeast(1, 3_000), Number)
 
   return takeOptions<ResolvedOptions>('createClient', options, {
-    nameServers: either('NAMESRV_ADDR', parseNameServers, String),
+    nameServers: either('NAMESRV_ADDR', parseNameServers),
     credentials: (given, option) =>
       typeof given === 'function'
         ? (given as CredentialsOption)
@@ -94,36 +93,24 @@ export function resolveOptions(
           ? credentialsOf(variable)
           : checkCredentials(option, given),
     tls: either('TLS', checkTls, parseTls),
-    namespace: (given = variable('NAMESPACE') ?? '', option) =>
+    namespace: either('NAMESPACE', (given = '', option) =>
       given === '' ? '' : checkTopicName(given, option),
+    ),
     timeoutMs,
     routeTtlMs: atLeast(1, 30_000),
     addressMap: ofType('function', 'object', 'undefined'),
-    allowedAddresses(given, option) {
-      const addresses = given as readonly string[] | undefined
-      if (addresses && !addresses.every?.((each) => typeof each === 'string'))
-        throw new ConfigError(option, 'takes an array of strings')
-      return addresses
-    },
-    pool: (given = {}, option) =>
-      takeOptions(
-        option,
-        given,
-        {
-          maxIdleMs: atLeast(1, 30_000),
-          connectTimeoutMs: (own = timeoutMs(options.timeoutMs, 'timeoutMs'), field) =>
-            checkInt(field, own, 1),
-          maxFrameBytes: atLeast(1, 16_777_216),
-        },
-        'pool.',
-      ),
-    extensions: (given = {}, option) =>
-      takeOptions(
-        option,
-        given,
-        { messageNumbers: (value = false, field) => ofType<boolean>('boolean')(value, field) },
-        'extensions.',
-      ),
+    allowedAddresses: (given, option) =>
+      given === undefined
+        ? given
+        : checkArray(option, given).map((each) => ofType<string>('string')(each, option)),
+    pool: group({
+      maxIdleMs: atLeast(1, 30_000),
+      connectTimeoutMs: (own = timeoutMs(options.timeoutMs, 'timeoutMs'), field) => checkInt(field, own, 1),
+      maxFrameBytes: atLeast(1, 16_777_216),
+    }),
+    extensions: group({
+      messageNumbers: (value = false, field) => ofType<boolean>('boolean')(value, field),
+    }),
   })
 }
 
@@ -144,13 +131,16 @@ const ofType =
     return given as T
   }
 
+type Checks<T> = { readonly [K in keyof T]: Check<T[K]> }
+
+/** An option that has options of its own. */
+const group =
+  <T>(checks: Checks<T>): Check<T> =>
+  (given = {}, option) =>
+    takeOptions(option, given, checks, `${option}.`)
+
 /** Takes the options of `what` apart, each by the check of its name. `prefix` comes before the names in errors. */
-export function takeOptions<T>(
-  what: string,
-  given: unknown,
-  checks: { readonly [K in keyof T]: Check<T[K]> },
-  prefix = '',
-): T {
+export const takeOptions = <T>(what: string, given: unknown, checks: Checks<T>, prefix = ''): T => {
   checkKeys(what, given, Object.keys(checks))
   const taken: Partial<T> = {}
   for (const name in checks) taken[name] = checks[name]((given as T)[name], prefix + name)
@@ -158,31 +148,29 @@ export function takeOptions<T>(
 }
 
 /** @throws ConfigError for a key that is not known, with those that begin alike, or else all that are */
-export function checkKeys(what: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null)
-    throw new ConfigError(what, 'takes an object of options')
-  for (const key of Object.keys(options)) {
+export const checkKeys = (what: string, options: unknown, known: readonly string[]): void => {
+  for (const key of Object.keys(checkObject(what, options as object))) {
     if (known.includes(key)) continue
-    const alike = known.filter((each) => each.slice(0, 3) === key.slice(0, 3))
+    const alike = known.filter((each) => each.startsWith(key.slice(0, 3)))
     const offered = (alike.length > 0 ? alike : known).join(', ')
-    throw new ConfigError(key, `is not an option of ${what}; did you mean ${offered}?`)
+    refuse(key, `is not an option of ${what}; did you mean ${offered}?`)
   }
 }
 
-function parseNameServers(given: unknown, field: string): string[] {
+const parseNameServers = (given: unknown, field: string): string[] => {
   const entries = [given].flat().join(';').split(';')
   const addresses = new Set(entries.map((each) => each.trim()).filter(Boolean))
   for (const address of addresses.size > 0 ? addresses : ['nothing']) {
     try {
       parseHost(address)
     } catch {
-      throw new ConfigError(field, `takes host:port;… or ROCKETMQ_NAMESRV_ADDR, got ${address}`)
+      refuse(field, `takes host:port;… or ROCKETMQ_NAMESRV_ADDR, got ${address}`)
     }
   }
   return [...addresses]
 }
 
-function credentialsOf(variable: (name: string) => string | undefined): CredentialsOption | undefined {
+const credentialsOf = (variable: (name: string) => string | undefined): CredentialsOption | undefined => {
   const accessKey = variable('ACCESS_KEY')
   const secretKey = variable('SECRET_KEY')
   if (!accessKey && !secretKey) return undefined

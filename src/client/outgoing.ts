@@ -4,8 +4,17 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { MessageQueue } from '../commands/message-queue.ts'
-import { ConfigError } from '../errors.ts'
-import { checkChoice, checkInt, checkText, checkTime, kindOf } from '../wire/checks.ts'
+
+import {
+  checkArray,
+  checkChoice,
+  checkInt,
+  checkObject,
+  checkText,
+  checkTime,
+  kindOf,
+  refuse,
+} from '../wire/checks.ts'
 import { compress, compressionFlags } from '../wire/compression.ts'
 import { checkTopicName } from '../wire/names.ts'
 import { checkPropertiesLength, checkUserProperties, encodeProperty } from '../wire/properties.ts'
@@ -84,7 +93,7 @@ let drawn = ''
 let drawnAt = 0
 
 /** 32 random upper-case hex digits: ids made of address and process collide, because sandboxes are clones. */
-export function createMessageId(): string {
+export const createMessageId = (): string => {
   const now = Date.now()
   if (!drawn || Math.abs(now - drawnAt) > KEEP_IDS_MS) {
     drawn = randomBytes((IDS_AHEAD * ID_DIGITS) / 2)
@@ -118,8 +127,7 @@ const MEMBERS: readonly (readonly [
     'keys',
     'KEYS',
     (field, value) => {
-      const keys = typeof value === 'string' ? [value] : value
-      if (!Array.isArray(keys)) throw new ConfigError(field, 'takes text or a list of texts')
+      const keys = checkArray(field, typeof value === 'string' ? [value] : value)
       return keys.map((key, at) => word(`${field}[${at}]`, key)).join(' ')
     },
   ],
@@ -133,19 +141,19 @@ const MEMBERS: readonly (readonly [
  * @param path of the message in a batch, for errors: `messages[3]`; brokers delay no message of a batch
  * @throws ConfigError naming what is wrong, such as `messages[3].tag`
  */
-export function prepare(
+export const prepare = (
   topic: string,
   message: BatchedMessage & Delay,
   compression?: Compression,
   path = '',
-): Prepared {
+): Prepared => {
   checkTopicName(topic)
-  if (kindOf(message) !== 'Object') throw new ConfigError(path, 'takes a message')
+  checkObject(path || 'message', message)
   const prefix = path && `${path}.`
   const { flag = 0, queue, shardingKey, messageId: given } = message
   const messageId = given === undefined ? createMessageId() : word(`${prefix}messageId`, given)
   if (queue) {
-    if (shardingKey !== undefined) throw new ConfigError(`${prefix}queue`, 'excludes shardingKey')
+    if (shardingKey !== undefined) refuse(`${prefix}queue`, 'excludes shardingKey')
     checkChoice(`${prefix}queue.topic`, queue.topic, topic)
     checkInt(`${prefix}queue.queueId`, queue.queueId)
   }
@@ -162,16 +170,14 @@ export function prepare(
   }
 }
 
-function encodeBody(
+const encodeBody = (
   value: Uint8Array | string,
   field: string,
   compression: Compression | undefined,
-): { body: Uint8Array; sysFlag: number } {
-  if (typeof value === 'string' && !value.isWellFormed())
-    throw new ConfigError(field, 'has an unpaired surrogate, which UTF-8 cannot hold')
-  const body: unknown = typeof value === 'string' ? Buffer.from(value) : value
+): { body: Uint8Array; sysFlag: number } => {
+  const body: unknown = typeof value === 'string' ? Buffer.from(checkText(field, value)) : value
   if (!(body instanceof Uint8Array && body.length > 0 && body.length <= MAX_BODY_BYTES))
-    throw new ConfigError(
+    refuse(
       field,
       `takes text or bytes, 1 to ${MAX_BODY_BYTES} of them, got ${body instanceof Uint8Array ? body.length : kindOf(body)}`,
     )
@@ -183,19 +189,17 @@ function encodeBody(
   return { body, sysFlag: 0 }
 }
 
-function propertiesOf(message: BatchedMessage & Delay, messageId: string, prefix: string): string {
+const propertiesOf = (message: BatchedMessage & Delay, messageId: string, prefix: string): string => {
   const { properties = {} } = message
-  // Of a Map or a list Object.entries would send something else, or nothing.
-  if (kindOf(properties) !== 'Object') throw new ConfigError(`${prefix}properties`, 'takes an object')
-  let text = checkUserProperties(properties)
+  let text = checkUserProperties(checkObject(`${prefix}properties`, properties))
   let delay: string | undefined
   for (const [name, property, check, isDelay] of MEMBERS) {
     const value = message[name]
     if (value === undefined) continue
     const field = prefix + name
     if (isDelay) {
-      if (prefix) throw new ConfigError(field, 'does not work in a batch')
-      if (delay) throw new ConfigError(field, `excludes ${delay}`)
+      if (prefix) refuse(field, 'does not work in a batch')
+      if (delay) refuse(field, `excludes ${delay}`)
       delay = name
     }
     const checked = String(check(field, value))

@@ -8,22 +8,23 @@ import type { MessageQueue } from '../commands/message-queue.ts'
 import { RecallMessage } from '../commands/recall.ts'
 import { PERM_WRITE } from '../commands/route.ts'
 import {
+  DEFAULT_TOPIC,
   SendBatchMessage,
   type SendMessageRequest,
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import { ConfigError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
+import { ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, pause, remainingMs } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
 import type { Route } from '../routing/routes.ts'
 import { batchedBytes, encodeBatch } from '../wire/batch.ts'
-import { checkChoice } from '../wire/checks.ts'
+import { checkArray, checkChoice, refuse } from '../wire/checks.ts'
 import { selectQueueIndex } from '../wire/hash.ts'
 import { checkGroupName } from '../wire/names.ts'
-import { parseRecallHandle } from '../wire/recall-handle.ts'
+import { recallParts } from '../wire/recall-handle.ts'
 import { type Client, isStaleRoute } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
 import {
@@ -70,8 +71,6 @@ export interface Producer {
   recall(topic: string, recallHandle: string, options?: CallOptions): Promise<string>
 }
 
-/** The route of a broker that creates topics lists this one; a send that names it copies its settings. */
-const DEFAULT_TOPIC = 'TBW102'
 const FIRST_PAUSE_MS = 20
 const NO_PERMISSION = 16
 const STATUS: Readonly<Record<number, SendStatus>> = {
@@ -225,8 +224,7 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     },
 
     async sendBatch(topic, messages, limits) {
-      if (!Array.isArray(messages)) throw new ConfigError('messages', 'takes an array')
-      const prepared = messages.map((message: BatchedMessage, index) =>
+      const prepared = checkArray('messages', messages).map((message, index) =>
         prepare(topic, message, undefined, `messages[${index}]`),
       )
       const deadline = client.deadline(limits)
@@ -272,8 +270,10 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     },
 
     async recall(topic, recallHandle, limits) {
+      const [, brokerName] = recallParts(recallHandle)
+      if (!brokerName) refuse('recallHandle', 'is not that of a SendResult')
       const { header } = await client.callQueue(
-        { topic, brokerName: brokerOf(recallHandle), queueId: 0 },
+        { topic, brokerName, queueId: 0 },
         RecallMessage,
         { producerGroup: group, topic: client.wrap(topic), recallHandle },
         undefined,
@@ -319,12 +319,4 @@ function splitBatch(messages: Prepared[]): Prepared[][] {
     batches.at(-1)?.push(message)
   }
   return batches
-}
-
-function brokerOf(recallHandle: string): string {
-  try {
-    return parseRecallHandle(recallHandle).brokerName
-  } catch (cause) {
-    throw new ConfigError('recallHandle', 'is not that of a SendResult', { cause })
-  }
 }

@@ -17,14 +17,14 @@ import {
 } from '../commands/offsets.ts'
 import { AskCheckClientConfig, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage } from '../commands/pull.ts'
 import { ConsumerSendMsgBack } from '../commands/send-back.ts'
-import { type BrokerError, ConfigError, OffsetResetError, ProtocolError } from '../errors.ts'
+import { type BrokerError, OffsetResetError, ProtocolError } from '../errors.ts'
 import { type CallOptions, type Deadline, remainingMs } from '../net/deadline.ts'
 import type { Answer } from '../net/network.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
-import { checkChoice, checkInt, checkText, checkTime } from '../wire/checks.ts'
+import { checkChoice, checkInt, checkText, checkTime, refuse } from '../wire/checks.ts'
 import { decodeMessages, type UndecodableMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
-import { parseTagExpression } from '../wire/tag-expression.ts'
+import { parseTags } from '../wire/tag-expression.ts'
 import type { Client } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
 import { createMessageId } from './outgoing.ts'
@@ -151,7 +151,7 @@ interface AboutQueue {
 }
 
 /** @throws ConfigError naming the option */
-export function createPullConsumer(client: Client, options: PullConsumerOptions): PullConsumer {
+export const createPullConsumer = (client: Client, options: PullConsumerOptions): PullConsumer => {
   const { consumerGroup, filter, clientId, maxBodyBytes } = takeOptions<Resolved>(
     'createPullConsumer',
     options,
@@ -176,15 +176,14 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
     command: Command<Q, S, undefined, SB>,
     request: Omit<Q, keyof AboutQueue>,
     limits?: CallOptions,
-    options?: { deadline: Deadline; timeoutMs: number; readFrom: number },
+    options: Parameters<Client['callQueue']>[4] = { deadline: client.deadline(limits) },
   ): Promise<Answer<S, SB>> => {
     checkQueue(queue)
     const { topic, queueId } = queue
     const about: AboutQueue = { consumerGroup: group, topic: client.wrap(topic), queueId }
     // A command takes those of the fields that it has.
     const whole = { ...about, ...request } as Q
-    const deadline = options?.deadline ?? client.deadline(limits)
-    return await client.callQueue(queue, command, whole, undefined, { ...options, deadline })
+    return await client.callQueue(queue, command, whole, undefined, options)
   }
 
   const askOffset = async <Q>(
@@ -215,19 +214,17 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
   ): Promise<BrokerAnswer<SB>[]> => {
     for (const queue of queues) checkQueue(queue)
     const deadline = client.deadline(limits)
-    const ask = async (own: MessageQueue[]): Promise<BrokerAnswer<SB>> => {
+    const ask = (own: MessageQueue[]): Promise<BrokerAnswer<SB>> => {
       const mqSet = own.map(({ topic, brokerName, queueId }) => ({
         topic: client.wrap(topic),
         brokerName,
         queueId,
       }))
       const request = { consumerGroup: group, clientId, mqSet }
-      try {
-        const { body } = await client.callQueue(own[0] as MessageQueue, command, {}, request, { deadline })
-        return { own, body }
-      } catch (error) {
-        return { own, error }
-      }
+      return client.callQueue(own[0] as MessageQueue, command, {}, request, { deadline }).then(
+        ({ body }) => ({ own, body }),
+        (error: unknown) => ({ own, error }),
+      )
     }
     return await Promise.all([...Map.groupBy(queues, (queue) => queue.brokerName).values()].map(ask))
   }
@@ -247,7 +244,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
         expressionType,
         tagsSet: [],
         codeSet: [],
-        subVersion: 0n,
+        subVersion: 0,
         classFilterMode: false,
       },
     }
@@ -255,7 +252,7 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
       const { responseCode, remark } = cause as Partial<BrokerError>
       if (responseCode !== 1 && responseCode !== 23) throw cause
       const needed = responseCode === 1 ? `needs enablePropertyFilter=true on broker ${brokerName}: ` : ''
-      throw new ConfigError('filter.sql', `${needed}${remark}`, { cause, topic })
+      refuse('filter.sql', `${needed}${remark}`, { cause, topic })
     })
     checked.add(key)
   }
@@ -304,9 +301,10 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
       const suggestedBrokerId = Number(header.suggestWhichBrokerId)
       suggested.set(key, suggestedBrokerId)
       const { nextBeginOffset: next } = header
-      const found: Found = { messages: [], undecodable: [], nextBeginOffset: next }
-      if (code === 0)
-        Object.assign(found, soundPart(decodeMessages(body, { maxBodyBytes }), queueOffset, next))
+      const found: Found =
+        code === 0
+          ? soundPart(decodeMessages(body, { maxBodyBytes }), queueOffset, next)
+          : { messages: [], undecodable: [], nextBeginOffset: next }
       const { undecodable, nextBeginOffset } = found
       const messages: Message[] = []
       for (const each of found.messages) {
@@ -394,15 +392,15 @@ export function createPullConsumer(client: Client, options: PullConsumerOptions)
   }
 }
 
-function parseFilter(given: unknown = '*'): ParsedFilter {
+const parseFilter = (given: unknown = '*'): ParsedFilter => {
   const filter = given as Filter
   if (typeof filter !== 'string')
     return { subscription: checkText('filter.sql', filter?.sql?.trim()), expressionType: 'SQL92' }
-  const { tags } = parseTagExpression(filter)
-  return tags.length > 0 ? { subscription: filter, expressionType: 'TAG', tags: new Set(tags) } : EVERYTHING
+  const tags = parseTags(filter)
+  return tags.size > 0 ? { subscription: filter, expressionType: 'TAG', tags } : EVERYTHING
 }
 
-function throwFirst(answers: BrokerAnswer<unknown>[]): void {
+const throwFirst = (answers: BrokerAnswer<unknown>[]): void => {
   for (const { error } of answers) if (error) throw error
 }
 
@@ -411,7 +409,7 @@ function throwFirst(answers: BrokerAnswer<unknown>[]): void {
  * that at the first message that would be passed over without its offset being told. Messages from there on are left
  * for the next pull.
  */
-function soundPart({ messages, undecodable }: Decoded, from: bigint, next: bigint): Found {
+const soundPart = ({ messages, undecodable }: Decoded, from: bigint, next: bigint): Found => {
   /** Whether the offset of an undecodable message can be right, and only this one message is meant. */
   const isPlaced = ({ queueOffset = -1n, reason }: UndecodableMessage): boolean =>
     queueOffset >= from && queueOffset < next && reason.field !== 'totalLength'
@@ -454,17 +452,15 @@ function soundPart({ messages, undecodable }: Decoded, from: bigint, next: bigin
   }
 }
 
-function keyOf({ topic, brokerName, queueId }: MessageQueue): string {
-  return `${topic}/${brokerName}/${queueId}`
-}
+const keyOf = ({ topic, brokerName, queueId }: MessageQueue): string => `${topic}/${brokerName}/${queueId}`
 
-function checkQueue(queue: MessageQueue): void {
+const checkQueue = (queue: MessageQueue): void => {
   const { topic, brokerName, queueId } = (queue ?? {}) as Partial<MessageQueue>
   checkTopicName(topic, 'queue.topic')
   checkText('queue.brokerName', brokerName)
   checkInt('queue.queueId', queueId)
 }
 
-function checkOffset(offset: bigint): void {
-  if (typeof offset !== 'bigint') throw new ConfigError('offset', `takes a bigint, got ${typeof offset}`)
+const checkOffset = (offset: bigint): void => {
+  if (typeof offset !== 'bigint') refuse('offset', `takes a bigint, got ${typeof offset}`)
 }

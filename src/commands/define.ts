@@ -5,8 +5,7 @@
  * does the reverse, and tests iterate over the catalogue. Header values are text on the wire whatever their type:
  * numbers decimal, booleans `true`/`false` (protocol.md 1.1). Nothing here knows a connection.
  */
-import { ConfigError } from '../errors.ts'
-import { malformed } from '../wire/checks.ts'
+import { malformed, refuse } from '../wire/checks.ts'
 
 /** How a header field is written; `?` marks one that may be absent. */
 export type FieldKind = 'string' | 'int' | 'long' | 'boolean'
@@ -185,7 +184,7 @@ export function encodeFields<H>(
     const kind: string = fields[name]
     const value: unknown = values[name] ?? defaults?.[name] ?? undefined
     if (value === undefined && kind.endsWith('?')) continue
-    if (!fits(kind, value)) throw new ConfigError(name, misfit(command, kind, value))
+    if (!fits(kind, value)) refuse(name, misfit(command, kind, value))
     ext[wireNames?.[name] ?? name] = typeof value === 'string' ? value : String(value)
   }
   return ext

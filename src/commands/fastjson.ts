@@ -7,7 +7,7 @@ import type { Read } from './json.ts'
  * Value → JSON text. A `bigint` is written as a bare integer, as Java reads a long; a Map as an object whose keys are
  * written as they are, so that a MessageQueue or a number becomes a bare key as from a broker (protocol.md 1.5).
  */
-export function stringifyJson(value: unknown): string {
+export const stringifyJson = (value: unknown): string => {
   switch (typeof value) {
     case 'bigint':
       return value.toString()
@@ -26,13 +26,11 @@ export function stringifyJson(value: unknown): string {
 }
 
 /** As `jsonBody`; to the reader a key that was not text is its own JSON text. */
-export function fastjsonBody<T>(
+export const fastjsonBody = <T>(
   name: string,
   read: Read<T>,
   write: (value: T) => unknown = (value) => value,
-): BodyCodec<T> {
-  return {
-    encode: (value) => Buffer.from(stringifyJson(write(value))),
-    decode: (bytes) => read(parseFastjson(bytes.toString()), name),
-  }
-}
+): BodyCodec<T> => ({
+  encode: (value) => Buffer.from(stringifyJson(write(value))),
+  decode: (bytes) => read(parseFastjson(bytes.toString()), name),
+})

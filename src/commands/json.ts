@@ -89,12 +89,11 @@ export const orElse =
 export const optional: <T>(read: Read<T>) => Read<T | undefined> = orElse
 
 /** Longs beyond 2^53 as a bigint, from their own digits; a Java long has 19. */
-function exact(_name: string, value: unknown, { source = '' }: { source?: string } = {}): unknown {
-  return !Number.isSafeInteger(value) && /^-?\d{1,40}$/.test(source) ? BigInt(source) : value
-}
+const exact = (_name: string, value: unknown, { source = '' }: { source?: string } = {}): unknown =>
+  !Number.isSafeInteger(value) && /^-?\d{1,40}$/.test(source) ? BigInt(source) : value
 
 /** The reverse: a bigint as bare digits, as Java reads a long. A Map is written as an object. */
-function writable(_name: string, value: unknown): unknown {
+const writable = (_name: string, value: unknown): unknown => {
   if (value instanceof Map) return Object.fromEntries(value)
   return typeof value === 'bigint' ? (JSON as RawJson).rawJSON(String(value)) : value
 }
@@ -103,31 +102,27 @@ function writable(_name: string, value: unknown): unknown {
 type RawJson = JSON & { rawJSON(json: string): unknown }
 
 /** A plain JSON body: `read` checks and shapes what was parsed, `write` gives what is stringified (the value itself). */
-export function jsonBody<T>(
+export const jsonBody = <T>(
   name: string,
   read: Read<T>,
   write: (value: T) => unknown = (value) => value,
-): BodyCodec<T> {
-  return {
-    encode: (value) => writeJson(write(value)),
-    decode: readJson(name, read, exact),
-  }
-}
+): BodyCodec<T> => ({
+  encode: (value) => writeJson(write(value)),
+  decode: readJson(name, read, exact),
+})
 
-/** The body of a request for those who only send it: what reads it stays out of their bundle. */
+/** The body of a request without longs and Maps, for those who only send it: what reads it stays out of their bundle. */
 export const jsonRequest: { encode(value: unknown): Buffer; decode(): never } = {
-  encode: writeJson,
+  encode: (value) => Buffer.from(JSON.stringify(value)),
   decode() {
     throw malformed('body', 'is written only')
   },
 }
 
-export function writeJson(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value, writable))
-}
+export const writeJson = (value: unknown): Buffer => Buffer.from(JSON.stringify(value, writable))
 
 /** Name servers before 4.9.4 write the integer keys of a route bare, whatever they are asked for. */
-function parse(json: string, name: string, reviver: Reviver, bareKeys?: boolean): unknown {
+const parse = (json: string, name: string, reviver: Reviver, bareKeys?: boolean): unknown => {
   try {
     return JSON.parse(bareKeys ? json.replace(/([{,])(-?\d+):/g, '$1"$2":') : json, reviver)
   } catch (cause) {
@@ -143,3 +138,9 @@ export const readJson =
   <T>(name: string, read: Read<T>, reviver?: Reviver): ((bytes: Buffer) => T) =>
   (bytes) =>
     read(parse(bytes.toString(), name, reviver), name)
+
+/** The body of an answer, without longs, for those who only read it: what writes it stays out of their bundle. */
+export const jsonAnswer = <T>(name: string, read: Read<T>): BodyCodec<T> => ({
+  encode: () => undefined,
+  decode: readJson(name, read),
+})

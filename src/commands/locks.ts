@@ -4,18 +4,7 @@
  * restart forgets all, and pulls, acks and commits never look at it.
  */
 import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
-import {
-  boolean,
-  jsonBody,
-  jsonRequest,
-  list,
-  object,
-  orElse,
-  type Read,
-  readJson,
-  text,
-  writeJson,
-} from './json.ts'
+import { boolean, jsonAnswer, jsonBody, jsonRequest, list, object, orElse, type Read, text } from './json.ts'
 import { type MessageQueue, readMessageQueue, writeMessageQueue } from './message-queue.ts'
 
 /** How long a lease lasts after its last grant: `rocketmq.broker.rebalance.lockMaxLiveTime`, 60 s unless changed. */
@@ -83,7 +72,7 @@ export const AskLockBatchMQ: typeof LockBatchMQ = /* @__PURE__ */ defineCommand(
   name: 'LOCK_BATCH_MQ',
   effect: 'idempotent',
   requestBody: jsonRequest,
-  responseBody: { encode: writeJson, decode: /* @__PURE__ */ readJson('locked', readLocked) },
+  responseBody: /* @__PURE__ */ jsonAnswer('locked', readLocked),
 })
 
 /** UNLOCK_BATCH_MQ for those who only ask; a queue must have no other members. */

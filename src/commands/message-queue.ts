@@ -22,9 +22,11 @@ export const readMessageQueue: Read<MessageQueue> = /* @__PURE__ */ object<Messa
 })
 
 /** Only the three fields: other members of a caller's object are not sent. */
-export function writeMessageQueue({ topic, brokerName, queueId }: MessageQueue): MessageQueue {
-  return { topic, brokerName, queueId }
-}
+export const writeMessageQueue = ({ topic, brokerName, queueId }: MessageQueue): MessageQueue => ({
+  topic,
+  brokerName,
+  queueId,
+})
 
 /** An absent table is an empty one. */
 export const readQueueTable =
@@ -35,6 +37,5 @@ export const readQueueTable =
       member,
     ])
 
-export function writeQueueTable<T>(table: QueueTable<T>): ReadonlyMap<MessageQueue, T> {
-  return new Map(table.map(([queue, value]) => [writeMessageQueue(queue), value]))
-}
+export const writeQueueTable = <T>(table: QueueTable<T>): ReadonlyMap<MessageQueue, T> =>
+  new Map(table.map(([queue, value]) => [writeMessageQueue(queue), value]))

@@ -153,8 +153,16 @@ export const CheckClientConfig: Command<NoFields, NoFields, CheckClientRequestBo
     answers: { 23: 'fix' },
   })
 
-/** CHECK_CLIENT_CONFIG for those who only ask. */
-export const AskCheckClientConfig: typeof CheckClientConfig = /* @__PURE__ */ defineCommand({
+/** CHECK_CLIENT_CONFIG for those who only ask; their subVersion fits a double. */
+export const AskCheckClientConfig: Command<
+  NoFields,
+  NoFields,
+  {
+    clientId: string
+    group: string
+    subscriptionData: Omit<SubscriptionData, 'subVersion'> & { subVersion: number }
+  }
+> = /* @__PURE__ */ defineCommand({
   code: 46,
   name: 'CHECK_CLIENT_CONFIG',
   effect: 'read',

@@ -9,6 +9,7 @@ import {
   boolean,
   entries,
   int,
+  jsonAnswer,
   jsonBody,
   list,
   object,
@@ -56,8 +57,8 @@ const readBrokerData: Read<BrokerData> = /* @__PURE__ */ object<BrokerData>({
   cluster: text,
   brokerName: text,
   brokerAddrs: readBrokerAddrs,
-  enableActingMaster: optional(boolean),
-  zoneName: optional(text),
+  enableActingMaster: /* @__PURE__ */ optional(boolean),
+  zoneName: /* @__PURE__ */ optional(text),
 })
 
 const readQueueData: Read<QueueData> = /* @__PURE__ */ object<QueueData>({
@@ -65,7 +66,7 @@ const readQueueData: Read<QueueData> = /* @__PURE__ */ object<QueueData>({
   readQueueNums: int,
   writeQueueNums: int,
   perm: int,
-  topicSysFlag: orElse(int, 0),
+  topicSysFlag: /* @__PURE__ */ orElse(int, 0),
 })
 
 const routeBody: BodyCodec<TopicRouteData> = {
@@ -93,6 +94,48 @@ export const GetRouteInfoByTopic: Command<
   effect: 'read',
   request: { topic: STRING, acceptStandardJsonOnly: 'boolean?' },
   responseBody: routeBody,
+})
+
+/** What sending and reading need of a route. */
+export interface QueueRoute {
+  queueDatas: Omit<QueueData, 'topicSysFlag'>[]
+  brokerDatas: Pick<BrokerData, 'brokerName' | 'brokerAddrs'>[]
+  /** Empty when there is none. */
+  orderTopicConf: string
+}
+
+/** GET_ROUTEINFO_BY_TOPIC for those who only ask, and look for queues. */
+export const AskRouteInfoByTopic: Command<
+  { topic: string; acceptStandardJsonOnly?: boolean | undefined },
+  NoFields,
+  undefined,
+  QueueRoute
+> = /* @__PURE__ */ defineCommand({
+  code: 105,
+  name: 'GET_ROUTEINFO_BY_TOPIC',
+  to: 'name-server',
+  effect: 'read',
+  request: { topic: STRING, acceptStandardJsonOnly: 'boolean?' },
+  responseBody: /* @__PURE__ */ jsonAnswer(
+    'route',
+    /* @__PURE__ */ object<QueueRoute>({
+      queueDatas: /* @__PURE__ */ list(
+        /* @__PURE__ */ object<QueueRoute['queueDatas'][0]>({
+          brokerName: text,
+          readQueueNums: int,
+          writeQueueNums: int,
+          perm: int,
+        }),
+      ),
+      brokerDatas: /* @__PURE__ */ list(
+        /* @__PURE__ */ object<QueueRoute['brokerDatas'][0]>({
+          brokerName: text,
+          brokerAddrs: readBrokerAddrs,
+        }),
+      ),
+      orderTopicConf: /* @__PURE__ */ orElse(text, ''),
+    }),
+  ),
 })
 
 export interface ClusterInfo {

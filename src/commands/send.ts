@@ -80,8 +80,11 @@ const response: Fields<SendMessageResponse> = {
   recallHandle: 'string?',
 }
 
+/** The route of a broker that creates topics lists this one; a send that names it copies its settings. */
+export const DEFAULT_TOPIC = 'TBW102'
+
 /** Both are required on the wire: a send without them answers code 1. */
-const defaults: Partial<SendMessageRequest> = { defaultTopic: 'TBW102', defaultTopicQueueNums: 4 }
+const defaults: Partial<SendMessageRequest> = { defaultTopic: DEFAULT_TOPIC, defaultTopicQueueNums: 4 }
 
 const elsewhere: Meaning = 'other-broker'
 

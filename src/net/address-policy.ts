@@ -6,9 +6,9 @@
  * fd00:ec2::254 is the same over IPv6.
  */
 import { BlockList, isIP } from 'node:net'
-import { ConfigError } from '../errors.ts'
+
 import { parseHost } from '../wire/address.ts'
-import { checkInt, checkText } from '../wire/checks.ts'
+import { checkInt, checkText, refuse } from '../wire/checks.ts'
 
 /** Rewrites broker addresses, for load balancers and tunnels: `host:port` → `host:port`, or undefined to keep it. */
 export type AddressMap = Readonly<Record<string, string>> | ((address: string) => string | undefined)
@@ -24,18 +24,18 @@ export interface AddressPolicy {
  * @param allowed IP addresses, CIDR blocks, host names, or `*.suffix`; undefined allows all but link-local ones
  * @param operators what the operator wrote, the name servers: never refused
  */
-export function createAddressPolicy(
+export const createAddressPolicy = (
   map: AddressMap | undefined,
   allowed: readonly string[] | undefined,
   operators: readonly string[],
-): AddressPolicy {
-  const linkLocal = parseRules([
+): AddressPolicy => {
+  const { blocks: linkLocal } = parseRules([
     '169.254.0.0/16',
     'fe80::/10',
     'fd00:ec2::/32',
     '64:ff9b::a9fe:0/112', // 169.254.0.0/16 behind NAT64
   ])
-  const rules = parseRules(allowed ?? [])
+  const { names, blocks } = parseRules(allowed ?? [])
   const trusted = new Set(operators)
   const table = new Map(Object.entries(map ?? {}))
 
@@ -45,7 +45,7 @@ export function createAddressPolicy(
       try {
         address = typeof map === 'function' ? map(advertised) : table.get(advertised)
       } catch (cause) {
-        throw new ConfigError('addressMap', `failed for ${advertised}`, { cause })
+        refuse('addressMap', `failed for ${advertised}`, { cause })
       }
       if (address === undefined) return advertised
       trusted.add(checkText('addressMap', address))
@@ -55,11 +55,10 @@ export function createAddressPolicy(
     refuse(address, ip) {
       const { host } = parseHost(address)
       const peer = isIP(host) ? host : ip
-      if (trusted.has(address) || (peer && holds(rules, peer))) return undefined
-      const isNamed = !allowed || (peer !== host && rules.names.some((name) => name.test(host)))
+      if (trusted.has(address) || (peer && holds(blocks, peer))) return undefined
+      const isNamed = !allowed || (peer !== host && names.some((name) => name.test(host)))
       // A name that is not listed itself may still resolve into an allowed block.
-      if (peer ? isNamed && !holds(linkLocal, peer) : isNamed || rules.blocks.rules.length > 0)
-        return undefined
+      if (peer ? isNamed && !holds(linkLocal, peer) : isNamed || blocks.rules.length > 0) return undefined
       return 'is link-local or not in allowedAddresses'
     },
   }
@@ -73,19 +72,20 @@ interface Rules {
 
 const familyOf = (ip: string): 'ipv4' | 'ipv6' => `ipv${isIP(ip) as 4 | 6}`
 
-const holds = ({ blocks }: Rules, ip: string): boolean => blocks.check(ip, familyOf(ip))
+const holds = (blocks: BlockList, ip: string): boolean => blocks.check(ip, familyOf(ip))
 
-function parseRules(allowed: readonly string[]): Rules {
-  const rules: Rules = { names: [], blocks: new BlockList() }
+const parseRules = (allowed: readonly string[]): Rules => {
+  const names: RegExp[] = []
+  const blocks = new BlockList()
   for (const [index, entry] of allowed.entries()) {
     const field = `allowedAddresses[${index}]`
     const [, ip = '', bits] = /^(.+?)(?:\/(\d+))?$/.exec(entry) ?? []
     if (isIP(ip)) {
       const width = isIP(ip) === 4 ? 32 : 128
-      rules.blocks.addSubnet(ip, checkInt(field, Number(bits ?? width), 0, width), familyOf(ip))
+      blocks.addSubnet(ip, checkInt(field, Number(bits ?? width), 0, width), familyOf(ip))
     } else if (/^(\*\.)?[\w.-]+$/.test(entry)) {
-      rules.names.push(new RegExp(`^${entry.replaceAll('.', '\\.').replace('*', '.+')}$`, 'i'))
-    } else throw new ConfigError(field, `takes IP, CIDR, host or *.suffix, got ${entry}`)
+      names.push(new RegExp(`^${entry.replaceAll('.', '\\.').replace('*', '.+')}$`, 'i'))
+    } else refuse(field, `takes IP, CIDR, host or *.suffix, got ${entry}`)
   }
-  return rules
+  return { names, blocks }
 }

@@ -41,10 +41,10 @@ export interface Cache<T> {
 }
 
 /** @param what begins the text of errors, the key ends it */
-export function createCache<T extends object>(
+export const createCache = <T extends object>(
   what: string,
   isFresh: (value: T, ageMs: number) => boolean,
-): Cache<T> {
+): Cache<T> => {
   const entries = new Map<string, Entry<T>>()
 
   const isStale = ({ value, since }: Entry<T>): boolean =>

@@ -16,9 +16,8 @@ const REQUEST_CODE_NOT_SUPPORTED = 3
 const SILENCE_MS = 100
 /** So much that the other side has not read, in answers to its own requests, is no broker. */
 const MOST_UNREAD_BYTES = 0x10_0000
-/** Where frames are encoded, one behind the other; a larger frame has a buffer of its own. */
+/** Where frames are encoded, one behind the other; one that is larger has a buffer of its own. */
 const OUTPUT_BYTES = 0x1_0000
-const LARGE_BYTES = 0x4000
 
 export interface Request {
   code: number
@@ -64,12 +63,12 @@ interface Pending {
 }
 
 /** @param lastOpaque the opaque before the first one */
-export function createConnection(
+export const createConnection = (
   socket: Socket,
   address: string,
   maxFrameBytes?: number,
   lastOpaque = 0,
-): Connection {
+): Connection => {
   const decoder = new FrameDecoder(maxFrameBytes)
   const pending = new Map<number, Pending>()
   let opaque = lastOpaque
@@ -80,7 +79,7 @@ export function createConnection(
   let timer: NodeJS.Timeout | undefined
   let timerAt = Infinity
 
-  /** Writes begun, and those that the kernel has taken. */
+  /** How many writes were begun, and how many of them the kernel has taken. */
   let begun = 0
   let taken = 0
   let output: Buffer | undefined
@@ -89,31 +88,27 @@ export function createConnection(
   let to = 0
   let batch: Batch | undefined
 
-  const write = (bytes: Buffer, then?: Batch): void => {
-    begun += 1
-    socket.write(bytes, (error) => {
-      if (error) return
-      taken += 1
-      for (const each of then?.onWritten ?? []) each()
-    })
-  }
-
   const flush = (): void => {
-    if (batch && !socket.destroyed) {
-      batch.queuedAt = socket.writableLength ? taken : -1
-      write((output as Buffer).subarray(from, to), batch)
+    const sent = batch
+    if (sent && output && !socket.destroyed) {
+      sent.queuedAt = socket.writableLength ? taken : -1
+      begun += 1
+      socket.write(output.subarray(from, to), (error) => {
+        if (error) return
+        taken += 1
+        for (const each of sent.onWritten) each()
+      })
     }
     from = to
     batch = undefined
   }
 
-  /** Room for a frame in the batch of this turn. Nothing is allocated as long as the kernel takes what it is given. */
+  /** Room for a frame. Nothing is allocated as long as the kernel takes what it is given. */
   const reserve = (bytes: number): Buffer => {
-    if (bytes > LARGE_BYTES) return Buffer.allocUnsafe(bytes)
-    if (to + bytes > OUTPUT_BYTES) flush()
-    else if (!batch && begun === taken) from = to = 0
-    if (!output || to + bytes > OUTPUT_BYTES) {
-      output = Buffer.allocUnsafeSlow(OUTPUT_BYTES)
+    if (!batch && begun === taken) from = to = 0
+    if (!output || to + bytes > output.length || output.length > OUTPUT_BYTES) {
+      flush()
+      output = Buffer.allocUnsafeSlow(Math.max(OUTPUT_BYTES, bytes))
       from = to = 0
     }
     to += bytes
@@ -121,13 +116,7 @@ export function createConnection(
   }
 
   const send = (frame: FrameInput): Batch => {
-    const bytes = encodeFrame(frame, reserve)
-    if (bytes.length > LARGE_BYTES) {
-      flush()
-      const own: Batch = { queuedAt: socket.writableLength ? taken : -1, onWritten: [] }
-      write(bytes, own)
-      return own
-    }
+    encodeFrame(frame, reserve)
     if (!batch) process.nextTick(flush)
     batch ??= { onWritten: [] }
     return batch

@@ -25,13 +25,13 @@ export interface CredentialSource {
   get(deadline: Deadline): Credentials | undefined | Promise<Credentials>
 }
 
-export function createCredentialSource(option: CredentialsOption | undefined): CredentialSource {
+export const createCredentialSource = (option: CredentialsOption | undefined): CredentialSource => {
   const cache = createCache<Credentials>('credentials()', (_, ageMs) => ageMs < KEEP_MS)
-  if (typeof option !== 'function') return { refuse: () => false, get: () => option }
+  const rotate = typeof option === 'function' ? option : undefined
 
   const ask = async (): Promise<Credentials> => {
     try {
-      return checkCredentials('credentials()', await option())
+      return checkCredentials('credentials()', await rotate?.())
     } catch (cause) {
       if (cause instanceof ConfigError) throw cause
       throw new AuthError('credentials() failed; see the cause', '', notSent({ cause }))
@@ -41,14 +41,14 @@ export function createCredentialSource(option: CredentialsOption | undefined): C
   return {
     refuse(credentials) {
       if (credentials) cache.forget('', credentials)
-      return true
+      return !!rotate
     },
-    get: (deadline) => cache.get('', deadline, {}, ask),
+    get: (deadline) => (rotate ? cache.get('', deadline, {}, ask) : (option as Credentials | undefined)),
   }
 }
 
 /** @throws ConfigError; its text never holds a value, since it may be a secret */
-export function checkCredentials(field: string, value: unknown): Credentials {
+export const checkCredentials = (field: string, value: unknown): Credentials => {
   const given = (value ?? {}) as Credentials
   checkText(`${field}.accessKey`, given.accessKey)
   checkText(`${field}.secretKey`, given.secretKey)
@@ -57,11 +57,11 @@ export function checkCredentials(field: string, value: unknown): Credentials {
 }
 
 /** Adds AccessKey, SecurityToken and Signature (protocol.md 18.1). Nothing may be added to `ext` afterwards. */
-export function signRequest(
+export const signRequest = (
   { accessKey, secretKey, securityToken }: Credentials,
   ext: Record<string, string>,
   body: Uint8Array | undefined,
-): void {
+): void => {
   ext['AccessKey'] = accessKey
   if (securityToken) ext['SecurityToken'] = securityToken
   ext['Signature'] = sign(secretKey, ext, body)

@@ -4,14 +4,8 @@
  * Deadlines are wall-clock (`Date.now()`), because a Lambda invocation's end is, and because the monotonic clock of a
  * frozen sandbox may stand still.
  */
-import {
-  AbortError,
-  ConfigError,
-  DeadlineError,
-  type ErrorFacts,
-  RocketMQError,
-  TimeoutError,
-} from '../errors.ts'
+import { AbortError, DeadlineError, type ErrorFacts, RocketMQError, TimeoutError } from '../errors.ts'
+import { refuse } from '../wire/checks.ts'
 
 /** Options every call of the client takes. */
 export interface CallOptions {
@@ -41,43 +35,39 @@ const MAX_TIMER_MS = 0x7fff_ffff
 export const notSent = (facts?: ErrorFacts): ErrorFacts => ({ outcome: 'not-sent', ...facts })
 
 /** For what comes before a request: its errors that do not yet say what became of the request say that it was not sent. */
-export function beforeSending<T>(work: T | Promise<T>): T | Promise<T> {
+export const beforeSending = <T>(work: T | Promise<T>): T | Promise<T> => {
   if (!(work instanceof Promise)) return work
   return work.catch((error: unknown) => {
     throw error instanceof RocketMQError && !error.outcome ? Object.assign(error, notSent()) : error
   })
 }
-
 /** @throws ConfigError when `deadlineMs` is not a point in time, DeadlineError or AbortError when it is over already. */
-export function deadlineOf({ signal, deadlineMs }: CallOptions, defaultMs: number): Deadline {
+export const deadlineOf = ({ signal, deadlineMs }: CallOptions, defaultMs: number): Deadline => {
   const now = Date.now()
   const explicit = deadlineMs !== undefined
   const at = explicit ? deadlineMs : now + defaultMs
   if (!(Number.isFinite(at) && at >= EARLIEST))
-    throw new ConfigError('deadlineMs', `takes epoch ms (Date.now() + …), got ${at}`)
+    refuse('deadlineMs', `takes epoch ms (Date.now() + …), got ${at}`)
   const deadline = { at, signal, explicit }
   if (signal?.aborted || at <= now) throw ended(deadline, 'the call', notSent())
   return deadline
 }
 
 /** The deadline, or so many ms from now if that is sooner: a limit of ours, so that running into it is a TimeoutError. */
-export function atMost(ms: number, deadline: Deadline): Deadline {
+export const atMost = (ms: number, deadline: Deadline): Deadline => {
   const at = Date.now() + ms
   return at < deadline.at ? { at, signal: deadline.signal, explicit: false } : deadline
 }
 
 /** What is left, never negative and no longer than a timer can be. */
-export function remainingMs({ at }: { at: number }): number {
-  return Math.min(MAX_TIMER_MS, Math.max(0, at - Date.now()))
-}
+export const remainingMs = ({ at }: { at: number }): number =>
+  Math.min(MAX_TIMER_MS, Math.max(0, at - Date.now()))
 
 /** Whether there is no time left, or the caller has given up. */
-export function isOver(deadline: Deadline): boolean {
-  return !!deadline.signal?.aborted || !remainingMs(deadline)
-}
+export const isOver = (deadline: Deadline): boolean => !!deadline.signal?.aborted || !remainingMs(deadline)
 
 /** The error for a wait that was ended: by its signal, the caller's deadline, or a limit of ours. */
-export function ended({ signal, explicit }: Deadline, what: string, facts: ErrorFacts): Error {
+export const ended = ({ signal, explicit }: Deadline, what: string, facts: ErrorFacts): Error => {
   if (signal?.aborted) return new AbortError(`${what} was aborted`, { ...facts, cause: signal.reason })
   return explicit
     ? new DeadlineError(`${what} ran into the deadline`, facts)
@@ -88,12 +78,12 @@ export function ended({ signal, explicit }: Deadline, what: string, facts: Error
  * The one way to wait for something: `begin` starts it and settles it, unless the deadline or its signal comes first.
  * What was started is not ended by that: its owner does it when this rejects.
  */
-export function within<T>(
+export const within = <T>(
   deadline: Deadline,
   what: string,
   facts: ErrorFacts,
   begin: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
-): Promise<T> {
+): Promise<T> => {
   const { signal } = deadline
   let timer: NodeJS.Timeout | undefined
   let stop = (): void => undefined
@@ -111,7 +101,7 @@ export function within<T>(
 }
 
 /** A pause that ends with the deadline or the signal, whichever is first. @throws AbortError */
-export async function pause(ms: number, deadline: Deadline): Promise<void> {
+export const pause = async (ms: number, deadline: Deadline): Promise<void> => {
   const wait = within(atMost(ms, deadline), 'a pause', notSent(), () => undefined)
   await wait.catch((error: unknown) => {
     if (error instanceof AbortError) throw error

@@ -48,11 +48,11 @@ export interface Pool {
   close(): void
 }
 
-export function createPool(
+export const createPool = (
   options: Required<{ [K in keyof PoolOptions]: number }>,
   tls: TlsOptions | undefined,
   policy: AddressPolicy,
-): Pool {
+): Pool => {
   const rests = new Map<string, Rest>()
   const cache = createCache<Connection>('connecting to ', (connection) =>
     connection.isUsable(options.maxIdleMs),
@@ -102,9 +102,7 @@ export function createPool(
     close() {
       closed = true
       const reason = new ClosedError(CLOSED)
-      for (const { stop } of cache.entries.values()) {
-        stop.abort()
-      }
+      for (const { stop } of cache.entries.values()) stop.abort()
       for (const each of connections) each.destroy(reason)
     },
   }

@@ -6,10 +6,10 @@ import { AbortError, RocketMQError } from '../errors.ts'
  * that did nothing and an earlier one may have done it: then it is the earlier one's that counts. An AbortError stays
  * one, with the earlier one's outcome.
  */
-export function repeat<T>(
+export const repeat = <T>(
   attempt: (turn: number) => Promise<T>,
   again: (error: unknown, turn: number) => boolean,
-): Promise<T> {
+): Promise<T> => {
   let unknown: RocketMQError | undefined
   let turn = 0
   const onError = (error: unknown): Promise<T> => {

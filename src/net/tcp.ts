@@ -7,20 +7,17 @@
  */
 import { connect, isIP, type Socket } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { ConfigError, ConnectError, type ErrorFacts } from '../errors.ts'
+import { ConnectError, type ErrorFacts } from '../errors.ts'
 import { parseHost } from '../wire/address.ts'
+import { refuse } from '../wire/checks.ts'
 import { type Deadline, notSent, within } from './deadline.ts'
 
 export type { Socket, TlsOptions }
 
-async function startTls(options: TlsOptions): Promise<Socket> {
-  const tls = await import('node:tls')
-  try {
-    return tls.connect(options)
-  } catch (cause) {
-    throw new ConfigError('tls', (cause as Error).message, { cause })
-  }
-}
+const startTls = (options: TlsOptions): Promise<Socket> =>
+  import('node:tls')
+    .then((tls) => tls.connect(options))
+    .catch((cause: Error) => refuse('tls', cause.message, { cause }))
 
 /** What is read at once: into one buffer for all reads, as one for each would be most of the memory that a pull takes. */
 const READ_BYTES = 0x1_0000
@@ -34,12 +31,12 @@ const PERMANENT = /^(ERR_|EPROTO|CERT_|UNABLE_|SELF_|DEPTH_)/
  * @param refusePeer asked with what the address resolved to; gives the reason, or undefined when it may be used
  * @throws ConnectError, TimeoutError, AbortError; outcome `not-sent`
  */
-export async function openSocket(
+export const openSocket = async (
   address: string,
   tls: TlsOptions | undefined,
   refusePeer: (ip: string) => string | undefined,
   deadline: Deadline,
-): Promise<Socket> {
+): Promise<Socket> => {
   const { host, port } = parseHost(address)
   const onread = {
     buffer: Buffer.allocUnsafeSlow(READ_BYTES),

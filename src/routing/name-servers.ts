@@ -23,7 +23,7 @@ export interface NameServers {
   ): Promise<Answer<Response, ResponseBody>>
 }
 
-export function createNameServers(network: Network, addresses: readonly string[]): NameServers {
+export const createNameServers = (network: Network, addresses: readonly string[]): NameServers => {
   const count = addresses.length
   /** The one that answered last, asked first: a dead one in front is paid for once, not at every call. */
   let first = Math.floor(Math.random() * count)

@@ -4,13 +4,7 @@
  * While no name server can be asked the last route serves on: brokers may be well all the same.
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
-import {
-  GetRouteInfoByTopic,
-  PERM_READ,
-  PERM_WRITE,
-  type QueueData,
-  type TopicRouteData,
-} from '../commands/route.ts'
+import { AskRouteInfoByTopic, PERM_READ, PERM_WRITE, type QueueRoute } from '../commands/route.ts'
 import { RouteError } from '../errors.ts'
 import type { AddressPolicy } from '../net/address-policy.ts'
 import { createCache, MOST } from '../net/cache.ts'
@@ -24,7 +18,7 @@ const REFETCH_MS = 2_000
 
 export interface Route {
   readonly topic: string
-  readonly data: TopicRouteData
+  readonly data: QueueRoute
   /** In route order: brokers sorted by name, queue ids ascending (protocol.md 7.4); else as orderTopicConf lists them. */
   readonly writable: readonly MessageQueue[]
   readonly readable: readonly MessageQueue[]
@@ -48,12 +42,12 @@ export interface Routes {
 }
 
 /** @param nameOf the user's name for a topic as it is stored, for errors */
-export function createRoutes(
+export const createRoutes = (
   nameServers: NameServers,
   policy: AddressPolicy,
   ttlMs: number,
   nameOf: (topic: string) => string,
-): Routes {
+): Routes => {
   /** What name servers gave last; a cached route that is not among these is a copy that serves on. */
   const last = new Map<string, Route>()
   const cache = createCache<Route>(
@@ -68,7 +62,7 @@ export function createRoutes(
     const limit = old ? atMost(Math.min(REFETCH_MS, remainingMs(deadline) / 2), deadline) : deadline
     try {
       const request = { topic, acceptStandardJsonOnly: true }
-      const { body } = await nameServers.call(GetRouteInfoByTopic, request, undefined, limit, name)
+      const { body } = await nameServers.call(AskRouteInfoByTopic, request, undefined, limit, name)
       const route = toRoute(topic, body)
       if (last.size >= MOST) last.clear()
       last.set(topic, route)
@@ -104,7 +98,7 @@ export function createRoutes(
 /** More queues than this are nonsense, and would be an array of that size. */
 const MAX_QUEUES = 65_536
 
-function toRoute(topic: string, data: TopicRouteData): Route {
+const toRoute = (topic: string, data: QueueRoute): Route => {
   const brokers = new Map(data.brokerDatas.map((each) => [each.brokerName, each.brokerAddrs]))
   const writable: MessageQueue[] = []
   const readable: MessageQueue[] = []
@@ -114,7 +108,7 @@ function toRoute(topic: string, data: TopicRouteData): Route {
   }
   // `broker-b:4;broker-a:4`: fixed, so that a key keeps its queue also while a broker is away.
   const order = data.orderTopicConf
-  for (const part of order ? order.split(';', MAX_QUEUES) : []) {
+  for (const part of order.split(';', MAX_QUEUES)) {
     const [brokerName = '', count] = part.split(':', 2)
     addTo(writable, brokerName, Number(count))
   }
@@ -127,5 +121,5 @@ function toRoute(topic: string, data: TopicRouteData): Route {
   return { topic, data, writable, readable, brokers }
 }
 
-const byBrokerName = (a: QueueData, b: QueueData): number =>
+const byBrokerName = (a: { brokerName: string }, b: { brokerName: string }): number =>
   a.brokerName < b.brokerName ? -1 : Number(a.brokerName > b.brokerName)

@@ -2,15 +2,14 @@
 import { malformed } from './checks.ts'
 
 /** `10.0.0.1:10911`, `[2001:db8::1]:10911`. */
-export function formatHost(ip: string, port: number): string {
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
-}
+export const formatHost = (ip: string, port: number): string =>
+  ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
 
 /**
  * `name:1`, `[v6]:1`, or the bare `v6:1` that Java brokers register (the port is after the last colon). The host has
  * no brackets. @throws ProtocolError when a part is missing or the port is not within 1 and 65535.
  */
-export function parseHost(address: string): { host: string; port: number } {
+export const parseHost = (address: string): { host: string; port: number } => {
   const match =
     address.length < 300 ? /^(?:\[([\w.:%-]+)\]|([\w.:%-]*(?:[\w.%-]|::))):(\d{1,5})$/.exec(address) : null
   const host = match?.[1] ?? match?.[2]
@@ -22,14 +21,14 @@ export function parseHost(address: string): { host: string; port: number } {
 }
 
 /** 4 or 16 bytes at `at` → text; IPv6 as RFC 5952 writes it, which is how a URL does. */
-export function readIp(bytes: Buffer, at: number, isV6: boolean): string {
+export const readIp = (bytes: Buffer, at: number, isV6: boolean): string => {
   if (!isV6) return bytes.subarray(at, at + 4).join('.')
   const groups = bytes.toString('hex', at, at + 16).match(/.{4}/g)
   return new URL(`http://[${groups?.join(':')}]`).hostname.slice(1, -1)
 }
 
 /** Text → 4 or 16 bytes; `undefined` for anything that is not an IP address, such as a name. */
-export function parseIp(text: string): Buffer | undefined {
+export const parseIp = (text: string): Buffer | undefined => {
   if (!text.includes(':')) return parseIpV4(text)
   const dotted = text.includes('.') ? parseIpV4(text.slice(text.lastIndexOf(':') + 1)) : undefined
   const hex = dotted
@@ -47,7 +46,7 @@ export function parseIp(text: string): Buffer | undefined {
   return bytes
 }
 
-function parseIpV4(text: string): Buffer | undefined {
+const parseIpV4 = (text: string): Buffer | undefined => {
   const parts = text.split('.')
   if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256))
     return undefined

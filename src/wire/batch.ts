@@ -5,7 +5,6 @@
  *
  * Magic and CRC are written as the reference does and not looked at.
  */
-import type { ProtocolError } from '../errors.ts'
 import { malformed } from './checks.ts'
 import { MAX_PROPERTIES_BYTES } from './properties.ts'
 
@@ -20,12 +19,11 @@ export interface BatchMessage {
 }
 
 /** How many bytes one message takes in a batch. */
-export function batchedBytes({ body, properties }: Pick<BatchMessage, 'body' | 'properties'>): number {
-  return FIXED_BYTES + body.length + Buffer.byteLength(properties)
-}
+export const batchedBytes = ({ body, properties }: Pick<BatchMessage, 'body' | 'properties'>): number =>
+  FIXED_BYTES + body.length + Buffer.byteLength(properties)
 
 /** @throws ProtocolError when a message's properties are longer than 32767 bytes. */
-export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
+export const encodeBatch = (messages: readonly BatchMessage[]): Buffer => {
   let total = 0
   for (const message of messages) total += batchedBytes(message)
   const bytes = Buffer.allocUnsafe(total)
@@ -49,18 +47,18 @@ export function encodeBatch(messages: readonly BatchMessage[]): Buffer {
 }
 
 /** Bodies are views of `bytes`. @throws ProtocolError unless the lengths fill the bytes exactly. */
-export function decodeBatch(bytes: Buffer): BatchMessage[] {
+export const decodeBatch = (bytes: Buffer): BatchMessage[] => {
   const messages: BatchMessage[] = []
   let at = 0
   while (at < bytes.length) {
     const left = bytes.length - at
     const total = left < FIXED_BYTES ? 0 : bytes.readInt32BE(at)
-    if (total < FIXED_BYTES || total > left) throw wrong(at, 'total length')
+    if (total < FIXED_BYTES || total > left) refuseBatch(at, 'total length')
     const bodyBytes = bytes.readInt32BE(at + 16)
-    if (bodyBytes < 0 || bodyBytes > total - FIXED_BYTES) throw wrong(at, 'body length')
+    if (bodyBytes < 0 || bodyBytes > total - FIXED_BYTES) refuseBatch(at, 'body length')
     const propertiesAt = at + FIXED_BYTES + bodyBytes
     const end = at + total
-    if (bytes.readInt16BE(propertiesAt - 2) !== end - propertiesAt) throw wrong(at, 'properties length')
+    if (bytes.readInt16BE(propertiesAt - 2) !== end - propertiesAt) refuseBatch(at, 'properties length')
     messages.push({
       flag: bytes.readInt32BE(at + 12),
       body: bytes.subarray(at + 20, at + 20 + bodyBytes),
@@ -71,6 +69,6 @@ export function decodeBatch(bytes: Buffer): BatchMessage[] {
   return messages
 }
 
-function wrong(at: number, field: string): ProtocolError {
-  return malformed(field, `of the batched message at byte ${at} is impossible`)
+function refuseBatch(at: number, field: string): never {
+  throw malformed(field, `of the batched message at byte ${at} is impossible`)
 }

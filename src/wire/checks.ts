@@ -2,15 +2,14 @@
  * The checks that every layer makes, each with one wording: of arguments (ConfigError) and of bytes (ProtocolError).
  * The text names the field and the rule, and shows what was given unless it may be large or secret.
  */
-import { ConfigError, ProtocolError } from '../errors.ts'
+import { ConfigError, type ErrorFacts, ProtocolError } from '../errors.ts'
 
 /** The error for bytes or text from the network that break a rule. */
-export function malformed(field: string, rule: string, cause?: unknown): ProtocolError {
-  return new ProtocolError(`${field} ${rule}`, { field, cause })
-}
+export const malformed = (field: string, rule: string, cause?: unknown): ProtocolError =>
+  new ProtocolError(`${field} ${rule}`, { field, cause })
 
 /** An int32 that was parsed from JSON. */
-export function readInt(value: unknown, field: string): number {
+export const readInt = (value: unknown, field: string): number => {
   if (typeof value === 'number' && value === (value | 0)) return value
   throw malformed(field, `must be an int, got ${kindOf(value)}`)
 }
@@ -18,41 +17,52 @@ export function readInt(value: unknown, field: string): number {
 /** `Null`, `Array`, `Object`, `Map`, `String`, … */
 export const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
 
-function refuse(field: string, expected: string, value: unknown): never {
-  throw new ConfigError(field, `takes ${expected}, got ${String(value)}`)
+/** An option or an argument breaks a rule. @throws ConfigError */
+export function refuse(field: string, rule: string, facts?: ErrorFacts): never {
+  throw new ConfigError(field, rule, facts)
 }
 
+const unfit = (field: string, expected: string, value: unknown): never =>
+  refuse(field, `takes ${expected}, got ${String(value)}`)
+
 /** @throws ConfigError unless it is a whole number from `least` to `most` */
-export function checkInt(
+export const checkInt = (
   field: string,
   value: unknown,
   least = 0,
   most = 0x7fff_ffff,
   expected?: string,
-): number {
+): number => {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most)
     return value as number
-  return refuse(field, expected ?? `a whole number from ${least} to ${most}`, value)
+  return unfit(field, expected ?? `a whole number from ${least} to ${most}`, value)
 }
 
 /**
  * @param forbidden what it must not contain, `what` in words
  * @throws ConfigError unless it is text that UTF-8 can hold, not empty, and without what is forbidden
  */
-export function checkText(field: string, value: unknown, forbidden?: RegExp, what?: string): string {
+export const checkText = (field: string, value: unknown, forbidden?: RegExp, what?: string): string => {
   if (typeof value !== 'string' || !value || !value.isWellFormed())
-    throw new ConfigError(field, 'takes non-empty text, no unpaired surrogates')
-  if (forbidden?.test(value)) throw new ConfigError(field, `must not contain ${what}`)
+    refuse(field, 'takes non-empty text, no unpaired surrogates')
+  if (forbidden?.test(value)) refuse(field, `must not contain ${what}`)
   return value
 }
 
+/** @throws ConfigError unless it is an object of members: of a Map or a list they would be others, or none */
+export const checkObject = <T>(field: string, value: T): T =>
+  kindOf(value) === 'Object' ? value : unfit(field, 'an object', kindOf(value))
+
+/** @throws ConfigError unless it is an array */
+export const checkArray = <T>(field: string, value: T): T & readonly unknown[] =>
+  Array.isArray(value) ? value : unfit(field, 'an array', kindOf(value))
+
 /** @throws ConfigError unless it is a Date or epoch ms; gives epoch ms */
-export function checkTime(field: string, value: unknown): number {
+export const checkTime = (field: string, value: unknown): number => {
   const ms = value instanceof Date ? value.getTime() : value
   return checkInt(field, ms, 0, 2 ** 53 - 1, 'a Date or epoch ms')
 }
 
 /** @throws ConfigError unless it is one of the words */
-export function checkChoice<Word extends string>(field: string, value: unknown, ...words: Word[]): Word {
-  return words.includes(value as Word) ? (value as Word) : refuse(field, words.join(' or '), value)
-}
+export const checkChoice = <Word extends string>(field: string, value: unknown, ...words: Word[]): Word =>
+  words.includes(value as Word) ? (value as Word) : unfit(field, words.join(' or '), value)

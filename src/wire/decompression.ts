@@ -1,12 +1,12 @@
 /**
  * Bodies of stored messages, decompressed (protocol.md 5.2; upstream CompressorFactory). zlib and zstd are Node's, LZ4
- * is ours. The size of the output is limited while it grows: a few bytes can expand to gigabytes. Apart from
+ * is ours. LZ4's own checksums are not looked at: the CRC of the message covers the same bytes. The size of the output is limited while it grows: a few bytes can expand to gigabytes. Apart from
  * compression.ts, so that a bundle which only sends does not import it.
  */
 import { inflateSync, zstdDecompressSync } from 'node:zlib'
 import { malformed } from './checks.ts'
 import { COMPRESSION_LEGACY_ZLIB, COMPRESSION_LZ4, COMPRESSION_ZLIB, COMPRESSION_ZSTD } from './flags.ts'
-import { decompressLz4, tooLarge } from './lz4.ts'
+import { readLz4, tooLarge } from './lz4.ts'
 
 /** Of node:zlib's constants. zstd allocates its window before the first byte: 2^25 covers every level up to 20. */
 const ZSTD_D_WINDOW_LOG_MAX = 100
@@ -16,8 +16,8 @@ const ZSTD_D_WINDOW_LOG_MAX = 100
  * @param maxBytes largest output.
  * @throws ProtocolError for an unknown type, bytes that do not decompress, or a larger output.
  */
-export function decompress(type: number, bytes: Buffer, maxBytes: number): Buffer {
-  if (type === COMPRESSION_LZ4) return decompressLz4(bytes, maxBytes)
+export const decompress = (type: number, bytes: Buffer, maxBytes: number): Buffer => {
+  if (type === COMPRESSION_LZ4) return readLz4(bytes, maxBytes)
   const maxOutputLength = Math.max(1, maxBytes)
   try {
     if (type === COMPRESSION_ZLIB || type === COMPRESSION_LEGACY_ZLIB)

@@ -21,7 +21,7 @@ const ESCAPED = '"\\/\'\b\f\n\r\t'
  * Text → value. Objects have no prototype, so that `__proto__` is a key like any other; of equal keys the last wins.
  * @throws ProtocolError with the position.
  */
-export function parseFastjson(text: string): JsonValue {
+export const parseFastjson = (text: string): JsonValue => {
   const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y
   let at = 0
   let depth = 0

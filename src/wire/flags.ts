@@ -20,11 +20,7 @@ export const COMPRESSION_ZSTD = 2
 export const COMPRESSION_ZLIB = 3
 
 /** Bits 8 to 10: 0 (before there were types) or 3 zlib, 1 LZ4 frame, 2 zstd. */
-export function compressionType(sysFlag: number): number {
-  return (sysFlag >> 8) & 7
-}
+export const compressionType = (sysFlag: number): number => (sysFlag >> 8) & 7
 
 /** 0, `TRANSACTION_PREPARED`, `TRANSACTION_COMMIT` or `TRANSACTION_ROLLBACK`. */
-export function transactionType(sysFlag: number): number {
-  return sysFlag & TRANSACTION_ROLLBACK
-}
+export const transactionType = (sysFlag: number): number => sysFlag & TRANSACTION_ROLLBACK

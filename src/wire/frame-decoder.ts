@@ -6,7 +6,7 @@
  * whatever the length field promises.
  */
 import { decodeFrame, MAX_FRAME_BYTES } from './frame.ts'
-import { badFrame, type Frame } from './header.ts'
+import { type Frame, refuseFrame } from './header.ts'
 
 /** First size of the collecting Buffer: a pull answer is 256 KiB at most, unless one message is larger. */
 const FIRST_BYTES = 0x5_0000
@@ -30,7 +30,7 @@ export class FrameDecoder {
     const sizeAt = (bytes: Buffer, at: number): number => {
       const length = bytes.readUInt32BE(at)
       if (length >= 4 && length <= maxFrameBytes) return length + 4
-      throw badFrame('length', `4 to ${maxFrameBytes}, got ${length}`)
+      refuseFrame('length', `4 to ${maxFrameBytes}, got ${length}`)
     }
 
     this.push = (chunk, onFrame) => {

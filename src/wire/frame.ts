@@ -7,7 +7,7 @@
  * server answers in its own. The binary encoder stands in header-binary.ts, out of bundles that do not use it.
  */
 import { malformed } from './checks.ts'
-import { badFrame, type Frame, type FrameInput } from './header.ts'
+import { type Frame, type FrameInput, refuseFrame } from './header.ts'
 import { decodeHeaderBinary } from './header-binary.ts'
 import { decodeHeaderJson, encodeHeaderJson } from './header-json.ts'
 
@@ -22,10 +22,10 @@ export const MAX_FRAME_BYTES = 0x100_0000
  * @param allocate gives the Buffer of so many bytes that it is written into. @default a new one
  * @throws ProtocolError above 16 MiB.
  */
-export function encodeFrame(
+export const encodeFrame = (
   frame: FrameInput,
   allocate: (bytes: number) => Buffer = (bytes) => Buffer.allocUnsafe(bytes),
-): Buffer {
+): Buffer => {
   const header = encodeHeaderJson(frame)
   const { body } = frame
   const headerBytes = Buffer.byteLength(header)
@@ -41,12 +41,12 @@ export function encodeFrame(
 }
 
 /** The bytes after the length field → frame; `body` is a view of `bytes`. @throws ProtocolError naming the field. */
-export function decodeFrame(bytes: Buffer): Frame {
+export const decodeFrame = (bytes: Buffer): Frame => {
   const word = bytes.length < 4 ? 4 : bytes.readUInt32BE()
   const bodyAt = 4 + (word & 0xff_ffff)
-  if (bodyAt > bytes.length) throw badFrame('headerLength', `within its ${bytes.length} bytes`)
+  if (bodyAt > bytes.length) refuseFrame('headerLength', `within its ${bytes.length} bytes`)
   const serializeType = word >>> 24
-  if (serializeType > 1) throw badFrame('serializeType', `0 or 1, got ${serializeType}`)
+  if (serializeType > 1) refuseFrame('serializeType', `0 or 1, got ${serializeType}`)
   const header = serializeType
     ? decodeHeaderBinary(bytes.subarray(4, bodyAt))
     : decodeHeaderJson(bytes.toString('utf8', 4, bodyAt))

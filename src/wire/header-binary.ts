@@ -7,7 +7,7 @@
  * Code is 16 bits, so pop requests (200050…) do not fit: the client sends JSON and only reads this.
  */
 import { ProtocolError } from '../errors.ts'
-import { badFrame, type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION } from './header.ts'
+import { type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION, refuseFrame } from './header.ts'
 
 const OTHER = 7
 const FIXED_BYTES = 21
@@ -20,7 +20,7 @@ const languages = (): string[] =>
  * Frame → bytes with the binary header, the 4 length bytes included.
  * @throws ProtocolError when a field does not fit (`code` and `version` are 16 bit here).
  */
-export function encodeFrameBinary(frame: FrameInput): Buffer {
+export const encodeFrameBinary = (frame: FrameInput): Buffer => {
   const { code, version = PROTOCOL_VERSION, language = LANGUAGE, flag = 0, remark = '', body } = frame
   if (code !== (code << 16) >> 16) {
     throw new ProtocolError(`code ${code} does not fit the 16 bits of the binary header; use JSON`, {
@@ -66,15 +66,15 @@ export function encodeFrameBinary(frame: FrameInput): Buffer {
 }
 
 /** Header bytes → fields. A value of no length is left out, as absent and empty are alike. @throws ProtocolError naming the field. */
-export function decodeHeaderBinary(bytes: Buffer): FrameHeader {
-  if (bytes.length < FIXED_BYTES) throw badFrame('header', 'longer')
+export const decodeHeaderBinary = (bytes: Buffer): FrameHeader => {
+  if (bytes.length < FIXED_BYTES) refuseFrame('header', 'longer')
   let at = 13
   /** Passes over a length of `width` bytes and what it counts; gives where that begins. */
   const skip = (field: string, width: number, limit: number): number => {
     const start = at + width
     const length = start > limit ? -1 : bytes.readIntBE(at, width)
     at = start + length
-    if (length < 0 || at > limit) throw badFrame(field, 'within its bytes')
+    if (length < 0 || at > limit) refuseFrame(field, 'within its bytes')
     return start
   }
   const text = (field: string, width: number, limit: number): string =>

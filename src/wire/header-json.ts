@@ -3,7 +3,7 @@
  * Members it does not know are ignored, `serializeTypeCurrentRPC` among them.
  */
 import { readInt } from './checks.ts'
-import { badFrame, type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION } from './header.ts'
+import { type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION, refuseFrame } from './header.ts'
 
 /** Numbers are put together by hand: one stringify of the whole header takes longer (bench/micro/wire.ts). */
 export function encodeHeaderJson(frame: FrameInput): string {
@@ -18,7 +18,7 @@ export function decodeHeaderJson(text: string): FrameHeader {
   try {
     parsed = JSON.parse(text)
   } catch (cause) {
-    throw badFrame('header', 'JSON', cause)
+    refuseFrame('header', 'JSON', cause)
   }
   const { code, language, version, opaque, flag, remark, extFields } = object('header', parsed)
   const header: FrameHeader = {
@@ -29,14 +29,14 @@ export function decodeHeaderJson(text: string): FrameHeader {
     flag: readInt(flag ?? 0, 'flag'),
     ext: decodeExt(object('extFields', extFields ?? {})),
   }
-  if (typeof (remark ?? '') !== 'string') throw badFrame('remark', 'text')
+  if (typeof (remark ?? '') !== 'string') refuseFrame('remark', 'text')
   if (remark) header.remark = remark as string
   return header
 }
 
 function object(name: string, value: unknown): Record<string, unknown> {
   if (value instanceof Object && !Array.isArray(value)) return value as Record<string, unknown>
-  throw badFrame(name, 'an object')
+  refuseFrame(name, 'an object')
 }
 
 /**
@@ -50,7 +50,7 @@ function decodeExt(ext: Record<string, unknown>): Record<string, string> {
     if (typeof value === 'string') continue
     if (value === null) delete ext[name]
     else if (value instanceof Object || Math.abs(value as number) >= 2 ** 53)
-      throw badFrame(`extFields.${name.slice(0, 80)}`, 'text or a number within 2^53')
+      refuseFrame(`extFields.${name.slice(0, 80)}`, 'text or a number within 2^53')
     else ext[name] = `${value as number | boolean}`
   }
   return ext as Record<string, string>

@@ -2,7 +2,6 @@
  * What both header encodings share: the frame's fields, the flag bits and the language numbers
  * (protocol.md 1.1; upstream RemotingCommand, LanguageCode).
  */
-import type { ProtocolError } from '../errors.ts'
 import { malformed } from './checks.ts'
 
 /** Bit of `flag`: the frame is an answer. */
@@ -54,6 +53,7 @@ export interface FrameInput {
   body?: Uint8Array | undefined
 }
 
-/** The one error of frames: which field, and what it must be. */
-export const badFrame = (field: string, expected: string, cause?: unknown): ProtocolError =>
-  malformed(field, `of the frame must be ${expected}`, cause)
+/** The one error of frames: which field, and what it must be. @throws ProtocolError */
+export function refuseFrame(field: string, expected: string, cause?: unknown): never {
+  throw malformed(field, `of the frame must be ${expected}`, cause)
+}

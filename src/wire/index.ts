@@ -39,7 +39,7 @@ export { FrameDecoder } from './frame-decoder.ts'
 export { javaHashCode, selectQueueIndex } from './hash.ts'
 export type { FrameHeader } from './header.ts'
 export { encodeFrameBinary } from './header-binary.ts'
-export { decompressLz4 } from './lz4.ts'
+export { decompressLz4 } from './lz4-checksums.ts'
 export {
   type DecodeOptions,
   decodeMessages,

@@ -3,8 +3,9 @@
  *
  *   magic 4 | FLG 1 | BD 1 | content size 8? | header checksum 1 | (block size 4 | block | checksum 4?)* | 0 | checksum 4?
  *
- * Linked and independent blocks, every checksum, stored blocks, skippable and concatenated frames. Left out, with an
- * error: dictionaries and the legacy format. All integers are little-endian.
+ * Linked and independent blocks, stored blocks, skippable and concatenated frames. Left out, with an error:
+ * dictionaries and the legacy format. All integers are little-endian. Checksums are for whoever has no other one: a
+ * stored message has its CRC, so the client leaves them out of its bundle (lz4-checksums.ts has them).
  */
 import type { ProtocolError } from '../errors.ts'
 import { malformed } from './checks.ts'
@@ -17,15 +18,22 @@ const SKIPPABLE = 0x184d_2a5
 export const tooLarge = (maxBytes: number): ProtocolError =>
   malformed('body', `is larger than ${maxBytes} bytes when decompressed`)
 
-const broken = (what: string): ProtocolError => malformed('body', `of LZ4: ${what}`)
-const cutOff = (): ProtocolError => broken('a length leads beyond its bounds')
-
-function verify(of: string, given: number, computed: number): void {
-  if (given !== computed) throw broken(`wrong ${of}`)
+export function refuseLz4(what: string): never {
+  throw malformed('body', `of LZ4: ${what}`)
 }
+const refuseLength = (): never => refuseLz4('a length leads beyond its bounds')
 
-/** @throws ProtocolError for bytes that are not LZ4 frames, a wrong checksum, or an output above `maxBytes`. */
-export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
+/** Compares the checksum that a frame has of `bytes[start, end)`; of the header it is the second byte only. */
+export type Verify = (
+  of: 'header' | 'block' | 'content',
+  given: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+) => void
+
+/** @throws ProtocolError for bytes that are not LZ4 frames, whatever `verify` throws, or an output above `maxBytes`. */
+export const readLz4 = (bytes: Buffer, maxBytes: number, verify: Verify = () => undefined): Buffer => {
   /** The next byte to read. */
   let at = 0
   /** Holds `length` bytes so far; grows by doubling, never above the limit. */
@@ -35,7 +43,7 @@ export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
   const pass = (count: number): number => {
     const start = at
     at += count
-    if (at > bytes.length) throw cutOff()
+    if (at > bytes.length) refuseLength()
     return start
   }
   const uint = (count: number): number => bytes.readUIntLE(pass(count), count)
@@ -55,17 +63,17 @@ export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
       const isStored = word > 0x7fff_ffff
       const size = word & 0x7fff_ffff
       const start = pass(size)
-      if (size > blockBytes) throw cutOff()
+      if (size > blockBytes) refuseLength()
       // Nothing expands more than 255 times, so a small block cannot ask for a large Buffer.
       reserve(isStored ? size : Math.min(blockBytes, size * 255))
       const limit = Math.min(length + blockBytes, output.length)
       const end = isStored
         ? length + size
         : readBlock(bytes, start, at, output, length, isLinked ? frameStart : length, limit)
-      if (end > limit) throw output.length < maxBytes ? cutOff() : tooLarge(maxBytes)
+      if (end > limit) throw output.length < maxBytes ? refuseLength() : tooLarge(maxBytes)
       if (isStored) bytes.copy(output, length, start, at)
       length = end
-      if (hasChecksum) verify('block checksum', uint(4), xxHash32(bytes, start, start + size))
+      if (hasChecksum) verify('block', uint(4), bytes, start, start + size)
     }
   }
 
@@ -75,19 +83,19 @@ export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
       pass(uint(4))
       return
     }
-    if (magic !== MAGIC) throw broken('not a frame')
+    if (magic !== MAGIC) refuseLz4('not a frame')
     const start = at
     const frameStart = length
     const flags = uint(1)
     const descriptor = uint(1)
     if ((flags & 0xc2) !== 0x40 || (descriptor & 0xcf) !== 0x40)
-      throw broken('unknown frame version or block size')
-    if (flags & 1) throw broken('dictionaries are not supported')
+      refuseLz4('unknown frame version or block size')
+    if (flags & 1) refuseLz4('dictionaries are not supported')
     const contentBytes = flags & 8 ? uint(4) + uint(4) * 0x1_0000_0000 : undefined
-    verify('header checksum', (xxHash32(bytes, start, at) >>> 8) & 0xff, uint(1))
+    verify('header', uint(1), bytes, start, at - 1)
     readBlocks(1 << (8 + 2 * (descriptor >> 4)), !(flags & 0x20), !!(flags & 0x10))
-    verify('content size', contentBytes ?? length - frameStart, length - frameStart)
-    if (flags & 4) verify('content checksum', uint(4), xxHash32(output, frameStart, length))
+    if ((contentBytes ?? length - frameStart) !== length - frameStart) refuseLz4('wrong content size')
+    if (flags & 4) verify('content', uint(4), output, frameStart, length)
   }
 
   do readFrame()
@@ -100,7 +108,7 @@ export function decompressLz4(bytes: Buffer, maxBytes: number): Buffer {
  * without a match. Returns where its output ends, or something above `limit` when it does not fit. Hot, hence one
  * function: lengths are checked once for each run, not for each byte.
  */
-function readBlock(
+const readBlock = (
   from: Buffer,
   start: number,
   end: number,
@@ -108,11 +116,11 @@ function readBlock(
   outStart: number,
   windowStart: number,
   limit: number,
-): number {
+): number => {
   let at = start
   let out = outStart
   for (;;) {
-    if (at >= end) throw cutOff()
+    if (at >= end) refuseLength()
     const token = from[at++] as number
     let length = token >> 4
     if (length === 15) {
@@ -120,7 +128,7 @@ function readBlock(
       length += (last - at) * 255 + (from[last] as number)
       at = last + 1
     }
-    if (length > end - at) throw cutOff()
+    if (length > end - at) refuseLength()
     let stop = out + length
     if (stop > limit) return stop
     if (length > 24) {
@@ -129,10 +137,10 @@ function readBlock(
       out = stop
     } else while (out < stop) to[out++] = from[at++] as number
     if (at === end) return out
-    if (end - at < 2) throw cutOff()
+    if (end - at < 2) refuseLength()
     const offset = (from[at] as number) | ((from[at + 1] as number) << 8)
     at += 2
-    if (offset === 0 || offset > out - windowStart) throw broken('match before the start')
+    if (offset === 0 || offset > out - windowStart) refuseLz4('match before the start')
     length = token & 15
     if (length === 15) {
       const last = endOfRun(from, at, end)
@@ -155,46 +163,9 @@ function readBlock(
 }
 
 /** A length of 15 goes on in bytes of 255 and one below, which is at the index returned. */
-function endOfRun(bytes: Buffer, start: number, end: number): number {
+const endOfRun = (bytes: Buffer, start: number, end: number): number => {
   let at = start
   while (bytes[at] === 255) at++
   if (at < end) return at
-  throw cutOff()
-}
-
-const PRIME_1 = 0x9e37_79b1
-const PRIME_2 = 0x85eb_ca77
-const PRIME_3 = 0xc2b2_ae3d
-const PRIME_4 = 0x27d4_eb2f
-const PRIME_5 = 0x1656_67b1
-
-const rotate = (value: number, bits: number): number => (value << bits) | (value >>> (32 - bits))
-const mix = (hash: number, word: number, by: number, bits: number, then: number): number =>
-  Math.imul(rotate((hash + Math.imul(word, by)) | 0, bits), then)
-
-/** xxHash32 with seed 0 of `bytes[start, end)`, unsigned. */
-export function xxHash32(bytes: Buffer, start: number, end: number): number {
-  let at = start
-  let hash = PRIME_5
-  const round = (lane: number, from: number): number =>
-    mix(lane, bytes.readInt32LE(from), PRIME_2, 13, PRIME_1)
-  if (end - start >= 16) {
-    let a = (PRIME_1 + PRIME_2) | 0
-    let b = PRIME_2 | 0
-    let c = 0
-    let d = -PRIME_1 | 0
-    for (; at <= end - 16; at += 16) {
-      a = round(a, at)
-      b = round(b, at + 4)
-      c = round(c, at + 8)
-      d = round(d, at + 12)
-    }
-    hash = (rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18)) | 0
-  }
-  hash = (hash + end - start) | 0
-  for (; at <= end - 4; at += 4) hash = mix(hash, bytes.readInt32LE(at), PRIME_3, 17, PRIME_4)
-  for (; at < end; at++) hash = mix(hash, bytes[at] as number, PRIME_5, 11, PRIME_1)
-  hash = Math.imul(hash ^ (hash >>> 15), PRIME_2)
-  hash = Math.imul(hash ^ (hash >>> 13), PRIME_3)
-  return (hash ^ (hash >>> 16)) >>> 0
+  return refuseLength()
 }

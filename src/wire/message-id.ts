@@ -12,7 +12,7 @@ import { checkInt } from './checks.ts'
 export { formatHost, parseHost } from './address.ts'
 
 /** @param host `ip:port`, not a name. @throws ConfigError when it is a name, or the offset is not 0 to 2^63 - 1. */
-export function encodeOffsetMessageId(host: string, commitLogOffset: bigint): string {
+export const encodeOffsetMessageId = (host: string, commitLogOffset: bigint): string => {
   const { host: ip, port } = parseHost(host)
   const ipBytes = parseIp(ip)
   if (ipBytes === undefined) throw new ConfigError('host', `${JSON.stringify(ip)} is not an IP address`)
@@ -26,7 +26,7 @@ export function encodeOffsetMessageId(host: string, commitLogOffset: bigint): st
 }
 
 /** @throws ProtocolError when the text is not 32 or 56 hex digits of a possible address and offset. */
-export function decodeOffsetMessageId(id: string): { address: string; commitLogOffset: bigint } {
+export const decodeOffsetMessageId = (id: string): { address: string; commitLogOffset: bigint } => {
   const bytes = hexBytes(id, 'offsetMessageId')
   const port = bytes.readUInt32BE(bytes.length - 12)
   const commitLogOffset = bytes.readBigInt64BE(bytes.length - 8)
@@ -49,7 +49,7 @@ export interface UniqKeyParts {
 }
 
 /** @throws ProtocolError when the text is not 32 or 56 hex digits. */
-export function decodeUniqKey(id: string): UniqKeyParts {
+export const decodeUniqKey = (id: string): UniqKeyParts => {
   const bytes = hexBytes(id, 'uniqKey')
   const at = bytes.length - 12
   return {
@@ -62,12 +62,12 @@ export function decodeUniqKey(id: string): UniqKeyParts {
 }
 
 /** 16 random bytes (the caller's: this layer has no source of randomness) → 32 upper-case hex digits. */
-export function createUniqKey(random: Uint8Array): string {
+export const createUniqKey = (random: Uint8Array): string => {
   checkInt('random.length', random.length, 16, 16)
   return Buffer.from(random).toString('hex').toUpperCase()
 }
 
-function hexBytes(id: string, field: string): Buffer {
+const hexBytes = (id: string, field: string): Buffer => {
   if (!/^(?:[\da-fA-F]{32}|[\da-fA-F]{56})$/.test(id)) {
     throw new ProtocolError(`${JSON.stringify(String(id).slice(0, 80))} is not 32 or 56 hex digits`, {
       field,

@@ -29,7 +29,7 @@ export interface PopReceipt {
 }
 
 /** @throws ProtocolError naming the part. */
-export function parsePopReceipt(text: string): PopReceipt {
+export const parsePopReceipt = (text: string): PopReceipt => {
   const parts = split(text, ' ', 8, 'receipt')
   const [ckQueueOffset, popTime, invisibleTime, reviveQid, retryFlag, brokerName, queueId, queueOffset] =
     parts
@@ -45,7 +45,7 @@ export function parsePopReceipt(text: string): PopReceipt {
   }
 }
 
-export function formatPopReceipt(receipt: PopReceipt): string {
+export const formatPopReceipt = (receipt: PopReceipt): string => {
   const { ckQueueOffset, popTime, invisibleTime, reviveQid, retryFlag, brokerName, queueId, queueOffset } =
     receipt
   return `${ckQueueOffset} ${popTime} ${invisibleTime} ${reviveQid} ${retryFlag} ${brokerName} ${queueId} ${queueOffset}`
@@ -55,49 +55,41 @@ export function formatPopReceipt(receipt: PopReceipt): string {
  * The topic that a message with this retry flag is stored under: it goes into ACK_MESSAGE and
  * CHANGE_MESSAGE_INVISIBLETIME. Acknowledged under the plain topic, a retry message comes back in spite of code 0.
  */
-export function popStoredTopic(consumerGroup: string, topic: string, retryFlag: string): string {
+export const popStoredTopic = (consumerGroup: string, topic: string, retryFlag: string): string => {
   if (retryFlag === '1') return popRetryTopicV1(consumerGroup, topic)
   return retryFlag === '2' ? popRetryTopicV2(consumerGroup, topic) : topic
 }
 
 /** `retryFlag queueId startOffset;…` → first offset of each queue. @throws ProtocolError */
-export function parseStartOffsetInfo(text: string): Map<string, bigint> {
-  return entries(text, 'startOffsetInfo', (key, value, field) => [key, long(value, field)])
-}
+export const parseStartOffsetInfo = (text: string): Map<string, bigint> =>
+  entries(text, 'startOffsetInfo', (key, value, field) => [key, long(value, field)])
 
-export function formatStartOffsetInfo(offsets: ReadonlyMap<string, bigint>): string {
-  return join(offsets, String)
-}
+export const formatStartOffsetInfo = (offsets: ReadonlyMap<string, bigint>): string => join(offsets, String)
 
 /** `retryFlag queueId o1,o2,…;…` → offsets of the messages of each queue, in order. @throws ProtocolError */
-export function parseMsgOffsetInfo(text: string): Map<string, bigint[]> {
-  return entries(text, 'msgOffsetInfo', (key, value, field) => [
+export const parseMsgOffsetInfo = (text: string): Map<string, bigint[]> =>
+  entries(text, 'msgOffsetInfo', (key, value, field) => [
     key,
     value.split(',').map((offset) => long(offset, field)),
   ])
-}
 
-export function formatMsgOffsetInfo(offsets: ReadonlyMap<string, readonly bigint[]>): string {
-  return join(offsets, (list) => list.join(','))
-}
+export const formatMsgOffsetInfo = (offsets: ReadonlyMap<string, readonly bigint[]>): string =>
+  join(offsets, (list) => list.join(','))
 
 /**
  * `retryFlag queueId count;retryFlag qo<queueId>%<offset> count;…` → earlier deliveries of each queue, under
  * `retryFlag@queueId`, and of single messages, under `retryFlag@qo<queueId>%<offset>`. @throws ProtocolError
  */
-export function parseOrderCountInfo(text: string): Map<string, number> {
-  return entries(text, 'orderCountInfo', (key, value, field) => [key, int(value, field)])
-}
+export const parseOrderCountInfo = (text: string): Map<string, number> =>
+  entries(text, 'orderCountInfo', (key, value, field) => [key, int(value, field)])
 
-export function formatOrderCountInfo(counts: ReadonlyMap<string, number>): string {
-  return join(counts, String)
-}
+export const formatOrderCountInfo = (counts: ReadonlyMap<string, number>): string => join(counts, String)
 
 /**
  * BATCH_ACK's `b`: the bit set of offsets counted from the pop's start offset, as Base64 of `BitSet.toByteArray`.
  * @throws ProtocolError for an offset that is not within 0 and 65535.
  */
-export function formatAckBits(offsetsFromStart: readonly number[]): string {
+export const formatAckBits = (offsetsFromStart: readonly number[]): string => {
   let highest = -1
   for (const offset of offsetsFromStart) {
     if (!Number.isInteger(offset) || offset < 0 || offset > MAX_ACK_OFFSET) fail('ack offset', String(offset))
@@ -110,7 +102,7 @@ export function formatAckBits(offsetsFromStart: readonly number[]): string {
 }
 
 /** The reverse of `formatAckBits`, ascending. @throws ProtocolError */
-export function parseAckBits(text: string): number[] {
+export const parseAckBits = (text: string): number[] => {
   const bits =
     text.length > 12_000 || !/^[\w+/-]*={0,2}$/.test(text) ? undefined : Buffer.from(text, 'base64')
   if (bits === undefined || bits.length > (MAX_ACK_OFFSET >> 3) + 1) return fail('ack bits', text)
@@ -121,11 +113,11 @@ export function parseAckBits(text: string): number[] {
   return offsets
 }
 
-function entries<T>(
+const entries = <T>(
   text: string,
   field: string,
   read: (key: string, value: string, field: string) => [string, T],
-): Map<string, T> {
+): Map<string, T> => {
   const found = new Map<string, T>()
   for (const entry of text === '' ? [] : text.split(';')) {
     if (entry === '') continue
@@ -135,25 +127,23 @@ function entries<T>(
   return found
 }
 
-function join<T>(values: ReadonlyMap<string, T>, write: (value: T) => string): string {
-  return Array.from(values, ([key, value]) => `${key.replace('@', ' ')} ${write(value)}`).join(';')
-}
+const join = <T>(values: ReadonlyMap<string, T>, write: (value: T) => string): string =>
+  Array.from(values, ([key, value]) => `${key.replace('@', ' ')} ${write(value)}`).join(';')
 
-function split(text: string, separator: string, count: number, field: string): string[] {
+const split = (text: string, separator: string, count: number, field: string): string[] => {
   const parts = text.split(separator, count + 1)
   return parts.length === count ? parts : fail(field, text)
 }
 
-function flag(text: string | undefined, field: string): string {
-  return text === '0' || text === '1' || text === '2' ? text : fail(field, text)
-}
+const flag = (text: string | undefined, field: string): string =>
+  text === '0' || text === '1' || text === '2' ? text : fail(field, text)
 
-function long(text: string | undefined, field: string): bigint {
+const long = (text: string | undefined, field: string): bigint => {
   const value = /^-?\d{1,19}$/.test(text ?? '') ? BigInt(text as string) : 1n << 64n
   return BigInt.asIntN(64, value) === value ? value : fail(field, text)
 }
 
-function int(text: string | undefined, field: string): number {
+const int = (text: string | undefined, field: string): number => {
   const value = /^-?\d{1,10}$/.test(text ?? '') ? Number(text) : Number.NaN
   return value === (value | 0) ? value : fail(field, text)
 }

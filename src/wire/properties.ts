@@ -1,14 +1,13 @@
 /**
  * Message properties: `name U+0001 value U+0002`, repeated (protocol.md 6; upstream MessageDecoder, MessageConst).
  */
-import { ConfigError } from '../errors.ts'
-import { checkText } from './checks.ts'
+import { checkText, refuse } from './checks.ts'
 
 /** Longest properties text, in bytes of UTF-8. The broker adds properties of its own and counts them too. */
 export const MAX_PROPERTIES_BYTES = 32_767
 
 /** @throws ConfigError naming a property that the text cannot hold: no name, or a separator inside. */
-export function encodeProperties(properties: Iterable<readonly [string, string]>): string {
+export const encodeProperties = (properties: Iterable<readonly [string, string]>): string => {
   let text = ''
   for (const [name, value] of properties) text += encodeProperty(name, value)
   return text
@@ -18,9 +17,9 @@ export function encodeProperties(properties: Iterable<readonly [string, string]>
 const hasSeparator = (text: string): boolean => text.includes('\u0001') || text.includes('\u0002')
 
 /** One property. @throws ConfigError as `encodeProperties` does */
-export function encodeProperty(name: string, value: string): string {
+export const encodeProperty = (name: string, value: string): string => {
   if (!name || hasSeparator(name) || hasSeparator(value))
-    throw new ConfigError(`properties.${name}`, 'needs a name, and no U+0001 or U+0002')
+    refuse(`properties.${name}`, 'needs a name, and no U+0001 or U+0002')
   return `${name}\u0001${value}\u0002`
 }
 
@@ -28,7 +27,7 @@ export function encodeProperty(name: string, value: string): string {
  * Text → a record without prototype. As the reference reads it: the last U+0002 may be missing, entries without a
  * name or a value are dropped, of equal names the last wins, a second U+0001 belongs to the value.
  */
-export function decodeProperties(text: string): Record<string, string> {
+export const decodeProperties = (text: string): Record<string, string> => {
   // Object.create(null) would be a hash table, which takes longer to fill and to read.
   const properties: Record<string, string> = Object.setPrototypeOf({}, null)
   const { length } = text
@@ -53,29 +52,27 @@ const RESERVED =
   /^(?:TAGS|KEYS|WAIT|CLUSTER|UNIQ_KEY|MSG_(?:REGION|TYPE)|TRACE_(?:ON|CONTEXT)|DELAY|TTL|PGROUP|REDIRECT|POP_CK|REAL_QID|TRAN_MSG|BORN_TIMESTAMP|REPLY_TO_CLIENT|CHECK_IMMUNITY_TIME_IN_SECONDS|INNER_(?:NUM|BASE|MULTI_DISPATCH)|TIMER_(?:DELAY_(?:SEC|MS|LEVEL)|(?:DELIVER|OUT|ENQUEUE|DEQUEUE)_MS|ROLL_TIMES|DEL_UNIQKEY)|(?:MAX_RECONSUME|TRANSACTION_CHECK)_TIMES|(?:RECONSUME|CONSUME_START|1ST_POP|ARRIVE|PUSH_REPLY)_TIME|(?:MIN|MAX|POP_CK|TRAN_PREPARED_QUEUE|INNER_MULTI_QUEUE)_OFFSET|(?:REAL|RETRY|DLQ_ORIGIN)_TOPIC|(?:(?:DLQ_)?ORIGIN_MESSAGE|INSTANCE|CORRELATION|BUYER|PROPERTY_FORWARD_QUEUE)_ID|(?:TRANSFER|CORRECTION|MQ2)_FLAG|(?:DUP|EXTEND_UNIQ)_INFO|__(?:STARTDELIVERTIME|transactionId__|SHARDINGKEY|BORNHOST|CRC32#|RMQ\.TRANSIENT\..*))$/s
 
 /** Whether RocketMQ uses the name itself (protocol.md 6). A user's property must not have it. */
-export function isReservedProperty(name: string): boolean {
-  return name < '`' && RESERVED.test(name) // no lower-case name is among them, so users' names seldom cost a match
-}
+export const isReservedProperty = (name: string): boolean => name < '`' && RESERVED.test(name) // no lower-case name is among them, so users' names seldom cost a match
 
 /**
  * A user's properties, encoded.
  * @throws ConfigError naming the first one that a user may not set, or that would not arrive as it is
  */
-export function checkUserProperties(properties: Readonly<Record<string, string>>): string {
+export const checkUserProperties = (properties: Readonly<Record<string, string>>): string => {
   let text = ''
   for (const name of Object.keys(properties)) {
     const field = `properties.${name}`
     const value = checkText(field, properties[name]) // consumers would not see one without a value
-    if (!name.isWellFormed()) throw new ConfigError(field, 'has an unpaired surrogate')
     text += encodeProperty(name, value)
-    if (isReservedProperty(name)) throw new ConfigError(field, 'the name is reserved')
+    checkText(field, name)
+    if (isReservedProperty(name)) refuse(field, 'the name is reserved')
   }
   return text
 }
 
 /** @param text as `encodeProperties` returned it. @throws ConfigError above 32767 bytes. */
-export function checkPropertiesLength(text: string): void {
+export const checkPropertiesLength = (text: string): void => {
   const bytes = text.length * 3 > MAX_PROPERTIES_BYTES ? Buffer.byteLength(text) : 0
   if (bytes > MAX_PROPERTIES_BYTES)
-    throw new ConfigError('properties', `have ${bytes} bytes; brokers take ${MAX_PROPERTIES_BYTES}`)
+    refuse('properties', `have ${bytes} bytes; brokers take ${MAX_PROPERTIES_BYTES}`)
 }

@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto'
  * Base64 of HMAC-SHA1 over the values of all header fields except `Signature`, in the order of their names by UTF-16
  * unit, followed by the body. It protects neither names, nor codes, nor against replay: use TLS.
  */
-export function sign(secretKey: string, ext: Readonly<Record<string, string>>, body?: Uint8Array): string {
+export const sign = (secretKey: string, ext: Readonly<Record<string, string>>, body?: Uint8Array): string => {
   let content = ''
   for (const name of Object.keys(ext).sort()) if (name !== 'Signature') content += ext[name]
   return createHmac('sha1', secretKey)

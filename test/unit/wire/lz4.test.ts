@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ProtocolError } from '../../../src/errors.ts'
-import { decompressLz4, xxHash32 } from '../../../src/wire/lz4.ts'
+import { readLz4 } from '../../../src/wire/lz4.ts'
+import { decompressLz4, xxHash32 } from '../../../src/wire/lz4-checksums.ts'
 
 const FOLDER = join(import.meta.dirname, '../../golden/lz4')
 const { cases } = JSON.parse(readFileSync(join(FOLDER, 'manifest.json'), 'utf8'))
@@ -16,6 +17,7 @@ for (const { file: name, options, bytes, sha256 } of cases) {
     const input = decompressLz4(readFileSync(join(FOLDER, name)), LIMIT)
 
     deepStrictEqual([input.length, createHash('sha256').update(input).digest('hex')], [bytes, sha256])
+    deepStrictEqual(readLz4(readFileSync(join(FOLDER, name)), LIMIT), input)
   })
 
   test(`${name} decompresses up to its exact size and not under it`, () => {
