@@ -16,8 +16,7 @@ import {
   refuse,
 } from '../wire/checks.ts'
 import { compress, compressionFlags } from '../wire/compression.ts'
-import { checkTopicName } from '../wire/names.ts'
-import { checkPropertiesLength, checkUserProperties, encodeProperty } from '../wire/properties.ts'
+import { checkPropertiesLength, checkUserProperties } from '../wire/properties.ts'
 
 /** A body, and for a batch the sum of its messages, must not be larger: brokers answer 13 (protocol.md 1.6). */
 export const MAX_BODY_BYTES = 4_194_304
@@ -91,19 +90,20 @@ const IDS_AHEAD = 64
 const KEEP_IDS_MS = 100
 let drawn = ''
 let drawnAt = 0
+let next = 0
 
 /** 32 random upper-case hex digits: ids made of address and process collide, because sandboxes are clones. */
 export const createMessageId = (): string => {
   const now = Date.now()
-  if (!drawn || Math.abs(now - drawnAt) > KEEP_IDS_MS) {
+  if (next >= drawn.length || Math.abs(now - drawnAt) > KEEP_IDS_MS) {
     drawn = randomBytes((IDS_AHEAD * ID_DIGITS) / 2)
       .toString('hex')
       .toUpperCase()
     drawnAt = now
+    next = 0
   }
-  const id = drawn.slice(0, ID_DIGITS)
-  drawn = drawn.slice(ID_DIGITS)
-  return id
+  next += ID_DIGITS
+  return drawn.slice(next - ID_DIGITS, next)
 }
 
 const CONTROL = 'control characters'
@@ -138,33 +138,31 @@ const MEMBERS: readonly (readonly [
 ]
 
 /**
- * @param path of the message in a batch, for errors: `messages[3]`; brokers delay no message of a batch
- * @throws ConfigError naming what is wrong, such as `messages[3].tag`
+ * @param isBatched brokers delay no message of a batch
+ * @throws ConfigError naming what is wrong: `message`, or a member of it
  */
 export const prepare = (
   topic: string,
   message: BatchedMessage & Delay,
   compression?: Compression,
-  path = '',
+  isBatched = false,
 ): Prepared => {
-  checkTopicName(topic)
-  checkObject(path || 'message', message)
-  const prefix = path && `${path}.`
+  checkObject('message', message)
   const { flag = 0, queue, shardingKey, messageId: given } = message
-  const messageId = given === undefined ? createMessageId() : word(`${prefix}messageId`, given)
+  const messageId = given === undefined ? createMessageId() : word('messageId', given)
   if (queue) {
-    if (shardingKey !== undefined) refuse(`${prefix}queue`, 'excludes shardingKey')
-    checkChoice(`${prefix}queue.topic`, queue.topic, topic)
-    checkInt(`${prefix}queue.queueId`, queue.queueId)
+    if (shardingKey !== undefined) refuse('queue', 'excludes shardingKey')
+    checkChoice('queue.topic', queue.topic, topic)
+    checkInt('queue.queueId', queue.queueId)
   }
-  const { body, sysFlag } = encodeBody(message.body, `${prefix}body`, compression)
+  const { body, sysFlag } = encodeBody(message.body, compression)
   return {
     topic,
     messageId,
     body,
     sysFlag,
-    properties: propertiesOf(message, messageId, prefix),
-    flag: checkInt(`${prefix}flag`, flag, -0x8000_0000),
+    properties: propertiesOf(message, messageId, isBatched),
+    flag: checkInt('flag', flag, -0x8000_0000),
     shardingKey,
     queue,
   }
@@ -172,13 +170,12 @@ export const prepare = (
 
 const encodeBody = (
   value: Uint8Array | string,
-  field: string,
   compression: Compression | undefined,
 ): { body: Uint8Array; sysFlag: number } => {
-  const body: unknown = typeof value === 'string' ? Buffer.from(checkText(field, value)) : value
+  const body: unknown = typeof value === 'string' ? Buffer.from(checkText('body', value)) : value
   if (!(body instanceof Uint8Array && body.length > 0 && body.length <= MAX_BODY_BYTES))
     refuse(
-      field,
+      'body',
       `takes text or bytes, 1 to ${MAX_BODY_BYTES} of them, got ${body instanceof Uint8Array ? body.length : kindOf(body)}`,
     )
   if (compression && body.length > compression.aboveBytes) {
@@ -189,23 +186,23 @@ const encodeBody = (
   return { body, sysFlag: 0 }
 }
 
-const propertiesOf = (message: BatchedMessage & Delay, messageId: string, prefix: string): string => {
+const propertiesOf = (message: BatchedMessage & Delay, messageId: string, isBatched: boolean): string => {
   const { properties = {} } = message
-  let text = checkUserProperties(checkObject(`${prefix}properties`, properties))
+  let text = checkUserProperties(checkObject('properties', properties))
   let delay: string | undefined
   for (const [name, property, check, isDelay] of MEMBERS) {
     const value = message[name]
     if (value === undefined) continue
-    const field = prefix + name
     if (isDelay) {
-      if (prefix) refuse(field, 'does not work in a batch')
-      if (delay) refuse(field, `excludes ${delay}`)
+      if (isBatched) refuse(name, 'does not work in a batch')
+      if (delay) refuse(name, `excludes ${delay}`)
       delay = name
     }
-    const checked = String(check(field, value))
-    if (checked) text += encodeProperty(property, checked) // an empty list of keys is none
+    const checked = check(name, value)
+    // An empty list of keys is none. No check lets a separator through.
+    if (checked) text += `${property}\u0001${checked}\u0002`
   }
-  text += encodeProperty('UNIQ_KEY', messageId) + encodeProperty('WAIT', 'true')
+  text += `UNIQ_KEY\u0001${messageId}\u0002WAIT\u0001true\u0002`
   checkPropertiesLength(text)
   return text
 }

@@ -14,16 +14,16 @@ import {
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import { ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
+import { ConfigError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, pause, remainingMs } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
 import type { Route } from '../routing/routes.ts'
 import { batchedBytes, encodeBatch } from '../wire/batch.ts'
-import { checkArray, checkChoice, refuse } from '../wire/checks.ts'
+import { checkArray, checkChoice, checkObject, refuse } from '../wire/checks.ts'
 import { selectQueueIndex } from '../wire/hash.ts'
-import { checkGroupName } from '../wire/names.ts'
+import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import { recallParts } from '../wire/recall-handle.ts'
 import { type Client, isStaleRoute } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
@@ -83,6 +83,9 @@ type Resolved = { readonly [K in keyof ProducerOptions]-?: NonNullable<ProducerO
 
 /** What goes to one queue in one request: a message, or a batch. */
 type Parcel = Omit<Prepared, 'messageId'> & { batch?: boolean }
+
+/** A message of a batch, and in the end what became of it. */
+type Batched = Prepared & { result?: BatchResult }
 
 /** `call` or `oneway` of the network. */
 type Post<T> = (
@@ -216,19 +219,29 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     )
   }
 
+  const prepareOne = (message: OutgoingMessage): Prepared =>
+    prepare(checkTopicName(checkObject('message', message).topic), message, compression)
+
   return {
     async send(message, limits) {
-      const prepared = prepare(message.topic, message, compression)
+      const prepared = prepareOne(message)
       const sent = await deliver(network.call, prepared, client.deadline(limits))
       return toResult(prepared, sent, sent.answer.header.msgId)
     },
 
     async sendBatch(topic, messages, limits) {
-      const prepared = checkArray('messages', messages).map((message, index) =>
-        prepare(topic, message, undefined, `messages[${index}]`),
-      )
+      checkTopicName(topic)
+      const prepared = checkArray('messages', messages).map((message, index): Batched => {
+        try {
+          return prepare(topic, message, undefined, true)
+        } catch (cause) {
+          if (!(cause instanceof ConfigError)) throw cause
+          const { field = '', message: text } = cause
+          const member = field === 'message' ? '' : `.${field}`
+          throw new ConfigError(`messages[${index}]${member}`, text.slice(field.length + 2))
+        }
+      })
       const deadline = client.deadline(limits)
-      const results = new Map<Prepared, BatchResult>()
       if (prepared.length === 0) return []
       const route = await findRoute(topic, deadline)
       choose(route, { topic }) // throws where there is none
@@ -236,11 +249,11 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
       for (const each of prepared) if (each.shardingKey !== undefined) each.queue = choose(route, each)
       for (const [key, group] of Map.groupBy(prepared, orderKey)) {
         let failed: RocketMQError | undefined
-        for (const batch of splitBatch(group)) {
+        for (const { batch, bytes } of splitBatch(group)) {
           try {
             // The messages behind a failed batch must not overtake it, where their order matters.
             if (failed && key) throw new ConnectError('not sent, to keep the order', { topic, cause: failed })
-            const body = encodeBatch(batch)
+            const body = encodeBatch(batch, bytes)
             const parcel = {
               ...(batch[0] as Prepared),
               body,
@@ -252,21 +265,20 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
             const sent = await deliver(network.call, parcel, deadline)
             const ids = sent.answer.header.msgId.split(',')
             for (const [at, each] of batch.entries())
-              results.set(each, { outcome: 'stored', result: toResult(each, sent, ids[at], at) })
+              each.result = { outcome: 'stored', result: toResult(each, sent, ids[at], at) }
           } catch (error) {
             if (!RocketMQError.is(error)) throw error
             failed ??= error
             const { outcome = 'unknown' } = error
-            for (const each of batch) results.set(each, { outcome, messageId: each.messageId, error })
+            for (const each of batch) each.result = { outcome, messageId: each.messageId, error }
           }
         }
       }
-      return prepared.map((each) => results.get(each) as BatchResult)
+      return prepared.map(({ result }) => result as BatchResult)
     },
 
     async sendOneway(message, limits) {
-      const prepared = prepare(message.topic, message, compression)
-      await deliver(network.oneway, prepared, client.deadline(limits), 0)
+      await deliver(network.oneway, prepareOne(message), client.deadline(limits), 0)
     },
 
     async recall(topic, recallHandle, limits) {
@@ -306,17 +318,18 @@ function orderKey({ queue }: Prepared): string {
   return queue ? `${queue.brokerName}/${queue.queueId}` : ''
 }
 
-function splitBatch(messages: Prepared[]): Prepared[][] {
-  const batches: Prepared[][] = []
-  let bytes = MAX_BODY_BYTES
+/** As few batches as there can be, each with its length. */
+function splitBatch(messages: Batched[]): { batch: Batched[]; bytes: number }[] {
+  let last = { batch: [] as Batched[], bytes: 0 }
+  const batches = [last]
   for (const message of messages) {
-    const size = batchedBytes(message)
-    bytes += size
-    if (bytes > MAX_BODY_BYTES) {
-      batches.push([])
-      bytes = size
+    const bytes = batchedBytes(message)
+    if (last.bytes + bytes > MAX_BODY_BYTES && last.bytes > 0) {
+      last = { batch: [], bytes: 0 }
+      batches.push(last)
     }
-    batches.at(-1)?.push(message)
+    last.batch.push(message)
+    last.bytes += bytes
   }
   return batches
 }

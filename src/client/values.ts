@@ -93,8 +93,9 @@ export class Message extends Value {
   /** @param unwrap takes the namespace off a topic name */
   constructor(stored: StoredMessage, brokerName: string, unwrap: (name: string) => string) {
     super()
-    const properties: Record<string, string> = Object.create(null)
-    const systemProperties: Record<string, string> = Object.create(null)
+    // Object.create(null) would be a hash table, which takes longer to fill and to read.
+    const properties: Record<string, string> = Object.setPrototypeOf({}, null)
+    const systemProperties: Record<string, string> = Object.setPrototypeOf({}, null)
     for (const name in stored.properties) {
       const value = stored.properties[name] as string
       if (isReservedProperty(name)) systemProperties[name] = value

@@ -18,6 +18,7 @@ const SILENCE_MS = 100
 const MOST_UNREAD_BYTES = 0x10_0000
 /** Where frames are encoded, one behind the other; one that is larger has a buffer of its own. */
 const OUTPUT_BYTES = 0x1_0000
+const FLUSH_BYTES = 0x8000
 
 export interface Request {
   code: number
@@ -54,6 +55,7 @@ interface Batch {
 }
 
 interface Pending {
+  opaque: number
   request: Request
   batch: Batch
   resolve: (frame?: Frame) => void
@@ -70,7 +72,12 @@ export const createConnection = (
   lastOpaque = 0,
 ): Connection => {
   const decoder = new FrameDecoder(maxFrameBytes)
-  const pending = new Map<number, Pending>()
+  /**
+   * The calls in flight, each at the place that the low bits of its opaque say. A Map would be slower: the tables that it
+   * leaves behind as it is filled and emptied keep finished calls alive until the next full collection.
+   */
+  let pending: (Pending | undefined)[] = Array(64).fill(undefined)
+  let inFlight = 0
   let opaque = lastOpaque
   let lastHeardAt = Date.now()
   let retired = false
@@ -79,8 +86,7 @@ export const createConnection = (
   let timer: NodeJS.Timeout | undefined
   let timerAt = Infinity
 
-  /** How many writes were begun, and how many of them the kernel has taken. */
-  let begun = 0
+  /** How many writes the kernel has taken. */
   let taken = 0
   let output: Buffer | undefined
   /** Where the frames begin that are still to be written, and where the next one goes. */
@@ -92,7 +98,6 @@ export const createConnection = (
     const sent = batch
     if (sent && output && !socket.destroyed) {
       sent.queuedAt = socket.writableLength ? taken : -1
-      begun += 1
       socket.write(output.subarray(from, to), (error) => {
         if (error) return
         taken += 1
@@ -105,7 +110,7 @@ export const createConnection = (
 
   /** Room for a frame. Nothing is allocated as long as the kernel takes what it is given. */
   const reserve = (bytes: number): Buffer => {
-    if (!batch && begun === taken) from = to = 0
+    if (!batch && !socket.writableLength) from = to = 0
     if (!output || to + bytes > output.length || output.length > OUTPUT_BYTES) {
       flush()
       output = Buffer.allocUnsafeSlow(Math.max(OUTPUT_BYTES, bytes))
@@ -119,7 +124,10 @@ export const createConnection = (
     encodeFrame(frame, reserve)
     if (!batch) process.nextTick(flush)
     batch ??= { onWritten: [] }
-    return batch
+    const own = batch
+    // The broker need not wait for the rest of the turn.
+    if (to - from > FLUSH_BYTES) flush()
+    return own
   }
 
   const onFrame = (frame: Frame): void => {
@@ -139,10 +147,8 @@ export const createConnection = (
   const lose = (cause: Error): void => {
     lost ??= cause
     socket.destroy()
-    for (const [own, call] of pending) {
-      settle(own)
-      call.reject(lostError(call.request.write, call.batch))
-    }
+    for (const call of pending)
+      if (call) settle(call.opaque)?.reject(lostError(call.request.write, call.batch))
   }
   const onClose = (): void => lose(new Error('closed'))
 
@@ -163,7 +169,7 @@ export const createConnection = (
 
   /** Closes it when it is out of use and the calls are over. */
   const rest = (): void => {
-    if (pending.size > 0) return
+    if (inFlight > 0) return
     clearTimeout(timer)
     timerAt = Infinity
     socket.unref()
@@ -176,13 +182,19 @@ export const createConnection = (
 
   /** The call with that opaque is over; gives it, if it was still waiting. */
   const settle = (own: number): Pending | undefined => {
-    const call = pending.get(own)
-    if (call) {
-      pending.delete(own)
-      call.request.deadline.signal?.removeEventListener('abort', call.stop)
-      rest()
-    }
+    const place = placeOf(own)
+    const call = pending[place]
+    if (call?.opaque !== own) return undefined
+    pending[place] = undefined
+    inFlight -= 1
+    call.request.deadline.signal?.removeEventListener('abort', call.stop)
+    rest()
     return call
+  }
+  const placeOf = (own: number): number => own & (pending.length - 1)
+  const enter = (call: Pending): void => {
+    inFlight += 1
+    pending[placeOf(call.opaque)] = call
   }
 
   /** One timer for all calls: it is set for the one that must be over first. */
@@ -194,8 +206,9 @@ export const createConnection = (
   }
   const expire = (): void => {
     timerAt = Infinity
-    for (const call of pending.values())
-      if (remainingMs(call.request.deadline)) watch(call.request.deadline.at)
+    for (const call of pending)
+      if (!call) continue
+      else if (remainingMs(call.request.deadline)) watch(call.request.deadline.at)
       else call.stop()
   }
 
@@ -205,9 +218,15 @@ export const createConnection = (
       const what = (): string => `request ${code} to ${address}`
       if (socket.destroyed) throw lostError(isWrite)
       if (isOver(deadline)) throw ended(deadline, what(), notSent({ address }))
-      // Signed 32 bit, as the protocol has it; an opaque still in flight after a wrap is passed over.
+      if (inFlight * 2 > pending.length) {
+        const calls = pending
+        pending = Array(calls.length * 2).fill(undefined)
+        inFlight = 0
+        for (const call of calls) if (call) enter(call)
+      }
+      // Signed 32 bit, as the protocol has it; one whose place is taken is passed over.
       do opaque = (opaque + 1) | 0
-      while (pending.has(opaque))
+      while (pending[placeOf(opaque)])
       const own = opaque
       const sent = send({ code, ext, body, opaque, flag })
       const sentAt = Date.now()
@@ -220,8 +239,8 @@ export const createConnection = (
         settle(own)
         reject(error)
       }
-      if (pending.size === 0) socket.ref()
-      pending.set(own, { request, batch: sent, resolve, reject, stop })
+      if (inFlight === 0) socket.ref()
+      enter({ opaque: own, request, batch: sent, resolve, reject, stop })
       deadline.signal?.addEventListener('abort', stop)
       watch(deadline.at)
       if (flag) sent.onWritten.push(() => settle(own)?.resolve())
@@ -244,7 +263,7 @@ export const createConnection = (
   return {
     address,
     isUsable(maxIdleMs) {
-      const idleMs = pending.size > 0 ? 0 : Date.now() - lastHeardAt
+      const idleMs = inFlight > 0 ? 0 : Date.now() - lastHeardAt
       const usable = !retired && socket.writable && idleMs <= maxIdleMs
       if (!usable) retire()
       return usable

@@ -22,10 +22,11 @@ export interface BatchMessage {
 export const batchedBytes = ({ body, properties }: Pick<BatchMessage, 'body' | 'properties'>): number =>
   FIXED_BYTES + body.length + Buffer.byteLength(properties)
 
-/** @throws ProtocolError when a message's properties are longer than 32767 bytes. */
-export const encodeBatch = (messages: readonly BatchMessage[]): Buffer => {
-  let total = 0
-  for (const message of messages) total += batchedBytes(message)
+/** @param total the sum of `batchedBytes`. @throws ProtocolError when a message's properties are longer than 32767 bytes. */
+export const encodeBatch = (
+  messages: readonly BatchMessage[],
+  total: number = messages.reduce((sum, message) => sum + batchedBytes(message), 0),
+): Buffer => {
   const bytes = Buffer.allocUnsafe(total)
   let at = 0
   for (const { flag, body, properties } of messages) {
@@ -36,7 +37,8 @@ export const encodeBatch = (messages: readonly BatchMessage[]): Buffer => {
     }
     const end = propertiesAt + propertiesBytes
     bytes.writeInt32BE(end - at, at)
-    bytes.fill(0, at + 4, at + 12)
+    bytes.writeInt32BE(0, at + 4)
+    bytes.writeInt32BE(0, at + 8)
     bytes.writeInt32BE(flag, at + 12)
     bytes.writeInt32BE(body.length, at + 16)
     bytes.set(body, at + 20)

@@ -16,8 +16,7 @@ export const encodeProperties = (properties: Iterable<readonly [string, string]>
 /** U+0001 and U+0002 stand between names and values. */
 const hasSeparator = (text: string): boolean => text.includes('\u0001') || text.includes('\u0002')
 
-/** One property. @throws ConfigError as `encodeProperties` does */
-export const encodeProperty = (name: string, value: string): string => {
+const encodeProperty = (name: string, value: string): string => {
   if (!name || hasSeparator(name) || hasSeparator(value))
     refuse(`properties.${name}`, 'needs a name, and no U+0001 or U+0002')
   return `${name}\u0001${value}\u0002`
