@@ -3,7 +3,8 @@ import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Job, Outcome } from '../../bench/job.ts'
 import { OWN, type Program, preparePrograms, runProgram } from '../../bench/programs.ts'
-import { createClient, createPullConsumer } from '../../src/index.ts'
+import { UpdateAndCreateTopic } from '../../src/commands/topics.ts'
+import { type Client, createClient, createPullConsumer } from '../../src/index.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
 
@@ -13,11 +14,16 @@ const WARM_UP = 256
 describe('the benchmark', { skip: !(await realBrokerAvailable()) }, () => {
   let rocketmq: RocketMQ
   let programs: Program[]
+  let client: Client
 
   before(async () => {
     ;[rocketmq, programs] = await Promise.all([startRocketMQ(), preparePrograms()])
+    client = createClient({ nameServers: rocketmq.nameServers })
   })
-  after(() => rocketmq.stop())
+  after(async () => {
+    await client.close()
+    await rocketmq.stop()
+  })
 
   const jobOf = (work: Job['work'], topic: string): Job => {
     const [broker] = rocketmq.brokers
@@ -42,15 +48,16 @@ describe('the benchmark', { skip: !(await realBrokerAvailable()) }, () => {
     return result.outcome
   }
   const storedIn = async (topic: string): Promise<number> => {
-    const client = createClient({ nameServers: rocketmq.nameServers })
     const consumer = createPullConsumer(client, { consumerGroup: 'count' })
     const queues = await consumer.queues(topic)
     const offsets = await Promise.all(queues.map((queue) => consumer.maxOffset(queue)))
-    await client.close()
     return Number(offsets.reduce((sum, offset) => sum + offset, 0n))
   }
-  const create = (topic: string): Promise<string> =>
-    rocketmq.mqadmin('updateTopic', '-n', rocketmq.nameServers, '-c', 'DefaultCluster', '-t', topic)
+  const create = async (topic: string): Promise<void> => {
+    const address = rocketmq.brokers[0]?.address ?? ''
+    const request = { topic, readQueueNums: 8, writeQueueNums: 8, perm: 6, defaultTopic: 'TBW102' }
+    await client.network.call(address, UpdateAndCreateTopic, request, undefined, { deadline: client.deadline() })
+  }
 
   it('stores as many messages as each program says, one by one and in batches', async () => {
     for (const [index, program] of programs.entries()) {
