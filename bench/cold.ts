@@ -13,7 +13,7 @@ import { encodeFrame, encodeProperties } from '../src/wire/index.ts'
 import { outFolder, type Program } from './programs.ts'
 import { type Cells, median, table } from './report.ts'
 
-const ROUNDS = 21
+const ROUNDS = 31
 const folder = join(outFolder, 'cold')
 const source = join(import.meta.dirname, 'programs')
 

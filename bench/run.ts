@@ -61,6 +61,12 @@ async function main(): Promise<void> {
   const sections: string[] = []
   const broker = await start()
   try {
+    if (wanted('speed')) {
+      sections.push('### At full speed')
+      for (const row of rows) sections.push(rowTable(row, await measure(broker, row, programs)))
+    }
+    if (wanted('features')) sections.push('### Other bodies and features', await features(broker, both))
+    if (wanted('growth')) sections.push('### How cost grows', await steps(broker, both), await growth())
     if (wanted('cold')) {
       const { nameServers: nameServer, address } = broker
       const target = {
@@ -72,12 +78,6 @@ async function main(): Promise<void> {
       }
       sections.push('### Cold starts', await coldStarts(target, peers))
     }
-    if (wanted('speed')) {
-      sections.push('### At full speed')
-      for (const row of rows) sections.push(rowTable(row, await measure(broker, row, programs)))
-    }
-    if (wanted('features')) sections.push('### Other bodies and features', await features(broker, both))
-    if (wanted('growth')) sections.push('### How cost grows', await steps(broker, both), await growth())
   } finally {
     await broker.stop()
   }

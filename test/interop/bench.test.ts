@@ -56,7 +56,9 @@ describe('the benchmark', { skip: !(await realBrokerAvailable()) }, () => {
   const create = async (topic: string): Promise<void> => {
     const address = rocketmq.brokers[0]?.address ?? ''
     const request = { topic, readQueueNums: 8, writeQueueNums: 8, perm: 6, defaultTopic: 'TBW102' }
-    await client.network.call(address, UpdateAndCreateTopic, request, undefined, { deadline: client.deadline() })
+    await client.network.call(address, UpdateAndCreateTopic, request, undefined, {
+      deadline: client.deadline(),
+    })
   }
 
   it('stores as many messages as each program says, one by one and in batches', async () => {
