@@ -21,6 +21,7 @@ const ROUTE = JSON.stringify({
 export interface Growth {
   microseconds: number
   nanosecondsCached?: number
+  /** Of each; of routes in all. */
   bytes: number
 }
 
@@ -35,13 +36,13 @@ export async function growth(): Promise<string> {
     const routes: Cells[] = []
     for (const count of topicSteps) {
       const { microseconds, nanosecondsCached = 0, bytes } = await measure('routes', count)
-      routes.push([whole(count), microseconds.toFixed(0), nanosecondsCached.toFixed(0), whole(bytes)])
+      routes.push([whole(count), microseconds.toFixed(0), nanosecondsCached.toFixed(0), whole(bytes / 1000)])
     }
     const connections = await measure('connections', 200)
     const calls = await measure('calls', 20_000)
     return [
       `**Topics in the route cache** (it holds 10,000 and then begins anew)\n\n${table(
-        ['topics', 'µs to fetch one', 'ns to find one again', 'bytes each, at the end'],
+        ['topics', 'µs to fetch one', 'ns to find one again', 'KB in all, at the end'],
         routes,
       )}`,
       `**Memory**\n\n${table(

@@ -82,7 +82,7 @@ async function main(): Promise<void> {
     await broker.stop()
   }
   const text = `${conditions(programs)}\n\n${sections.join('\n\n')}`
-  if (values.only.length > 0 || scale !== 1) return
+  if (values.only.length > 0 || scale !== 1) return console.log(`\n${text}`)
   await writeFile(page, withTables(await readFile(page, 'utf8'), text))
   console.log('\nwritten into docs/benchmarks.md')
 }

@@ -84,7 +84,7 @@ export interface Compression {
 }
 
 const ID_DIGITS = 32
-const IDS_AHEAD = 64
+const IDS_AHEAD = 128
 /** Ids are drawn many at once, and not kept for longer: a snapshot of this process must not wake up with the same ones twice. */
 const KEEP_IDS_MS = 100
 let drawn = ''
