@@ -84,6 +84,7 @@ export const createConnection = (
   let lost: Error | undefined
   /** Of the pending call that must be over first. */
   let timer: NodeJS.Timeout | undefined
+  /** When it fires, by the clock of timers: in a freeze that may stand still while the wall clock goes on. */
   let timerAt = Infinity
 
   /** How many writes the kernel has taken. */
@@ -199,10 +200,12 @@ export const createConnection = (
 
   /** One timer for all calls: it is set for the one that must be over first. */
   const watch = (at: number): void => {
-    if (at >= timerAt) return
+    const ms = remainingMs({ at })
+    const firesAt = performance.now() + ms
+    if (firesAt >= timerAt) return
     clearTimeout(timer)
-    timerAt = at
-    timer = setTimeout(expire, remainingMs({ at }))
+    timerAt = firesAt
+    timer = setTimeout(expire, ms)
   }
   const expire = (): void => {
     timerAt = Infinity

@@ -47,6 +47,24 @@ describe('a request whose deadline has passed', () => {
   })
 })
 
+describe('a call that was in flight when the sandbox froze', () => {
+  it('does not hold up the deadline of one that is made after it', async (t) => {
+    const server = await fakeServer(t)
+    const connection = await openConnection(t, server)
+    const call = { code: 11, ext: {}, body: undefined, write: false }
+    const before = rejection(connection.request({ ...call, deadline: inMs(2_000) }))
+    const thawedAt = Date.now() + 60_000 // the wall clock went on, that of timers did not
+    const woke = performance.now()
+    t.mock.method(Date, 'now', () => Math.floor(thawedAt + performance.now() - woke))
+
+    const facts = await rejection(connection.request({ ...call, deadline: inMs(100) }))
+
+    const took = performance.now() - woke
+    ok(took < 1_000, `it took ${took} ms`)
+    deepStrictEqual([facts['code'], (await before)['code']], ['RMQ_TIMEOUT', 'RMQ_TIMEOUT'])
+  })
+})
+
 describe('a connection that swallows what is written', () => {
   it('is not used again after a call that its signal ended', async (t) => {
     const server = await fakeServer(t)
