@@ -117,12 +117,13 @@ export const createConnection = (
       output = Buffer.allocUnsafeSlow(Math.max(OUTPUT_BYTES, bytes))
       from = to = 0
     }
-    to += bytes
-    return output.subarray(to - bytes, to)
+    return output.subarray(to, to + bytes)
   }
 
   const send = (frame: FrameInput): Batch => {
-    encodeFrame(frame, reserve)
+    // Taken only when it is whole: one whose body cannot be copied is not sent.
+    const { length } = encodeFrame(frame, reserve) // it may move the place where it goes
+    to += length
     if (!batch) process.nextTick(flush)
     batch ??= { onWritten: [] }
     const own = batch

@@ -47,6 +47,25 @@ describe('a request whose deadline has passed', () => {
   })
 })
 
+describe('a request whose body is gone', () => {
+  it('is refused and not sent without one, whatever leaves in the same turn', async (t) => {
+    const server = await fakeServer(t, (frame, connection) => connection.reply(frame))
+    const connection = await openConnection(t, server)
+    const body = new Uint8Array(10)
+    const call = (code: number, bytes?: Uint8Array): Promise<unknown> =>
+      connection.request({ code, ext: {}, body: bytes, deadline: inMs(2_000), write: true })
+    structuredClone(body, { transfer: [body.buffer] }) // as when it goes to a worker, or its WebAssembly.Memory grows
+
+    const calls = await Promise.allSettled([call(11), call(310, body), call(12)])
+
+    deepStrictEqual(
+      calls.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    )
+    deepStrictEqual(server.codes, [11, 12])
+  })
+})
+
 describe('a call that was in flight when the sandbox froze', () => {
   it('does not hold up the deadline of one that is made after it', async (t) => {
     const server = await fakeServer(t)
