@@ -15,7 +15,7 @@ import {
   SendMessageV2,
 } from '../commands/send.ts'
 import { ConfigError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
-import { type CallOptions, type Deadline, pause, remainingMs } from '../net/deadline.ts'
+import { type CallOptions, type Deadline, isPromise, pause, remainingMs } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
@@ -126,7 +126,7 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
   /** The route of the topic, or of the default topic when the topic is not there yet and brokers may create it. */
   const findRoute = (topic: string, deadline: Deadline): Route | Promise<Route> => {
     const found = client.route(topic, deadline)
-    if (!(found instanceof Promise)) return found
+    if (!isPromise(found)) return found
     return found.catch(async (error: unknown) => {
       if (!isUnknownTopic(error)) throw error
       try {
@@ -180,7 +180,7 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
       async (attempt) => {
         queue = route = undefined
         const found = findRoute(topic, deadline)
-        route = found instanceof Promise ? await found : found
+        route = isPromise(found) ? await found : found
         queue = choose(route, parcel, tried)
         const { brokerName, queueId } = queue
         if (tried.includes(brokerName))

@@ -34,13 +34,18 @@ const MAX_TIMER_MS = 0x7fff_ffff
 /** The facts of an error before anything was sent. */
 export const notSent = (facts?: ErrorFacts): ErrorFacts => ({ outcome: 'not-sent', ...facts })
 
+/** Not by its class: where another library replaces the global Promise, those of async functions are none of it. */
+export const isPromise = <T>(work: T | Promise<T>): work is Promise<T> =>
+  typeof (work as Partial<Promise<T>> | undefined)?.then === 'function'
+
 /** For what comes before a request: its errors that do not yet say what became of the request say that it was not sent. */
 export const beforeSending = <T>(work: T | Promise<T>): T | Promise<T> => {
-  if (!(work instanceof Promise)) return work
+  if (!isPromise(work)) return work
   return work.catch((error: unknown) => {
     throw error instanceof RocketMQError && !error.outcome ? Object.assign(error, notSent()) : error
   })
 }
+
 /** @throws ConfigError when `deadlineMs` is not a point in time, DeadlineError or AbortError when it is over already. */
 export const deadlineOf = ({ signal, deadlineMs }: CallOptions, defaultMs: number): Deadline => {
   const now = Date.now()

@@ -25,7 +25,7 @@ import {
 import type { Frame } from '../wire/frame.ts'
 import type { Connection, Request } from './connection.ts'
 import { type CredentialSource, type Credentials, signRequest } from './credentials.ts'
-import { atMost, beforeSending, type Deadline } from './deadline.ts'
+import { atMost, beforeSending, type Deadline, isPromise } from './deadline.ts'
 import type { Pool } from './pool.ts'
 import { repeat } from './repeat.ts'
 
@@ -107,11 +107,11 @@ export function createNetwork(
       return { connection, request, credentials }
     }
     const credentials = source.get(deadline)
-    if (credentials instanceof Promise)
+    if (isPromise(credentials))
       return beforeSending(credentials.then(async (own) => sign(await pool.get(address, deadline), own)))
     const connection = pool.get(address, deadline)
     return beforeSending(
-      connection instanceof Promise
+      isPromise(connection)
         ? connection.then((opened) => sign(opened, credentials))
         : sign(connection, credentials),
     )
@@ -136,7 +136,7 @@ export function createNetwork(
       return repeat(
         async () => {
           const prepared = prepare(address, command, values, body, limits)
-          sent = prepared instanceof Promise ? await prepared : prepared
+          sent = isPromise(prepared) ? await prepared : prepared
           const frame = await sent.connection.request(sent.request)
           return readAnswer(command, frame, { address, topic: limits.topic })
         },
