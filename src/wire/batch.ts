@@ -45,7 +45,7 @@ export const encodeBatch = (
     bytes.writeInt16BE(propertiesBytes, propertiesAt - 2)
     at = end
   }
-  return bytes
+  return bytes.subarray(0, at) // a body may have become shorter since its bytes were counted
 }
 
 /** Bodies are views of `bytes`. @throws ProtocolError unless the lengths fill the bytes exactly. */
