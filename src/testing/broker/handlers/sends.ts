@@ -1,4 +1,7 @@
-/** SEND_MESSAGE 10, SEND_MESSAGE_V2 310, SEND_BATCH_MESSAGE 320, RECALL_MESSAGE 370 (upstream SendMessageProcessor). */
+/**
+ * SEND_MESSAGE 10, SEND_MESSAGE_V2 310, SEND_BATCH_MESSAGE 320, RECALL_MESSAGE 370 (upstream SendMessageProcessor), and
+ * END_TRANSACTION 37 on a broker that takes no half messages.
+ */
 import { randomBytes } from 'node:crypto'
 import { RecallMessage } from '../../../commands/recall.ts'
 import {
@@ -19,6 +22,7 @@ import {
   SendMessageV2,
 } from '../../../commands/send.ts'
 import type { TopicConfig } from '../../../commands/topics.ts'
+import { EndTransaction } from '../../../commands/transaction.ts'
 import { decodeBatch } from '../../../wire/batch.ts'
 import { createUniqKey } from '../../../wire/message-id.ts'
 import { deadLetterTopic } from '../../../wire/names.ts'
@@ -45,6 +49,9 @@ export const sendHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(SendMessage, send),
   handle(SendMessageV2, send),
   handle(SendBatchMessage, send),
+  handle(EndTransaction, () => {
+    throw new Refusal(SYSTEM_ERROR, 'Find prepared transaction message failed')
+  }),
   handle(RecallMessage, (call: SendCall, { topic, recallHandle }) => {
     const { settings, clock, delays, topics } = call.server
     if (!settings.recall) throw new Refusal(NO_PERMISSION, 'recall failed, operation is forbidden')
