@@ -63,6 +63,8 @@ export interface LocalBrokerOptions {
 export interface LocalServer {
   /** `127.0.0.1:port`. */
   readonly address: string
+  /** False while it is stopped or killed. */
+  readonly isRunning: boolean
   /** Nothing is read or answered until `resume`; connections stay open. */
   freeze(): void
   resume(): void
@@ -197,6 +199,9 @@ function publicFace(
     nameServers: nameServer.address,
     nameServer: {
       address: nameServer.address,
+      get isRunning() {
+        return nameServer.isListening
+      },
       freeze: () => nameServer.freeze(),
       resume: () => nameServer.resume(),
       stop: () => nameServer.close(),
@@ -206,6 +211,9 @@ function publicFace(
     brokers: nodes.map((node) => ({
       name: node.brokerName,
       address: node.server.address,
+      get isRunning() {
+        return node.server.isListening
+      },
       freeze: () => node.server.freeze(),
       resume: () => node.server.resume(),
       stop: () => node.stop(),
