@@ -33,9 +33,12 @@ export type Handler<S> = (call: Call<S>) => void
 /** The end of a handler: the request is refused with this code and text. */
 export class Refusal extends Error {
   readonly responseCode: number
-  constructor(responseCode: number, remark: string) {
+  /** Header fields of the answer. */
+  readonly ext: Readonly<Record<string, string>> | undefined
+  constructor(responseCode: number, remark: string, ext?: Readonly<Record<string, string>>) {
     super(remark)
     this.responseCode = responseCode
+    this.ext = ext
   }
 }
 
@@ -87,7 +90,7 @@ export function dispatch<S>(
     handler(call)
   } catch (error) {
     if (error instanceof Refusal) {
-      call.answer({ code: error.responseCode, remark: error.message })
+      call.answer({ code: error.responseCode, remark: error.message, ext: error.ext })
       return
     }
     if (!(error instanceof ProtocolError)) logger.error(`request ${code} failed`, error)

@@ -8,7 +8,7 @@ import type { Registry } from './registry.ts'
 
 export const PERM_READ_WRITE: number = PERM_READ | PERM_WRITE
 /** New topics take over the permission of the default topic. */
-const PERM_INHERIT = 1
+export const PERM_INHERIT = 1
 
 export const SCHEDULE_TOPIC = 'SCHEDULE_TOPIC_XXXX'
 export const TIMER_TOPIC = 'rmq_sys_wheel_timer'
@@ -68,7 +68,6 @@ export class TopicTable {
       topicConfig(TIMER_TOPIC, 1),
       topicConfig('RMQ_SYS_TRANS_HALF_TOPIC', 1),
       topicConfig('RMQ_SYS_TRANS_OP_HALF_TOPIC', 1),
-      topicConfig('TRANS_CHECK_MAX_TIME_TOPIC', 1),
     ]
     for (const config of system) {
       this.#own.add(config.topicName)

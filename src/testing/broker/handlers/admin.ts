@@ -19,12 +19,11 @@ import {
   type TopicConfig,
   UpdateAndCreateTopic,
 } from '../../../commands/topics.ts'
-import { checkGroupName } from '../../../wire/names.ts'
 import { type Call, type Handler, handle, Refusal } from '../handler.ts'
 import type { BrokerNode } from '../node.ts'
 import { groupConfig, PERM_READ_WRITE, topicConfig } from '../topics.ts'
 import { GetBrokerRuntimeInfo, GetEarliestMsgStoreTime } from './more-commands.ts'
-import { checkTopic } from './names.ts'
+import { checkGroup, checkTopic } from './names.ts'
 
 type AdminCall = Call<BrokerNode>
 
@@ -56,7 +55,7 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
         attributes: changed(server.topics.get(topic)?.attributes ?? {}, attributes ?? ''),
       }),
     )
-    return {}
+    return { remark: 'not set any response code' }
   }),
 
   handle(DeleteTopicInBroker, ({ server }: AdminCall, { topic }) => {
@@ -103,11 +102,7 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
 
   handle(UpdateAndCreateSubscriptionGroup, ({ server }: AdminCall, _header, settings) => {
     const { groupName } = settings
-    try {
-      checkGroupName(groupName)
-    } catch (cause) {
-      throw new Refusal(INVALID_PARAMETER, (cause as Error).message)
-    }
+    checkGroup(groupName)
     server.groups.set(groupName, { ...groupConfig(groupName), ...settings })
     return {}
   }),
@@ -119,7 +114,7 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
   }),
 
   handle(GetSubscriptionGroupConfig, ({ server }: AdminCall, { group }) => {
-    const config = server.groups.get(group)
+    const config = server.groupFor(group) // asking for it creates it
     if (!config) throw new Refusal(SUBSCRIPTION_GROUP_NOT_EXIST, `No group in this broker. group: ${group}`)
     return { body: config }
   }),

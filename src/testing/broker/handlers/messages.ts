@@ -14,7 +14,10 @@ export const messageHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(QueryMessage, ({ server }: MessageCall, request) => {
     const records = find(server, request)
     const last = records.at(-1)
-    if (!last) throw new Refusal(QUERY_NOT_FOUND, 'can not find message, maybe time range not correct')
+    if (!last) {
+      const none = { indexLastUpdateTimestamp: '0', indexLastUpdatePhyoffset: '0' }
+      throw new Refusal(QUERY_NOT_FOUND, 'can not find message, maybe time range not correct', none)
+    }
     return {
       header: {
         indexLastUpdateTimestamp: BigInt(readStoreTimestamp(last)),
@@ -26,7 +29,7 @@ export const messageHandlers = (): [number, Handler<BrokerNode>][] => [
 
   handle(ViewMessageById, ({ server }: MessageCall, { offset }) => {
     const record = server.store.record(Number(offset))
-    if (!record) throw new Refusal(SYSTEM_ERROR, `can not find message by the offset: ${offset}`)
+    if (!record) throw new Refusal(SYSTEM_ERROR, `can not find message by the offset, ${offset}`)
     return { body: record }
   }),
 ]

@@ -9,16 +9,22 @@ const see = (page: string): string =>
 export const SEE_FAQ: string = see('')
 
 const MAX_TOPIC = 127
+const MAX_GROUP = 120
 
 /** @throws Refusal for a name that no topic can have */
-export function checkTopic(topic: string): void {
-  const wrong = (remark: string): never => {
-    throw new Refusal(INVALID_PARAMETER, remark)
+export const checkTopic = (topic: string): void => check('topic', topic, MAX_TOPIC)
+
+/** @throws Refusal for a name that no group can have */
+export const checkGroup = (group: string): void => check('group', group, MAX_GROUP)
+
+function check(what: string, name: string, most: number): void {
+  const wrong = (rule: string): never => {
+    throw new Refusal(INVALID_PARAMETER, `The specified ${what}${rule}`)
   }
-  if (topic.trim() === '') wrong('The specified topic is blank.')
-  if (!/^[%|\w-]+$/.test(topic))
-    wrong('The specified topic contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$')
-  if (topic.length > MAX_TOPIC) wrong('The specified topic is longer than topic max length.')
+  if (name.trim() === '') wrong(' is blank.')
+  if (!/^[%|\w-]+$/.test(name)) wrong(`: ${name}, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$`)
+  if (name.length > most) wrong(`: ${name}, is longer than ${what} max length: ${most}`)
 }
 
-export const noTopic = (topic: string): string => `topic[${topic}] not exist, apply first please!${SEE_FAQ}`
+export const noTopic = (topic: string, gap = ''): string =>
+  `topic[${topic}] not exist, apply first please!${gap}${SEE_FAQ}`

@@ -89,11 +89,11 @@ function checkQueue({ server, connection }: PullCall, request: PullMessageReques
   if (!group.consumeEnable)
     throw new Refusal(NO_PERMISSION, `subscription group no permission, ${consumerGroup}`)
   const config = server.topics.get(topic)
-  if (!config) throw new Refusal(TOPIC_NOT_EXIST, noTopic(topic))
+  if (!config) throw new Refusal(TOPIC_NOT_EXIST, noTopic(topic, ' '))
   if ((config.perm & PERM_READ) === 0)
     throw new Refusal(NO_PERMISSION, `the topic[${topic}] pulling message is forbidden`)
   if (queueId < 0 || queueId >= config.readQueueNums) {
-    const remark = `queueId[${queueId}] is illegal, topic:[${topic}] topicConfig.readQueueNums:[${config.readQueueNums}] consumer:[${connection.remote}]`
+    const remark = `queueId[${queueId}] is illegal, topic:[${topic}] topicConfig.readQueueNums:[${config.readQueueNums}] consumer:[/${connection.remote}]`
     throw new Refusal(INVALID_PARAMETER, remark)
   }
 }

@@ -13,6 +13,7 @@ import {
   SYSTEM_ERROR,
   TOPIC_NOT_EXIST,
 } from '../../../commands/response-codes.ts'
+import { PERM_READ, PERM_WRITE } from '../../../commands/route.ts'
 import {
   DEFAULT_TOPIC,
   SendBatchMessage,
@@ -31,7 +32,7 @@ import { formatRecallHandle, parseRecallHandle } from '../../../wire/recall-hand
 import { type Call, type Handler, handle, Refusal, type Reply } from '../handler.ts'
 import { type BrokerNode, ILLEGAL_SIZE, MAX_BODY_BYTES } from '../node.ts'
 import type { Properties } from '../record.ts'
-import { SCHEDULE_TOPIC } from '../topics.ts'
+import { PERM_INHERIT, SCHEDULE_TOPIC } from '../topics.ts'
 import { checkTopic, noTopic, SEE_FAQ } from './names.ts'
 
 const RETRY = '%RETRY%'
@@ -40,7 +41,8 @@ export const V3_4_9 = 121
 /** Kept apart from what users may write to. */
 const NOT_FOR_SENDING = [SCHEDULE_TOPIC, 'RMQ_SYS_TRANS_HALF_TOPIC', 'RMQ_SYS_TRANS_OP_HALF_TOPIC']
 const REGION = { MSG_REGION: 'DefaultRegion', TRACE_ON: 'true' }
-const TIMER_PRECISION_MS = 1_000
+/** A handle has the time asked for, rounded up to the second, and one ms. */
+const HANDLE_LATER_MS = 1_001
 
 type SendCall = Call<BrokerNode>
 type SendReply = Reply<SendMessageResponse, undefined>
@@ -76,8 +78,15 @@ export const sendHandlers = (): [number, Handler<BrokerNode>][] => [
 ]
 
 function send(call: SendCall, request: SendMessageRequest, body: Buffer): SendReply {
-  const config = checkSend(call, request)
-  return { ...(request.batch === true ? sendBatch : sendOne)(call, request, body, config), ext: REGION }
+  try {
+    const config = checkSend(call, request)
+    const reply = (request.batch === true ? sendBatch : sendOne)(call, request, body, config)
+    reply.ext = REGION
+    return reply
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    throw new Refusal(error.responseCode, error.message, REGION) // which stands in every answer to a send
+  }
 }
 
 /** The topic of a send, created for it where that is on. */
@@ -110,7 +119,11 @@ const describe = ({
   topicSysFlag,
   order,
 }: TopicConfig): string =>
-  `TopicConfig [topicName=${topicName}, readQueueNums=${readQueueNums}, writeQueueNums=${writeQueueNums}, perm=${perm}, topicFilterType=SINGLE_TAG, topicSysFlag=${topicSysFlag}, order=${order}, attributes={}]`
+  `TopicConfig [topicName=${topicName}, readQueueNums=${readQueueNums}, writeQueueNums=${writeQueueNums}, perm=${formatPerm(perm)}, topicFilterType=SINGLE_TAG, topicSysFlag=${topicSysFlag}, order=${order}, attributes={}]`
+
+/** `RW-`, `R--`, … */
+const formatPerm = (perm: number): string =>
+  (perm & PERM_READ ? 'R' : '-') + (perm & PERM_WRITE ? 'W' : '-') + (perm & PERM_INHERIT ? 'X' : '-')
 
 const randomQueue = (queues: number): number => Math.floor(Math.random() * queues)
 
@@ -149,7 +162,7 @@ function sendOne(call: SendCall, request: SendMessageRequest, body: Buffer, conf
     header.recallHandle = formatRecallHandle({
       topic,
       brokerName: server.brokerName,
-      deliverTimeMs: BigInt(stored.timerDueAt + TIMER_PRECISION_MS),
+      deliverTimeMs: BigInt(stored.timerDueAt + HANDLE_LATER_MS),
       messageId,
     })
   }
@@ -181,7 +194,7 @@ function targetOf(
     frame.version >= V3_4_9 ? (request.maxReconsumeTimes ?? settings.retryMaxTimes) : settings.retryMaxTimes
   if ((request.reconsumeTimes ?? 0) <= most && !server.locks.isAnyHeld(group)) return { topic, queueId }
   const dead = server.topics.ensure(deadLetterTopic(group), 1)
-  properties['DELAY'] = '0'
+  properties['DELAY'] = '-1'
   return { topic: dead.topicName, queueId: 0 }
 }
 
