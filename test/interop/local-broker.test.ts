@@ -66,7 +66,11 @@ describe("Apache's Java client on the local broker", { skip: !available }, () =>
 
     const stored = broker.messages('java-batch')
     deepStrictEqual(
-      [result.status, stored.map((message) => message.body.toString()), new Set(stored.map((each) => each.queueId))],
+      [
+        result.status,
+        stored.map((message) => message.body.toString()),
+        new Set(stored.map((each) => each.queueId)),
+      ],
       ['SEND_OK', numbered(5), new Set([result.queue.queueId])],
     )
   })
@@ -75,7 +79,8 @@ describe("Apache's Java client on the local broker", { skip: !available }, () =>
     broker.createTopic('java-pull', { queues: 1 })
     const [queue] = await java.queues('java-pull')
     if (!queue) throw new Error('no queue')
-    for (const body of numbered(3)) await java.send({ topic: 'java-pull', body, queue, keys: [`key-${body}`] })
+    for (const body of numbered(3))
+      await java.send({ topic: 'java-pull', body, queue, keys: [`key-${body}`] })
     const pulled = await java.pull({ queue, offset: 0 })
     await java.commitOffset({ queue, offset: 2 })
     const [first] = pulled.messages
@@ -125,8 +130,13 @@ describe("Apache's Java client on the local broker", { skip: !available }, () =>
       failures: 1,
     })
 
-    const attempts = received.map((message) => `${message.body} ${message.reconsumeTimes}`).toSorted()
-    deepStrictEqual(attempts, numbered(8).flatMap((body) => [`${body} 0`, `${body} 1`]))
+    const attempts = received
+      .map((message) => `${message.body.toString()} ${message.reconsumeTimes}`)
+      .toSorted()
+    deepStrictEqual(
+      attempts,
+      numbered(8).flatMap((body) => [`${body} 0`, `${body} 1`]),
+    )
     deepStrictEqual(broker.messages('%RETRY%push').length, 8)
   })
 
@@ -144,7 +154,10 @@ describe("Apache's Java client on the local broker", { skip: !available }, () =>
     const byQueue = Map.groupBy(received, ({ brokerName, queueId }) => `${brokerName} ${queueId}`)
     for (const messages of byQueue.values()) {
       const order = messages.map(({ queueOffset }) => Number(queueOffset))
-      deepStrictEqual(order, order.toSorted((a, b) => a - b))
+      deepStrictEqual(
+        order,
+        order.toSorted((a, b) => a - b),
+      )
     }
     deepStrictEqual(bodies(received), numbered(12).toSorted())
   })
@@ -159,7 +172,13 @@ describe("Apache's Java client on the local broker", { skip: !available }, () =>
     await broker.clock.advance(120_000)
 
     deepStrictEqual(
-      [before, broker.messages('java-later').map((message) => message.body.toString()).toSorted()],
+      [
+        before,
+        broker
+          .messages('java-later')
+          .map((message) => message.body.toString())
+          .toSorted(),
+      ],
       [0, ['level', 'timer']],
     )
   })
@@ -193,7 +212,13 @@ describe('mqadmin on the local broker', { skip: !available }, () => {
 
   it('clusterList shows the broker under its address', async () => {
     const [line] = rows(await run('clusterList'), 'DefaultCluster')
-    deepStrictEqual(line?.slice(0, 5), ['DefaultCluster', 'broker-a', '0', broker.brokers[0]?.address, 'V5_5_0'])
+    deepStrictEqual(line?.slice(0, 5), [
+      'DefaultCluster',
+      'broker-a',
+      '0',
+      broker.brokers[0]?.address,
+      'V5_5_0',
+    ])
   })
 
   it('topicList has the topic and those of the broker', async () => {
@@ -223,7 +248,9 @@ describe('mqadmin on the local broker', { skip: !available }, () => {
 
   it('consumerProgress has how far the group is, and resetOffsetByTime takes it back', async () => {
     const progress = async () =>
-      rows(await run('consumerProgress', '-g', 'billing', '-t', 'orders'), 'orders').map((line) => line.slice(0, 5))
+      rows(await run('consumerProgress', '-g', 'billing', '-t', 'orders'), 'orders').map((line) =>
+        line.slice(0, 5),
+      )
     const before = await progress()
     await run('resetOffsetByTime', '-g', 'billing', '-t', 'orders', '-s', '1000')
 

@@ -8,7 +8,7 @@ import { ConfigError } from '../../errors.ts'
 
 export interface TestClock {
   /** Epoch ms. */
-  now(): number
+  readonly now: () => number
   /** Runs something when the time has come, at the earliest in the next turn of the loop; gives what takes it back. */
   at(time: number, run: () => void): () => void
   /**
@@ -85,7 +85,7 @@ export function createClock({ at }: { at?: number } = {}): TestClock {
 
 /** A part of a clock: what was set by it can be taken back all at once. */
 export interface ClockScope {
-  now(): number
+  readonly now: () => number
   at(time: number, run: () => void): () => void
   cancelAll(): void
 }

@@ -93,7 +93,10 @@ export class Server {
     this.#server = undefined
     this.resume()
     const closed = server && new Promise((resolve) => server.close(resolve))
-    for (const connection of this.#connections) reset ? connection.reset() : connection.destroy()
+    for (const connection of this.#connections) {
+      if (reset) connection.reset()
+      else connection.destroy()
+    }
     await closed
   }
 
@@ -124,7 +127,7 @@ export class Server {
   }
 
   #spoil(rule: FaultRule, frame: Frame, connection: Connection): void {
-    const { clock, onKill } = this.#options
+    const { clock } = this.#options
     const { ms } = rule
     const go = (write: (frame: FrameInput) => void): void => this.#handle(frame, connection, write)
     const answer = (code: number, remark: string): void => {
@@ -145,7 +148,7 @@ export class Server {
         later(() => this.resume())
         go((each) => connection.write(each))
       },
-      kill: () => onKill(ms),
+      kill: () => this.#options.onKill(ms),
     }
     effects[rule.fault]()
   }

@@ -92,9 +92,9 @@ function passOn(
   const { server, frame } = call
   const client = server.members.find(group, clientId)
   if (!client) throw new Refusal(SYSTEM_ERROR, `The Consumer <${group}> <${clientId}> not online`)
-  const { answer, giveUp } = client.ask({ code: frame.code, ext: { ...frame.ext, ...more }, body })
-  const cancel = server.clock.at(server.clock.now() + ASK_TIMEOUT_MS, giveUp)
-  void answer.then((given) => {
+  const asked = client.ask({ code: frame.code, ext: { ...frame.ext, ...more }, body })
+  const cancel = server.clock.at(server.clock.now() + ASK_TIMEOUT_MS, () => asked.giveUp())
+  void asked.answer.then((given) => {
     cancel()
     if (given)
       return call.answer({ code: given.code, remark: given.remark, ext: given.ext, body: given.body })

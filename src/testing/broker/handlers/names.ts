@@ -22,7 +22,8 @@ function check(what: string, name: string, most: number): void {
     throw new Refusal(INVALID_PARAMETER, `The specified ${what}${rule}`)
   }
   if (name.trim() === '') wrong(' is blank.')
-  if (!/^[%|\w-]+$/.test(name)) wrong(`: ${name}, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$`)
+  if (!/^[%|\w-]+$/.test(name))
+    wrong(`: ${name}, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$`)
   if (name.length > most) wrong(`: ${name}, is longer than ${what} max length: ${most}`)
 }
 

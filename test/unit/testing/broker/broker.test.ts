@@ -33,13 +33,16 @@ describe('the local broker', () => {
       const consumer = createPullConsumer(client, { consumerGroup: 'g' })
       deepStrictEqual((await consumer.queues('plain')).length, 4)
     })
-    await withBroker({ topics: { wide: { queues: 3 }, closed: { perm: 2 } }, brokers: 2 }, async (_broker, client) => {
-      const consumer = createPullConsumer(client, { consumerGroup: 'g' })
-      deepStrictEqual(
-        [(await consumer.queues('wide')).map((queue) => queue.brokerName), await consumer.queues('closed')],
-        [['broker-a', 'broker-a', 'broker-a', 'broker-b', 'broker-b', 'broker-b'], []],
-      )
-    })
+    await withBroker(
+      { topics: { wide: { queues: 3 }, closed: { perm: 2 } }, brokers: 2 },
+      async (_broker, client) => {
+        const consumer = createPullConsumer(client, { consumerGroup: 'g' })
+        deepStrictEqual(
+          [(await consumer.queues('wide')).map((queue) => queue.brokerName), await consumer.queues('closed')],
+          [['broker-a', 'broker-a', 'broker-a', 'broker-b', 'broker-b', 'broker-b'], []],
+        )
+      },
+    )
   })
 
   it('lets half an hour of retries pass at once', () =>
@@ -102,7 +105,10 @@ describe('the local broker', () => {
       await fresh.close()
       await only.start()
       await producer.send({ topic: 'orders', body: 'after' })
-      deepStrictEqual([bodies(broker, 'orders'), await consumer.committedOffset(queue)], [['before', 'after'], 1n])
+      deepStrictEqual(
+        [bodies(broker, 'orders'), await consumer.committedOffset(queue)],
+        [['before', 'after'], 1n],
+      )
       deepStrictEqual(broker.committedOffset('g', queue), 1n)
     }))
 
@@ -145,24 +151,29 @@ describe('the local broker', () => {
   })
 
   it('creates no topics and groups where that is off', () =>
-    withBroker({ autoCreateTopics: false, autoCreateGroups: false, topics: ['orders'] }, async (_broker, client) => {
-      await rejects(createProducer(client, { producerGroup: 'p' }).send({ topic: 'new', body: 'x' }), {
-        responseCode: 17,
-      })
-      const consumer = createPullConsumer(client, { consumerGroup: 'g' })
-      const [queue] = await consumer.queues('orders')
-      ok(queue)
-      await rejects(consumer.pull(queue, 0n), { responseCode: 26 })
-    }))
+    withBroker(
+      { autoCreateTopics: false, autoCreateGroups: false, topics: ['orders'] },
+      async (_broker, client) => {
+        await rejects(createProducer(client, { producerGroup: 'p' }).send({ topic: 'new', body: 'x' }), {
+          responseCode: 17,
+        })
+        const consumer = createPullConsumer(client, { consumerGroup: 'g' })
+        const [queue] = await consumer.queues('orders')
+        ok(queue)
+        await rejects(consumer.pull(queue, 0n), { responseCode: 26 })
+      },
+    ))
 
   it('leaves nothing behind that keeps a process alive', async () => {
     const testing = new URL('../../../../src/testing/index.ts', import.meta.url)
     const program = `
-      import { startBroker } from '${testing}'
+      import { startBroker } from '${testing.href}'
       const broker = await startBroker({ topics: ['orders'] })
       broker.clock.at(broker.clock.now() + 3_600_000, () => {})
       await broker.close()`
-    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], { stdio: 'inherit' })
+    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], {
+      stdio: 'inherit',
+    })
     deepStrictEqual(await new Promise((resolve) => child.once('exit', resolve)), 0)
   })
 })

@@ -20,7 +20,8 @@ describe('the clock', () => {
   it('runs what falls due in its order, each at its own time, and what that sets off too', async () => {
     const clock = createClock({ at: 0 })
     const ran: [string, number][] = []
-    const at = (time: number, name: string): (() => void) => clock.at(time, () => ran.push([name, clock.now()]))
+    const at = (time: number, name: string): (() => void) =>
+      clock.at(time, () => ran.push([name, clock.now()]))
     at(300, 'c')
     at(100, 'a')
     at(200, 'b')

@@ -18,11 +18,15 @@ const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 interface Bench {
   broker: LocalBroker
   client: Client
-  send(): Promise<string>
+  readonly send: () => Promise<string>
   consumer: PullConsumer
 }
 
-async function withBroker(rules: readonly FaultRule[], options: ClientOptions, run: (b: Bench) => Promise<void>) {
+async function withBroker(
+  rules: readonly FaultRule[],
+  options: ClientOptions,
+  run: (b: Bench) => Promise<void>,
+) {
   await using broker = await startBroker({ topics: { orders: { queues: 1 } }, clock: createClock() })
   broker.createGroup('billing')
   const client = createClient({ nameServers: broker.nameServers, timeoutMs: 5_000, ...options })
@@ -98,19 +102,23 @@ describe('a fault', () => {
     ))
 
   it('freeze stops one server in its tracks, until its time is over', () =>
-    withBroker([{ fault: 'freeze', ms: 30_000, code: SEND, times: 1 }], {}, async ({ broker, send, consumer }) => {
-      let answers = 0
-      const count = <T>(value: T): T => {
-        answers++
-        return value
-      }
-      const waiting = [send().then(count), consumer.maxOffset(QUEUE).then(count)]
-      await consumer.queues('orders') // the name server goes on
-      const before = answers
-      while (stored(broker) === 0) await new Promise(setImmediate)
-      await broker.clock.advance(30_000)
-      deepStrictEqual([before, await Promise.all(waiting)], [0, ['SEND_OK', 1n]])
-    }))
+    withBroker(
+      [{ fault: 'freeze', ms: 30_000, code: SEND, times: 1 }],
+      {},
+      async ({ broker, send, consumer }) => {
+        let answers = 0
+        const count = <T>(value: T): T => {
+          answers++
+          return value
+        }
+        const waiting = [send().then(count), consumer.maxOffset(QUEUE).then(count)]
+        await consumer.queues('orders') // the name server goes on
+        const before = answers
+        while (stored(broker) === 0) await new Promise(setImmediate)
+        await broker.clock.advance(30_000)
+        deepStrictEqual([before, await Promise.all(waiting)], [0, ['SEND_OK', 1n]])
+      },
+    ))
 
   it('kill takes a broker away and loses what was not saved, and brings it back on its address', () =>
     withBroker([], {}, async ({ broker, send, consumer }) => {
@@ -185,6 +193,7 @@ describe('a rule', () => {
       [{ fault: 'busy', probability: 2 }, 'probability'],
       [{ fault: 'explode' as 'drop' }, 'fault'],
     ]
-    for (const [rule, field] of wrong) await rejects(async () => broker.faults.add(rule), { code: 'RMQ_CONFIG', field })
+    for (const [rule, field] of wrong)
+      await rejects(async () => broker.faults.add(rule), { code: 'RMQ_CONFIG', field })
   })
 })

@@ -26,19 +26,33 @@ describe('the store of the local broker', () => {
     const store = new MessageStore(16 << 20, () => 2_000_000_000_000, STORE_HOST)
     const long = `%RETRY%${'g'.repeat(140)}`
     for (const topic of ['t', long]) store.append(message(topic, 'grüße'), 't')
-    const decoded = ['t', long].flatMap((topic) => decodeMessages(Buffer.concat([...store.records(topic)])).messages)
+    const decoded = ['t', long].flatMap(
+      (topic) => decodeMessages(Buffer.concat([...store.records(topic)])).messages,
+    )
     deepStrictEqual(
-      decoded.map(({ topic, body, flag, bornTimestamp, bornHost, storeHost, storeTimestamp, reconsumeTimes, properties }) => [
-        topic,
-        body.toString(),
-        flag,
-        bornTimestamp,
-        bornHost,
-        storeHost,
-        storeTimestamp,
-        reconsumeTimes,
-        { ...properties },
-      ]),
+      decoded.map(
+        ({
+          topic,
+          body,
+          flag,
+          bornTimestamp,
+          bornHost,
+          storeHost,
+          storeTimestamp,
+          reconsumeTimes,
+          properties,
+        }) => [
+          topic,
+          body.toString(),
+          flag,
+          bornTimestamp,
+          bornHost,
+          storeHost,
+          storeTimestamp,
+          reconsumeTimes,
+          { ...properties },
+        ],
+      ),
       ['t', long].map((topic) => [
         topic,
         'grüße',
@@ -55,7 +69,9 @@ describe('the store of the local broker', () => {
 
   it('lets the oldest messages go beyond its limit, and moves the begin of the queues', () => {
     const store = new MessageStore(16 << 20, () => 1, STORE_HOST)
-    const places = Array.from({ length: 40 }, () => store.append(message('t', Buffer.alloc(1 << 20)), undefined))
+    const places = Array.from({ length: 40 }, () =>
+      store.append(message('t', Buffer.alloc(1 << 20)), undefined),
+    )
     const queue = store.queue('t', 0)
     ok(queue && queue.min > 0)
     deepStrictEqual([queue.max, store.record(places[0]?.position ?? 0)], [40, undefined])
@@ -84,7 +100,10 @@ describe('the store of the local broker', () => {
     }
     const at = [5, 10, 15, 20, 25, 30, 35]
     deepStrictEqual(
-      [at.map((time) => store.search('t', 0, time, false)), at.map((time) => store.search('t', 0, time, true))],
+      [
+        at.map((time) => store.search('t', 0, time, false)),
+        at.map((time) => store.search('t', 0, time, true)),
+      ],
       [
         [0, 0, 1, 1, 3, 3, 4],
         [0, 0, 0, 2, 2, 3, 3],
@@ -100,6 +119,9 @@ describe('the store of the local broker', () => {
   })
 
   it('wants room for two segments', () => {
-    throws(() => new MessageStore(1 << 20, () => 1, STORE_HOST), { code: 'RMQ_CONFIG', field: 'retentionBytes' })
+    throws(() => new MessageStore(1 << 20, () => 1, STORE_HOST), {
+      code: 'RMQ_CONFIG',
+      field: 'retentionBytes',
+    })
   })
 })
