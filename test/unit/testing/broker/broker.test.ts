@@ -10,6 +10,7 @@ import {
   retryTopic,
 } from '../../../../src/index.ts'
 import { type LocalBroker, type LocalBrokerOptions, startBroker } from '../../../../src/testing/index.ts'
+import { openRaw } from '../../../conformance/raw.ts'
 
 async function withBroker(
   options: LocalBrokerOptions,
@@ -110,6 +111,68 @@ describe('the local broker', () => {
         [['before', 'after'], 1n],
       )
       deepStrictEqual(broker.committedOffset('g', queue), 1n)
+    }))
+
+  it('lets the oldest messages go beyond its retention, and a reader is told where the rest begins', () =>
+    withBroker({ topics: { orders: { queues: 1 } }, retentionBytes: 16 << 20 }, async (broker, client) => {
+      const producer = createProducer(client, { producerGroup: 'p', compression: 'none' })
+      const body = Buffer.alloc(1 << 20)
+      for (let n = 0; n < 20; n++) await producer.send({ topic: 'orders', body })
+      const consumer = createPullConsumer(client, { consumerGroup: 'g' })
+      const [queue] = await consumer.queues('orders')
+      ok(queue)
+      const minOffset = await consumer.minOffset(queue)
+      const { status, nextBeginOffset } = await consumer.pull(queue, 0n)
+      ok(minOffset > 0n)
+      deepStrictEqual([status, nextBeginOffset], ['OFFSET_MOVED', minOffset])
+      deepStrictEqual(BigInt(broker.messages('orders').length), 20n - minOffset)
+    }))
+
+  it('has a name server that goes away and comes back while the brokers stay', () =>
+    withBroker({ topics: ['orders'] }, async (broker, client) => {
+      const producer = createProducer(client, { producerGroup: 'p' })
+      await producer.send({ topic: 'orders', body: 'x' })
+      await broker.nameServer.stop()
+      await producer.send({ topic: 'orders', body: 'x' }) // by the route that it has
+      deepStrictEqual([broker.nameServer.isRunning, broker.brokers[0]?.isRunning], [false, true])
+      await broker.nameServer.start()
+      const fresh = createClient({ nameServers: broker.nameServers })
+      deepStrictEqual((await createPullConsumer(fresh, { consumerGroup: 'g' }).queues('orders')).length, 4)
+      await fresh.close()
+    }))
+
+  it('answers what came while it was frozen once it goes on', () =>
+    withBroker({ topics: ['orders'] }, async (broker, client) => {
+      const producer = createProducer(client, { producerGroup: 'p' })
+      await producer.send({ topic: 'orders', body: 'x' })
+      broker.brokers[0]?.freeze()
+      const sending = producer.send({ topic: 'orders', body: 'y' })
+      await createPullConsumer(client, { consumerGroup: 'g' }).queues('orders') // the name server is not frozen
+      const before = broker.messages('orders').length
+      broker.brokers[0]?.resume()
+      deepStrictEqual([before, (await sending).status, broker.messages('orders').length], [1, 'SEND_OK', 2])
+    }))
+
+  it('gives up after 10 s on a client that does not say how it is', () =>
+    withBroker({ topics: ['orders'] }, async (broker) => {
+      const [member, admin] = [
+        await openRaw(broker.brokers[0]?.address ?? ''),
+        await openRaw(broker.brokers[0]?.address ?? ''),
+      ]
+      const consumer = {
+        groupName: 'g',
+        consumeType: 'CONSUME_PASSIVELY',
+        messageModel: 'CLUSTERING',
+        consumeFromWhere: 'x',
+      }
+      const heartbeat = { clientID: 'silent', producerDataSet: [], consumerDataSet: [consumer] }
+      await member.ask({ code: 34, body: Buffer.from(JSON.stringify(heartbeat)) })
+      const asking = admin.ask({ code: 307, ext: { consumerGroup: 'g', clientId: 'silent' } })
+      await admin.ask({ code: 30, ext: { topic: 'orders', queueId: '0' } }) // answered behind it
+      await broker.clock.advance(10_000)
+      deepStrictEqual((await asking).code, 207)
+      member.close()
+      admin.close()
     }))
 
   it('closes the connection of bytes that are no frame, says why, and goes on with the others', async () => {
