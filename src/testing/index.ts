@@ -12,7 +12,7 @@ export {
   startBroker,
 } from './broker/broker.ts'
 export { createClock, type TestClock } from './broker/clock.ts'
-export { type Fault, type FaultKind, type FaultRule, Faults } from './broker/faults.ts'
+export type { Fault, FaultKind, FaultRule, FaultRules } from './broker/faults.ts'
 export type { BrokerLogger } from './broker/server.ts'
 
 /** A Lambda context; `getRemainingTimeInMillis` counts down in real time. */

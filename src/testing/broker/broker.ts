@@ -9,7 +9,7 @@ import { ConfigError } from '../../errors.ts'
 import { decodeMessages, type StoredMessage } from '../../wire/message.ts'
 import { checkGroupName, checkTopicName } from '../../wire/names.ts'
 import { createClock, type TestClock } from './clock.ts'
-import { type FaultRule, Faults } from './faults.ts'
+import { type FaultRule, type FaultRules, Faults } from './faults.ts'
 import { adminHandlers } from './handlers/admin.ts'
 import { clientHandlers } from './handlers/clients.ts'
 import { messageHandlers } from './handlers/messages.ts'
@@ -82,7 +82,7 @@ export interface LocalBroker {
   readonly nameServer: LocalServer
   readonly brokers: readonly (LocalServer & { readonly name: string })[]
   readonly clock: TestClock
-  readonly faults: Faults
+  readonly faults: FaultRules
   /** Creates a topic on every broker, or changes it. Its routes are there when it returns. */
   createTopic(topic: string, settings?: LocalTopicSettings): void
   /** Creates a group on every broker, with the default settings. */

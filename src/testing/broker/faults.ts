@@ -60,6 +60,18 @@ export interface Fault {
   remove(): void
 }
 
+/** The rules in force. */
+export interface FaultRules {
+  /**
+   * @throws ConfigError for a rule that says too little, or something that there is not
+   * @example
+   * broker.faults.add({ fault: 'busy', code: 310, topic: 'orders', times: 2 })
+   */
+  add(rule: FaultRule): Fault
+  /** Ends all of them. */
+  clear(): void
+}
+
 const KINDS: readonly FaultKind[] = [
   'delay',
   'drop',
@@ -79,10 +91,9 @@ interface ActiveRule {
   random: () => number
 }
 
-export class Faults {
+export class Faults implements FaultRules {
   readonly #rules = new Set<ActiveRule>()
 
-  /** @throws ConfigError for a rule that says too little, or something that there is not. */
   add(rule: FaultRule): Fault {
     check(rule)
     const active: ActiveRule = { rule, seen: 0, hits: 0, random: randomOf(rule.seed ?? 1) }
@@ -95,7 +106,6 @@ export class Faults {
     }
   }
 
-  /** Ends all of them. */
   clear(): void {
     this.#rules.clear()
   }
