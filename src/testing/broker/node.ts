@@ -110,6 +110,7 @@ export class BrokerNode {
 
   /** Listens and registers; the store is made with the first address, which messages have in them. */
   async start(): Promise<void> {
+    if (this.server.isListening) return
     await this.server.listen()
     if (!this.#store) {
       const { retentionBytes } = this.settings

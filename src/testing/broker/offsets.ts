@@ -95,7 +95,7 @@ export class OffsetTable {
 
   save(): void {
     this.#saved = new Map([...this.#committed].map(([key, queues]) => [key, new Map(queues)]))
-    this.#saving = undefined
+    this.#stopSaving()
   }
 
   /** The broker has been killed: what was not saved is gone, and so is what is kept in memory only. */
@@ -103,11 +103,16 @@ export class OffsetTable {
     this.#committed = new Map([...this.#saved].map(([key, queues]) => [key, new Map(queues)]))
     this.#resets.clear()
     this.#pulled.clear()
+    this.#stopSaving()
   }
 
   /** The times of saving count from here. */
   restart(): void {
     this.#startedAt = this.#clock.now()
+  }
+
+  #stopSaving(): void {
+    this.#saving?.()
     this.#saving = undefined
   }
 

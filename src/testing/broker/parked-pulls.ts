@@ -25,7 +25,8 @@ export class ParkedPulls {
   readonly #startedAt: number
   readonly #queues = new Map<string, ParkedPull[]>()
   readonly #end: (topic: string, queueId: number) => number
-  #isScanning = false
+  /** Takes back the scan that is to come. */
+  #nextScan: (() => void) | undefined
 
   /** @param end the next offset of a queue */
   constructor(clock: ClockScope, end: (topic: string, queueId: number) => number) {
@@ -49,16 +50,16 @@ export class ParkedPulls {
 
   clear(): void {
     this.#queues.clear()
-    this.#isScanning = false
+    this.#nextScan?.()
+    this.#nextScan = undefined
   }
 
   #scanLater(): void {
-    if (this.#isScanning) return
-    this.#isScanning = true
+    if (this.#nextScan) return
     const now = this.#clock.now()
     const wait = SCAN_EVERY_MS - ((now - this.#startedAt) % SCAN_EVERY_MS)
-    this.#clock.at(now + wait, () => {
-      this.#isScanning = false
+    this.#nextScan = this.#clock.at(now + wait, () => {
+      this.#nextScan = undefined
       this.#scan()
       if (this.#queues.size > 0) this.#scanLater()
     })

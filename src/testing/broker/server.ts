@@ -134,9 +134,10 @@ export class Server {
       if ((frame.flag & FLAG_ONEWAY) === 0)
         connection.write({ code, remark, flag: FLAG_RESPONSE, opaque: frame.opaque })
     }
-    const later = (run: () => void): void => void (ms !== undefined && clock.at(clock.now() + ms, run))
+    const later = (run: () => unknown): void => void (ms !== undefined && clock.at(clock.now() + ms, run))
     const effects: Record<FaultKind, () => void> = {
-      delay: () => later(() => go((each) => connection.write(each))),
+      // A server that has gone meanwhile never gets it.
+      delay: () => later(() => this.isListening && go((each) => connection.write(each))),
       drop: () => {},
       reset: () => connection.reset(),
       'half-frame': () => go((each) => connection.writeHalf(each)),
