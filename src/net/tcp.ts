@@ -5,19 +5,23 @@
  * simply starts a handshake. The certificate is verified unless `rejectUnauthorized: false` is given. `node:tls` is
  * loaded when it is first needed: a plain connection does not pay for it at start-up.
  */
-import { connect, isIP, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { ConnectError, type ErrorFacts } from '../errors.ts'
 import { parseHost } from '../wire/address.ts'
 import { refuse } from '../wire/checks.ts'
+import { isAddress } from './address-policy.ts'
 import { type Deadline, notSent, within } from './deadline.ts'
 
 export type { Socket, TlsOptions }
 
-const startTls = (options: TlsOptions): Promise<Socket> =>
-  import('node:tls')
-    .then((tls) => tls.connect(options))
-    .catch((cause: Error) => refuse('tls', cause.message, { cause }))
+const startTls = (options: TlsOptions): Socket => {
+  try {
+    return process.getBuiltinModule('node:tls').connect(options)
+  } catch (cause) {
+    return refuse('tls', (cause as Error).message, { cause })
+  }
+}
 
 /** What is read at once: into one buffer for all reads, as one for each would be most of the memory that a pull takes. */
 const READ_BYTES = 0x1_0000
@@ -43,8 +47,8 @@ export const openSocket = async (
     callback: (bytes: number, buffer: Uint8Array): boolean =>
       socket.emit('data', Buffer.from(buffer.buffer, buffer.byteOffset, bytes)),
   }
-  const options = { servername: isIP(host) ? '' : host, ...tls, host, port, onread }
-  const socket = tls ? await startTls(options) : connect(options)
+  const options = { servername: isAddress(host) ? '' : host, ...tls, host, port, onread }
+  const socket = tls ? startTls(options) : connect(options)
   let peer: string | undefined
   try {
     return await within<Socket>(

@@ -1,0 +1,57 @@
+/** What is measured while a program runs at full speed: the rows of the first two tables. */
+import type { Job } from './job.ts'
+
+export interface Row {
+  name: string
+  job: Pick<Job, 'work'> & Partial<Job>
+  /** Least share of the limit's rate, and most CPU time as a multiple of the limit's. */
+  goal?: { ratio: number; cpu?: number }
+  /** Only our client and the limit, which does not know the feature, and so has the plain figures. */
+  feature?: 'tls' | 'acl' | 'compression'
+}
+
+/** A quarter as much passes before the clock starts. */
+export const WARM_UP = 0.25
+
+export const rows: readonly Row[] = [
+  {
+    name: 'send, 1 in flight',
+    job: { work: 'send', inFlight: 1, messages: 12_000 },
+    goal: { ratio: 0.85, cpu: 2 },
+  },
+  {
+    name: 'send, 64 in flight',
+    job: { work: 'send', inFlight: 64, messages: 80_000 },
+    goal: { ratio: 0.8, cpu: 2.5 },
+  },
+  {
+    name: 'batches of 32, 8 in flight',
+    job: { work: 'batch', inFlight: 8, messages: 192_000 },
+    goal: { ratio: 0.75 },
+  },
+  {
+    name: 'pull and fully decode 100,000 messages',
+    job: { work: 'pull', messages: 100_000 },
+    goal: { ratio: 0.5, cpu: 3.5 },
+  },
+]
+
+const send64: Row['job'] = { work: 'send', inFlight: 64, messages: 40_000 }
+
+/** Without a goal: that nothing falls off a cliff. */
+export const otherRows: readonly Row[] = [
+  { name: '100 B, 64 in flight', job: { ...send64, bodyBytes: 100 } },
+  { name: '64 KiB, 8 in flight', job: { ...send64, bodyBytes: 65_536, inFlight: 8, messages: 8_000 } },
+  { name: '1 KiB over TLS, 64 in flight', job: send64, feature: 'tls' },
+  { name: '1 KiB signed (ACL), 64 in flight', job: send64, feature: 'acl' },
+  {
+    name: '16 KiB, compressed, 8 in flight',
+    job: { ...send64, bodyBytes: 16_384, inFlight: 8, messages: 8_000 },
+    feature: 'compression',
+  },
+]
+
+/** How cost grows. */
+export const inFlightSteps: readonly number[] = [1, 8, 64, 512]
+export const queueSteps: readonly number[] = [1, 8, 64]
+export const topicSteps: readonly number[] = [1_000, 10_000, 100_000]
