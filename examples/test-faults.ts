@@ -7,7 +7,7 @@ import { startBroker } from 'rocketmq-lambda/testing'
 
 test('a send whose answer is lost is repeated under its id', async () => {
   await using broker = await startBroker({ topics: ['orders'] })
-  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 200 })
+  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 1_000 })
   const producer = createProducer(client, { producerGroup: 'shop', retries: 0 })
   const message = { topic: 'orders', body: 'order 1', messageId: 'ORDER-1' }
 
