@@ -9,6 +9,7 @@ import { describe, it } from 'node:test'
 import { build } from 'esbuild'
 import { bundleOptions } from '../scripts/bundle.ts'
 import { ErrorCode } from '../src/errors.ts'
+import { differences } from './conformance/local-differences.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -72,6 +73,16 @@ describe('the documents', () => {
         .map((name) => `${path}: ${name}`),
     )
     deepStrictEqual(unknown, [])
+  })
+})
+
+describe('docs/testing.md', () => {
+  it('names every case of the conformance suite in which the local broker differs, and no other', () => {
+    const [, table = ''] = read('docs/testing.md').split('<!-- conformance -->')
+    const named = [...table.matchAll(/^\| ([^|]+?) \| ([^|]+?) \|$/gm)]
+      .map(([, name = '', why = '']) => [name, why])
+      .slice(1) // below the head
+    deepStrictEqual(Object.fromEntries(named), differences)
   })
 })
 

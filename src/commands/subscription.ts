@@ -17,12 +17,15 @@ export interface SubscriptionData {
   classFilterMode: boolean
 }
 
+/** The Go client writes the codes as text, and Java's parser takes them. */
+const code: Read<number> = (value, path) => int(typeof value === 'string' ? Number(value) : value, path)
+
 export const readSubscriptionData: Read<SubscriptionData> = /* @__PURE__ */ object<SubscriptionData>({
   topic: text,
   subString: /* @__PURE__ */ orElse(text, '*'),
   expressionType: /* @__PURE__ */ orElse(text, 'TAG'),
   tagsSet: /* @__PURE__ */ orElse(/* @__PURE__ */ list(text), []),
-  codeSet: /* @__PURE__ */ orElse(/* @__PURE__ */ list(int), []),
+  codeSet: /* @__PURE__ */ orElse(/* @__PURE__ */ list(code), []),
   subVersion: /* @__PURE__ */ orElse(long, 0n),
   classFilterMode: /* @__PURE__ */ orElse(boolean, false),
 })

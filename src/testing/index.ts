@@ -1,8 +1,19 @@
 /**
- * For the tests of your own functions: a Lambda context and the events that start the functions of this package.
+ * For the tests of your own functions: a broker in memory, a Lambda context and the events that start the functions of
+ * this package.
  *
  * @module
  */
+export {
+  type LocalBroker,
+  type LocalBrokerOptions,
+  type LocalServer,
+  type LocalTopicSettings,
+  startBroker,
+} from './broker/broker.ts'
+export { createClock, type TestClock } from './broker/clock.ts'
+export type { Fault, FaultKind, FaultRule, FaultRules } from './broker/faults.ts'
+export type { BrokerLogger } from './broker/server.ts'
 
 /** A Lambda context; `getRemainingTimeInMillis` counts down in real time. */
 export interface TestContext {

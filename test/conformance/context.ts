@@ -34,6 +34,8 @@ export interface BrokerUnderTest {
   features: Features
   /** Name of a case → why this broker fails it. It must really fail: a difference that is gone must be taken out. */
   differences?: Readonly<Record<string, string>>
+  /** Codes of the catalogue that this broker has no answer to, or never sends. Exactly these. */
+  unanswered?: readonly number[]
   /** Ends the broker in an orderly way and starts it again on its address, with what it had on disk. */
   restart?: () => Promise<void>
   stop(): Promise<void>

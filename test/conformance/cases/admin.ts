@@ -138,6 +138,13 @@ export const admin: Cases = {
     )
   },
 
+  'asking for the settings of an unknown group creates it': async (c) => {
+    const group = c.name('asked')
+    const { body } = await c.call(GetSubscriptionGroupConfig, { group }, undefined)
+    await c.consumer({ consumerGroup: group }).commitOffset(c.queue(await c.topic()), 1n)
+    deepStrictEqual([body.groupName, body.retryMaxTimes], [group, 16])
+  },
+
   'messages are found by each of their keys and by their message id': async (c) => {
     const topic = await c.topic()
     const { messageId } = await c.producer.send({ topic, body: 'found', keys: ['kk1', 'ключ'] })

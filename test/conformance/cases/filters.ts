@@ -119,7 +119,7 @@ export const filters: Cases = {
 
   'CHECK_CLIENT_CONFIG tells a right filter from a wrong one': async (c) => {
     const topic = await c.topic()
-    const check = (subString: string) =>
+    const check = (subString: string, expressionType = 'SQL92') =>
       c.call(
         CheckClientConfig,
         {},
@@ -129,7 +129,7 @@ export const filters: Cases = {
           subscriptionData: {
             topic,
             subString,
-            expressionType: 'SQL92',
+            expressionType,
             tagsSet: [],
             codeSet: [],
             subVersion: 0n,
@@ -137,6 +137,7 @@ export const filters: Cases = {
           },
         },
       )
+    deepStrictEqual((await check('a || b', 'TAG')).code, 0)
     if (!c.broker.features.sql92) {
       deepStrictEqual(await failure(check('a > 1')), { error: 'BrokerError', responseCode: 1 })
       return

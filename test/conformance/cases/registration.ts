@@ -17,6 +17,7 @@ import { ViewMessageById } from '../../../src/commands/messages.ts'
 import { CheckTransactionState } from '../../../src/commands/transaction.ts'
 import { decodeOffsetMessageId } from '../../../src/wire/message-id.ts'
 import { type Cases, failure, until } from '../context.ts'
+import { openRaw } from '../raw.ts'
 
 function asConsumer(clientID: string, groupName: string, topic: string): HeartbeatData {
   return {
@@ -83,6 +84,19 @@ export const registration: Cases = {
     deepStrictEqual(await c.consumer().queues(`%RETRY%${consumerGroup}`), [
       c.queue(`%RETRY%${consumerGroup}`),
     ])
+  },
+
+  'a heartbeat may write tag codes as text, as the Go client does': async (c) => {
+    const topic = await c.topic()
+    const consumerGroup = c.name('text')
+    const raw = await openRaw(c.master)
+    const heartbeat = JSON.stringify(asConsumer('text', consumerGroup, topic), (name, value: unknown) =>
+      name === 'codeSet' ? ['3304'] : typeof value === 'bigint' ? Number(value) : value,
+    )
+    const { code } = await raw.ask({ code: HeartBeat.code, body: Buffer.from(heartbeat) })
+    const { body } = await c.call(GetConsumerListByGroup, { consumerGroup }, undefined)
+    deepStrictEqual([code, body.consumerIdList], [0, ['text']])
+    raw.close()
   },
 
   'a client that does nothing says at once that it has no running info, and handles no message': async (

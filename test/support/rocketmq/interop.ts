@@ -147,6 +147,10 @@ export interface JavaClient {
       failures?: number
     },
   ): Promise<JavaReceived[]>
+  /** Runs a lite pull consumer in the same way. */
+  litePull(
+    consume: Filter & { topic: string; consumerGroup?: string; expected: number; timeoutMs?: number },
+  ): Promise<JavaReceived[]>
   queues(topic: string, consumerGroup?: string): Promise<JavaQueue[]>
   /** `-1` when the broker has none. */
   committedOffset(of: OnQueue): Promise<string>
@@ -277,6 +281,7 @@ export async function startJavaClient(
     },
     sendBack: (back) => call('sendBack', back),
     consume: async (consume) => (await call<RawReceived[]>('consume', consume)).map(toReceived),
+    litePull: async (consume) => (await call<RawReceived[]>('litePull', consume)).map(toReceived),
     queues: (topic, consumerGroup) => call('queues', { topic, consumerGroup }),
     committedOffset: (of) => call('committedOffset', of),
     commitOffset: (of) => call('commitOffset', of),

@@ -276,8 +276,11 @@ async function writeToolsFile(folder: string, { accessKey, secretKey }: Administ
   await writeFile(join(folder, 'conf/tools.yml'), yaml)
 }
 
-/** mqadmin always exits with 0; a stack trace or its help text is how it says that it failed. */
-async function mqadmin(folder: string, nameServers: string, args: readonly string[]): Promise<string> {
+/**
+ * Runs one command of mqadmin with `folder` as its home. It always exits with 0; a stack trace or its help text is how it
+ * says that it failed.
+ */
+export async function mqadmin(folder: string, nameServers: string, args: readonly string[]): Promise<string> {
   const { child, wait } = await startJava({
     mainClass: 'org.apache.rocketmq.tools.command.MQAdminStartup',
     args,

@@ -427,4 +427,20 @@ describe('bodies with wrong values', () => {
     deepStrictEqual(Object.entries(attributes), [['__proto__', 'x']])
     strictEqual(Object.getPrototypeOf(attributes), null)
   })
+
+  it('take tag codes that are written as text, as the Go client does', () => {
+    const subscription = '{"topic":"t","subString":"go","tagsSet":["go"],"codeSet":["3304","-5"]}'
+    const consumer = `{"groupName":"g","consumeType":"","messageModel":"","consumeFromWhere":"","subscriptionDataSet":[${subscription}]}`
+    const { consumerDataSet } = commands.HeartBeat.requestBody.decode(
+      Buffer.from(`{"clientID":"c","consumerDataSet":[${consumer}]}`),
+    )
+    deepStrictEqual(consumerDataSet[0]?.subscriptionDataSet[0]?.codeSet, [3304, -5])
+    throws(
+      () =>
+        commands.HeartBeat.requestBody.decode(
+          Buffer.from(`{"clientID":"c","consumerDataSet":[${consumer.replace('"-5"', '"x"')}]}`),
+        ),
+      ProtocolError,
+    )
+  })
 })

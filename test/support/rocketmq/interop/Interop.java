@@ -22,6 +22,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.ClientConfig;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.MessageSelector;
@@ -103,6 +104,7 @@ public class Interop {
             case "pull": return pull(r);
             case "sendBack": return sendBack(r);
             case "consume": return consume(r);
+            case "litePull": return litePull(r);
             case "queues": return queues(r);
             case "committedOffset": return text(consumer(r).fetchConsumeOffset(queue(r), true));
             case "commitOffset": {
@@ -323,6 +325,28 @@ public class Interop {
             consumer.shutdown(); // commits
         }
         return new ArrayList<>(received);
+    }
+
+    /** A lite pull consumer from the group's start until it has `expected` messages; then it commits and leaves. */
+    private static Object litePull(JSONObject r) throws Exception {
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group(r, "consumerGroup"), credentials());
+        configure(consumer);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setAutoCommit(false);
+        consumer.subscribe(r.getString("topic"), selector(r));
+        consumer.start();
+        List<Object> received = new ArrayList<>();
+        long limit = System.currentTimeMillis() + r.getLongValue("timeoutMs", 30_000);
+        try {
+            while (received.size() < r.getIntValue("expected")) {
+                if (System.currentTimeMillis() > limit) throw new IllegalStateException("received " + received.size());
+                received.addAll(messages(consumer.poll(500)));
+            }
+            consumer.commit();
+        } finally {
+            consumer.shutdown(); // saves what was committed
+        }
+        return received;
     }
 
     private static Object queues(JSONObject r) throws Exception {

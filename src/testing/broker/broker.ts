@@ -1,0 +1,256 @@
+/**
+ * The local broker: a name server and one or more brokers in this process, in memory, on 127.0.0.1. For development and
+ * tests, never for production. It speaks the real protocol, so that any client of RocketMQ can use it, and answers as
+ * RocketMQ 5.5.0 does; docs/testing.md has a table of all known differences.
+ */
+
+import { PERM_READ, PERM_WRITE } from '../../commands/route.ts'
+import { ConfigError } from '../../errors.ts'
+import { decodeMessages, type StoredMessage } from '../../wire/message.ts'
+import { checkGroupName, checkTopicName } from '../../wire/names.ts'
+import { createClock, type TestClock } from './clock.ts'
+import { type FaultRule, type FaultRules, Faults } from './faults.ts'
+import { adminHandlers } from './handlers/admin.ts'
+import { clientHandlers } from './handlers/clients.ts'
+import { messageHandlers } from './handlers/messages.ts'
+import { offsetHandlers } from './handlers/offsets.ts'
+import { pullHandlers } from './handlers/pulls.ts'
+import { retryHandlers } from './handlers/retries.ts'
+import { sendHandlers } from './handlers/sends.ts'
+import { createNameServer } from './name-server.ts'
+import { BrokerNode, type NodeContext } from './node.ts'
+import { Registry } from './registry.ts'
+import type { BrokerLogger, Server } from './server.ts'
+import { PERM_READ_WRITE, topicConfig } from './topics.ts'
+
+export interface LocalTopicSettings {
+  /** Queues on each broker. @default 4 */
+  queues?: number
+  /** @default `queues` */
+  readQueueNums?: number
+  /** @default `queues` */
+  writeQueueNums?: number
+  /** 6 is read and write, 4 read, 2 write. @default 6 */
+  perm?: number
+}
+
+export interface LocalBrokerOptions {
+  /** Port of the name server; brokers take free ones. @default 0: a free one */
+  port?: number
+  /** Topics to begin with: their names, or settings by name. @default none */
+  topics?: readonly string[] | Readonly<Record<string, LocalTopicSettings>>
+  /** How many brokers, named broker-a, broker-b, … @default 1 */
+  brokers?: number
+  /** @default "DefaultCluster" */
+  clusterName?: string
+  /** Its time. Several brokers may share one. @default a clock of its own, which runs */
+  clock?: TestClock
+  /** Fault rules to begin with. @default none */
+  faults?: readonly FaultRule[]
+  /** Bytes that each broker keeps; beyond, the oldest messages go and `minOffset` moves. At least 16 MiB. @default 512 MiB */
+  retentionBytes?: number
+  /** The first send to a topic creates it. @default true */
+  autoCreateTopics?: boolean
+  /** The first use of a group creates it. @default true */
+  autoCreateGroups?: boolean
+  /** Timer messages can be recalled (recallMessageEnable). @default false */
+  recall?: boolean
+  /** Told why connections were closed, and of failures inside. @default silent */
+  logger?: BrokerLogger
+}
+
+/** A server that can go away and come back, under its address. */
+export interface LocalServer {
+  /** `127.0.0.1:port`. */
+  readonly address: string
+  /** False while it is stopped or killed. */
+  readonly isRunning: boolean
+  /** Nothing is read or answered until `resume`; connections stay open. */
+  freeze(): void
+  resume(): void
+  /** In an orderly way: commits are kept, locks and registrations are gone, and so are the broker's routes. */
+  stop(): Promise<void>
+  /** As kill -9: connections are reset, and commits since the last saving (every 5 s, first after 10) are lost. */
+  kill(): Promise<void>
+  /** Starts it again. Does nothing when it runs. */
+  start(): Promise<void>
+}
+
+export interface LocalBroker {
+  /** What a client takes as `nameServers`. */
+  readonly nameServers: string
+  readonly nameServer: LocalServer
+  readonly brokers: readonly (LocalServer & { readonly name: string })[]
+  readonly clock: TestClock
+  readonly faults: FaultRules
+  /** Creates a topic on every broker, or changes it. Its routes are there when it returns. */
+  createTopic(topic: string, settings?: LocalTopicSettings): void
+  /** Creates a group on every broker, with the default settings. */
+  createGroup(group: string): void
+  /** All stored messages of a topic, broker by broker, queue by queue, in order; %RETRY% and %DLQ% topics too. */
+  messages(topic: string): StoredMessage[]
+  /** The committed offset of one queue; undefined when the group has none. */
+  committedOffset(
+    group: string,
+    queue: { topic: string; brokerName: string; queueId: number },
+  ): bigint | undefined
+  /** Ends everything. Nothing is left that keeps the process alive. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const OPTIONS: readonly (keyof LocalBrokerOptions)[] = [
+  'port',
+  'topics',
+  'brokers',
+  'clusterName',
+  'clock',
+  'faults',
+  'retentionBytes',
+  'autoCreateTopics',
+  'autoCreateGroups',
+  'recall',
+  'logger',
+]
+
+const SILENT: BrokerLogger = { warn: () => {}, error: () => {} }
+const DEFAULT_RETENTION_BYTES = 512 << 20
+const MAX_BROKERS = 26
+
+/**
+ * Starts a local broker; it is ready when this resolves, within a few ms.
+ * @throws ConfigError naming a wrong option; ConnectError when the port is in use
+ * @example
+ * await using broker = await startBroker({ topics: ['orders'] })
+ * const client = createClient({ nameServers: broker.nameServers })
+ */
+export async function startBroker(options: LocalBrokerOptions = {}): Promise<LocalBroker> {
+  for (const name of Object.keys(options)) {
+    if (!(OPTIONS as readonly string[]).includes(name))
+      throw new ConfigError(name, `is not an option of startBroker; there are ${OPTIONS.join(', ')}`)
+  }
+  const { port = 0, brokers: count = 1, clusterName = 'DefaultCluster', clock = createClock() } = options
+  if (!(Number.isInteger(port) && port >= 0 && port <= 65_535))
+    throw new ConfigError('port', `takes 0 to 65535, got ${port}`)
+  if (!(Number.isInteger(count) && count >= 1 && count <= MAX_BROKERS))
+    throw new ConfigError('brokers', `takes 1 to ${MAX_BROKERS}, got ${count}`)
+  const faults = new Faults()
+  for (const rule of options.faults ?? []) faults.add(rule)
+  const context: NodeContext = {
+    registry: new Registry(clusterName),
+    clock,
+    faults,
+    logger: options.logger ?? SILENT,
+    handlers: new Map([
+      ...sendHandlers(),
+      ...pullHandlers(),
+      ...offsetHandlers(),
+      ...retryHandlers(),
+      ...clientHandlers(),
+      ...adminHandlers(),
+      ...messageHandlers(),
+    ]),
+  }
+  const nodes = Array.from(
+    { length: count },
+    (_, index) =>
+      new BrokerNode(
+        {
+          brokerName: `broker-${String.fromCharCode(97 + index)}`,
+          port: 0,
+          retentionBytes: options.retentionBytes ?? DEFAULT_RETENTION_BYTES,
+          autoCreateTopics: options.autoCreateTopics ?? true,
+          autoCreateGroups: options.autoCreateGroups ?? true,
+          recall: options.recall ?? false,
+        },
+        context,
+      ),
+  )
+  const nameServer = createNameServer(port, context)
+  const close = async (): Promise<void> => {
+    for (const node of nodes) node.clock.cancelAll()
+    await Promise.all([nameServer.close(), ...nodes.map((node) => node.stop())])
+    for (const node of nodes) node.clock.cancelAll()
+  }
+  try {
+    await nameServer.listen()
+    for (const node of nodes) await node.start()
+    const broker = publicFace(nodes, nameServer, clock, faults, close)
+    for (const [topic, settings] of topicsOf(options.topics)) broker.createTopic(topic, settings)
+    return broker
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function topicsOf(topics: LocalBrokerOptions['topics'] = []): [string, LocalTopicSettings][] {
+  return Array.isArray(topics) ? topics.map((topic: string) => [topic, {}]) : Object.entries(topics)
+}
+
+function publicFace(
+  nodes: readonly BrokerNode[],
+  nameServer: Server,
+  clock: TestClock,
+  faults: Faults,
+  close: () => Promise<void>,
+): LocalBroker {
+  const face: LocalBroker = {
+    nameServers: nameServer.address,
+    nameServer: {
+      address: nameServer.address,
+      get isRunning() {
+        return nameServer.isListening
+      },
+      freeze: () => nameServer.freeze(),
+      resume: () => nameServer.resume(),
+      stop: () => nameServer.close(),
+      kill: () => nameServer.close({ reset: true }),
+      start: () => nameServer.listen(),
+    },
+    brokers: nodes.map((node) => ({
+      name: node.brokerName,
+      address: node.server.address,
+      get isRunning() {
+        return node.server.isListening
+      },
+      freeze: () => node.server.freeze(),
+      resume: () => node.server.resume(),
+      stop: () => node.stop(),
+      kill: () => node.kill(),
+      start: () => node.start(),
+    })),
+    clock,
+    faults,
+    createTopic(topic, settings = {}) {
+      checkTopicName(topic)
+      const config = configOf(topic, settings)
+      for (const node of nodes) node.topics.set(config)
+    },
+    createGroup(group) {
+      checkGroupName(group, 'group')
+      for (const node of nodes) node.groupFor(group)
+    },
+    messages: (topic) =>
+      nodes.flatMap((node) => decodeMessages(Buffer.concat([...node.store.records(topic)])).messages),
+    committedOffset(group, { topic, brokerName, queueId }) {
+      const node = nodes.find((each) => each.brokerName === brokerName)
+      if (!node) throw new ConfigError('queue.brokerName', `${brokerName} is none of the brokers`)
+      return node.offsets.get(group, topic, queueId)
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+  return face
+}
+
+function configOf(topic: string, settings: LocalTopicSettings): ReturnType<typeof topicConfig> {
+  const { queues = 4, readQueueNums = queues, writeQueueNums = queues, perm = PERM_READ_WRITE } = settings
+  for (const [name, value] of Object.entries({ queues, readQueueNums, writeQueueNums })) {
+    if (!(Number.isInteger(value) && value >= 0 && value <= 65_536))
+      throw new ConfigError(`topics.${topic}.${name}`, `takes 0 to 65536, got ${value}`)
+  }
+  if ((perm & ~(PERM_READ | PERM_WRITE)) !== 0)
+    throw new ConfigError(`topics.${topic}.perm`, `takes 6, 4, 2 or 0, got ${perm}`)
+  return topicConfig(topic, queues, { readQueueNums, writeQueueNums, perm })
+}

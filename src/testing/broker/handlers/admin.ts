@@ -1,0 +1,200 @@
+/** Topics, groups and their statistics: 17, 28, 32, 200, 202, 207, 208, 215, 300, 351, 352 (upstream AdminBrokerProcessor). */
+import {
+  DeleteSubscriptionGroup,
+  GetConsumeStats,
+  GetSubscriptionGroupConfig,
+  type OffsetWrapper,
+  UpdateAndCreateSubscriptionGroup,
+} from '../../../commands/groups.ts'
+import {
+  INVALID_PARAMETER,
+  SUBSCRIPTION_GROUP_NOT_EXIST,
+  TOPIC_NOT_EXIST,
+} from '../../../commands/response-codes.ts'
+import {
+  DeleteTopicInBroker,
+  GetTopicConfig,
+  GetTopicStatsInfo,
+  QueryTopicConsumeByWho,
+  type TopicConfig,
+  UpdateAndCreateTopic,
+} from '../../../commands/topics.ts'
+import { type Call, type Handler, handle, Refusal } from '../handler.ts'
+import type { BrokerNode } from '../node.ts'
+import { groupConfig, PERM_READ_WRITE, topicConfig } from '../topics.ts'
+import { GetBrokerRuntimeInfo, GetEarliestMsgStoreTime } from './more-commands.ts'
+import { checkGroup, checkTopic } from './names.ts'
+
+type AdminCall = Call<BrokerNode>
+
+function refuseSystem({ topics }: BrokerNode, topic: string): void {
+  if (topics.isSystem(topic))
+    throw new Refusal(INVALID_PARAMETER, `The topic[${topic}] is conflict with system topic.`)
+}
+
+function topicOf({ topics }: BrokerNode, topic: string): TopicConfig {
+  const config = topics.get(topic)
+  if (!config) throw new Refusal(TOPIC_NOT_EXIST, `topic[${topic}] not exist`)
+  return config
+}
+
+export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
+  handle(UpdateAndCreateTopic, ({ server }: AdminCall, request) => {
+    const { topic, readQueueNums, writeQueueNums, perm, topicFilterType, topicSysFlag, order, attributes } =
+      request
+    checkTopic(topic)
+    refuseSystem(server, topic)
+    server.topics.set(
+      topicConfig(topic, 0, {
+        readQueueNums,
+        writeQueueNums,
+        perm: perm ?? PERM_READ_WRITE,
+        topicFilterType: topicFilterType ?? 'SINGLE_TAG',
+        topicSysFlag: topicSysFlag ?? 0,
+        order: order ?? false,
+        attributes: changed(server.topics.get(topic)?.attributes ?? {}, attributes ?? ''),
+      }),
+    )
+    return { remark: 'not set any response code' }
+  }),
+
+  handle(DeleteTopicInBroker, ({ server }: AdminCall, { topic }) => {
+    checkTopic(topic)
+    refuseSystem(server, topic)
+    server.topics.delete(topic)
+    server.store.deleteTopic(topic)
+    server.offsets.forget({ topic })
+    return {}
+  }),
+
+  handle(GetTopicConfig, ({ server }: AdminCall, { topic }) => {
+    const config = server.topics.get(topic)
+    if (!config) throw new Refusal(TOPIC_NOT_EXIST, `No topic in this broker. topic: ${topic}`)
+    return { body: config }
+  }),
+
+  handle(GetTopicStatsInfo, ({ server }: AdminCall, { topic }) => {
+    const { readQueueNums, writeQueueNums } = topicOf(server, topic)
+    const offsetTable = Array.from({ length: Math.max(readQueueNums, writeQueueNums) }, (_, queueId) => {
+      const { min = 0, max = 0 } = server.store.queue(topic, queueId) ?? {}
+      const lastUpdateTimestamp = BigInt(server.store.storeTimestamp(topic, queueId, BigInt(max - 1)))
+      const offsets = { minOffset: BigInt(min), maxOffset: BigInt(max), lastUpdateTimestamp }
+      return [{ topic, brokerName: server.brokerName, queueId }, offsets] as const
+    })
+    return { body: { offsetTable, topicPutTps: 0 } }
+  }),
+
+  handle(QueryTopicConsumeByWho, ({ server }: AdminCall, { topic }) => {
+    const online = [...server.members.consumers].filter(([, group]) => group.subscriptions.has(topic))
+    return {
+      body: { groupList: [...new Set([...online.map(([name]) => name), ...server.offsets.groupsOf(topic)])] },
+    }
+  }),
+
+  handle(GetEarliestMsgStoreTime, ({ server }: AdminCall, { topic, queueId }) => {
+    const timestamp = server.store.storeTimestamp(
+      topic,
+      queueId,
+      BigInt(server.store.queue(topic, queueId)?.min ?? 0),
+    )
+    return { header: { timestamp: BigInt(timestamp || -1) } }
+  }),
+
+  handle(UpdateAndCreateSubscriptionGroup, ({ server }: AdminCall, _header, settings) => {
+    const { groupName } = settings
+    checkGroup(groupName)
+    server.groups.set(groupName, { ...groupConfig(groupName), ...settings })
+    return {}
+  }),
+
+  handle(DeleteSubscriptionGroup, ({ server }: AdminCall, { groupName, cleanOffset }) => {
+    server.groups.delete(groupName)
+    if (cleanOffset === true) server.offsets.forget({ group: groupName })
+    return {}
+  }),
+
+  handle(GetSubscriptionGroupConfig, ({ server }: AdminCall, { group }) => {
+    const config = server.groupFor(group) // asking for it creates it
+    if (!config) throw new Refusal(SUBSCRIPTION_GROUP_NOT_EXIST, `No group in this broker. group: ${group}`)
+    return { body: config }
+  }),
+
+  handle(GetConsumeStats, ({ server }: AdminCall, { consumerGroup, topic, topicList }) => {
+    const topics = topicList?.split(';').filter((name) => name !== '') ?? []
+    if (topic) topics.push(topic)
+    const listed = topics.length > 0 ? topics : server.offsets.topicsOf(consumerGroup)
+    const offsetTable = listed.flatMap((name) => statsOf(server, consumerGroup, name))
+    return { body: { offsetTable, consumeTps: 0 } }
+  }),
+
+  handle(GetBrokerRuntimeInfo, ({ server }: AdminCall) => ({ body: { table: runtimeInfo(server) } })),
+]
+
+/** `+name=value` sets an attribute and `-name` removes it; commas between. */
+function changed(attributes: Readonly<Record<string, string>>, changes: string): Record<string, string> {
+  const result = { ...attributes }
+  for (const change of changes.split(',').map((each) => each.trim())) {
+    const [name = '', value = ''] = change.slice(1).split('=')
+    if (change.startsWith('+')) result[name] = value
+    else if (change.startsWith('-')) delete result[name]
+  }
+  return result
+}
+
+/** A topic that the group's online consumers do not want is left out. */
+function statsOf(
+  server: BrokerNode,
+  group: string,
+  topic: string,
+): [{ topic: string; brokerName: string; queueId: number }, OffsetWrapper][] {
+  const config = server.topics.get(topic)
+  const online = server.members.consumers.get(group)?.subscriptions
+  if (!config || (online && online.size > 0 && !online.has(topic))) return []
+  return Array.from({ length: config.readQueueNums }, (_, queueId) => {
+    const consumerOffset = server.offsets.get(group, topic, queueId) ?? 0n
+    const stats: OffsetWrapper = {
+      brokerOffset: BigInt(server.store.queue(topic, queueId)?.max ?? 0),
+      consumerOffset,
+      pullOffset: server.offsets.pulled(group, topic, queueId),
+      lastTimestamp: BigInt(server.store.storeTimestamp(topic, queueId, consumerOffset - 1n)),
+    }
+    return [{ topic, brokerName: server.brokerName, queueId }, stats]
+  })
+}
+
+/** Of upstream's figures those that mqadmin prints. */
+function runtimeInfo({ counts, startedAt, clock }: BrokerNode): Record<string, string> {
+  const none = '0.0 0.0 0.0'
+  const zero = [
+    'sendThreadPoolQueueHeadWaitTimeMills',
+    'pullThreadPoolQueueHeadWaitTimeMills',
+    'ackThreadPoolQueueHeadWaitTimeMills',
+    'sendThreadPoolQueueSize',
+    'pullThreadPoolQueueSize',
+    'ackThreadPoolQueueSize',
+    'pageCacheLockTimeMills',
+    'timerReadBehind',
+    'timerOffsetBehind',
+    'timerCongestNum',
+    'msgPutTotalYesterdayMorning',
+    'msgGetTotalYesterdayMorning',
+    'msgPutTotalTodayMorning',
+    'msgGetTotalTodayMorning',
+  ]
+  return {
+    ...Object.fromEntries(zero.map((name) => [name, '0'])),
+    brokerVersionDesc: 'V5_5_0',
+    brokerVersion: '513',
+    brokerActive: 'true',
+    bootTimestamp: String(startedAt),
+    earliestMessageTimeStamp: String(clock.now()),
+    commitLogDiskRatio: '0.0',
+    timerEnqueueTps: '0.0',
+    timerDequeueTps: '0.0',
+    putTps: none,
+    getTransferredTps: none,
+    getTransferedTps: none,
+    msgPutTotalTodayNow: String(counts.put),
+    msgGetTotalTodayNow: String(counts.got),
+  }
+}

@@ -1,0 +1,77 @@
+/** What tools and other clients ask of a broker, and this project's client does not: not in the catalogue. */
+import { type BodyCodec, type Command, defineCommand, type NoFields } from '../../../commands/define.ts'
+import { jsonBody } from '../../../commands/json.ts'
+import type { TopicList } from '../../../commands/route.ts'
+
+/** Any JSON: these bodies are only written here. */
+const anyBody = <T>(name: string): BodyCodec<T> => jsonBody<T>(name, (value) => value as T)
+
+export interface ConsumerConnection {
+  connectionSet: object[]
+  subscriptionTable: object
+  consumeType: string
+  messageModel: string
+  consumeFromWhere: string
+}
+
+/** The clients of a consumer group and what they want. */
+export const GetConsumerConnectionList: Command<
+  { consumerGroup: string },
+  NoFields,
+  undefined,
+  ConsumerConnection
+> = /* @__PURE__ */ defineCommand({
+  code: 203,
+  name: 'GET_CONSUMER_CONNECTION_LIST',
+  effect: 'read',
+  request: { consumerGroup: 'string' },
+  responseBody: /* @__PURE__ */ anyBody<ConsumerConnection>('connections'),
+})
+
+/** The clients of a producer group. */
+export const GetProducerConnectionList: Command<
+  { producerGroup: string },
+  NoFields,
+  undefined,
+  { connectionSet: object[] }
+> = /* @__PURE__ */ defineCommand({
+  code: 204,
+  name: 'GET_PRODUCER_CONNECTION_LIST',
+  effect: 'read',
+  request: { producerGroup: 'string' },
+  responseBody: /* @__PURE__ */ anyBody<{ connectionSet: object[] }>('connections'),
+})
+
+/** A broker's figures as text, by name. */
+export const GetBrokerRuntimeInfo: Command<
+  NoFields,
+  NoFields,
+  undefined,
+  { table: Readonly<Record<string, string>> }
+> = /* @__PURE__ */ defineCommand({
+  code: 28,
+  name: 'GET_BROKER_RUNTIME_INFO',
+  effect: 'read',
+  responseBody: /* @__PURE__ */ anyBody<{ table: Readonly<Record<string, string>> }>('runtime info'),
+})
+
+/** Store time of the first message of a queue, epoch ms; -1 when there is none. */
+export const GetEarliestMsgStoreTime: Command<{ topic: string; queueId: number }, { timestamp: bigint }> =
+  /* @__PURE__ */ defineCommand({
+    code: 32,
+    name: 'GET_EARLIEST_MSG_STORETIME',
+    effect: 'read',
+    request: { topic: 'string', queueId: 'int' },
+    response: { timestamp: 'long' },
+  })
+
+/** The topics of a cluster. */
+export const GetTopicsByCluster: Command<{ cluster: string }, NoFields, undefined, TopicList> =
+  /* @__PURE__ */ defineCommand({
+    code: 224,
+    name: 'GET_TOPICS_BY_CLUSTER',
+    to: 'name-server',
+    effect: 'read',
+    request: { cluster: 'string' },
+    responseBody: /* @__PURE__ */ anyBody<TopicList>('topics'),
+  })

@@ -1,0 +1,21 @@
+/** The conformance suite on the local broker: the same cases as on Apache RocketMQ. */
+import { startBroker } from '../../src/testing/index.ts'
+import { differences, unanswered } from './local-differences.ts'
+import { conformance } from './suite.ts'
+
+conformance(async () => {
+  const broker = await startBroker({ recall: true })
+  return {
+    nameServers: broker.nameServers,
+    features: { sql92: false, recall: true },
+    differences,
+    unanswered,
+    restart: async () => {
+      for (const each of broker.brokers) {
+        await each.stop()
+        await each.start()
+      }
+    },
+    stop: () => broker.close(),
+  }
+})
