@@ -1,8 +1,10 @@
 /**
- * For the tests of your own functions: a Lambda context and the events that start the functions of this package.
+ * For the tests of your own functions: a Lambda context, the events that start the functions of this package, and a
+ * local Lambda.
  *
  * @module
  */
+export * from './lambda/index.ts'
 
 /** A Lambda context; `getRemainingTimeInMillis` counts down in real time. */
 export interface TestContext {
