@@ -44,7 +44,7 @@ export interface EnvironmentOptions {
   /** Between SIGTERM and SIGKILL at the end. */
   shutdownMs: number
   watchdog: Watchdog
-  onLine(line: string, requestId: string | undefined): void
+  onLine: (line: string, requestId: string | undefined) => void
 }
 
 /** The function could not be loaded; `payload` is the answer to the invocation that wanted it. */

@@ -37,10 +37,10 @@ export interface EventQueueOptions {
   maximumRetryAttempts: number
   maximumEventAgeInSeconds: number
   /** Undefined when there is no room now. */
-  invoke(invocation: Invocation): Promise<InvocationOutcome> | undefined
-  onFailed(event: FailedEvent): void
+  invoke: (invocation: Invocation) => Promise<InvocationOutcome> | undefined
+  onFailed: (event: FailedEvent) => void
   /** An attempt is over, with all that follows from it. */
-  onAttempt(): void
+  onAttempt: () => void
 }
 
 interface QueuedEvent {
@@ -69,9 +69,9 @@ export class EventQueue {
   }
 
   accept(invocation: Invocation): void {
-    const { clock, maximumEventAgeInSeconds } = this.#options
+    const { maximumEventAgeInSeconds } = this.#options
     const event: QueuedEvent = { invocation, attempts: 0, isExpired: false, cancelExpiry: () => undefined }
-    event.cancelExpiry = this.#after(clock, maximumEventAgeInSeconds * 1000, () => {
+    event.cancelExpiry = this.#after(maximumEventAgeInSeconds * 1000, () => {
       event.isExpired = true
       if (!this.#waiting.includes(event)) return
       this.#waiting = this.#waiting.filter((each) => each !== event)
@@ -131,7 +131,7 @@ export class EventQueue {
   }
 
   #settle(event: QueuedEvent, outcome: InvocationOutcome): void {
-    const { clock, maximumRetryAttempts } = this.#options
+    const { maximumRetryAttempts } = this.#options
     event.attempts++
     event.last = outcome
     const isExhausted = event.attempts > maximumRetryAttempts
@@ -141,7 +141,7 @@ export class EventQueue {
       const condition = isExhausted ? 'RetriesExhausted' : 'EventAgeExceeded'
       this.giveUp(event.invocation, condition, event.attempts, outcome)
     } else {
-      this.#after(clock, RETRY_DELAYS_MS[event.attempts - 1] ?? 0, () => this.#tryAgain(event))
+      this.#after(RETRY_DELAYS_MS[event.attempts - 1] ?? 0, () => this.#tryAgain(event))
     }
   }
 
@@ -153,8 +153,9 @@ export class EventQueue {
     }
   }
 
-  #after(clock: Clock, ms: number, callback: () => void): () => void {
-    const cancel = clock.after(ms, () => {
+  #after(ms: number, callback: () => void): () => void {
+    const { clock } = this.#options
+    const cancel = clock.at(clock.now() + ms, () => {
       this.#timers.delete(cancel)
       callback()
     })

@@ -1,6 +1,7 @@
 /**
  * Routes of an HTTP API: which function takes a request. As API Gateway chooses: a path without variables before one with
- * variables, that before a greedy one (`{proxy+}`), a method before any, and `$default` last.
+ * variables, that before a greedy one (`{proxy+}`), the one that spells out more before the other, a method before any, and
+ * `$default` last.
  */
 import { ConfigError } from '../../errors.ts'
 import type { HttpApiRoute } from './options.ts'
@@ -28,6 +29,9 @@ export interface Routes {
 
 const METHODS: readonly string[] = ['ANY', 'GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']
 
+const SEGMENT = /^([^{}]+|\{[\w.-]+\})$/
+const LAST_SEGMENT = /^([^{}]*|\{[\w.-]+\+?\})$/
+
 /** The key of a route, as API Gateway has it. */
 export function routeOf(
   functionName: string,
@@ -38,7 +42,9 @@ export function routeOf(
   if (path === '*' || path === '$default') return { functionName, routeKey: '$default' }
   if (!METHODS.includes(verb))
     throw new ConfigError(`${field}.method`, `${JSON.stringify(method)} is none of *, ${METHODS.join(', ')}`)
-  if (!/^\/([^/{}]+|\{[\w.-]+\}|\{[\w.-]+\+\}$|\/(?!\/))*$/.test(path))
+  const [root, ...segments] = path.split('/')
+  const isPath = segments.every((each, at) => (at < segments.length - 1 ? SEGMENT : LAST_SEGMENT).test(each))
+  if (root !== '' || segments.length === 0 || !isPath)
     throw new ConfigError(
       `${field}.path`,
       `${JSON.stringify(path)} is no path; it takes /topics/{topic}, /files/{name+} or *`,
@@ -89,11 +95,9 @@ function parse({ routeKey, functionName }: Route): ParsedRoute {
         : part.replaceAll(/[^\w/-]/g, '\\$&'),
     )
     .join('')
-  const variables = [...path.matchAll(VARIABLE)]
-  const isGreedy = variables.some(([, , plus]) => plus === '+')
-  // The more of the path is spelled out, the sooner.
-  const rank =
-    (isGreedy ? 2_000_000 : 0) + variables.length * 1000 - path.length + (method === 'ANY' ? 0.5 : 0)
+  const kind = path.includes('+}') ? 2 : path.includes('{') ? 1 : 0
+  const spelledOut = path.replaceAll(VARIABLE, '').length
+  const rank = kind * 1_000_000 - spelledOut + (method === 'ANY' ? 0.5 : 0)
   return { routeKey, functionName, method, pattern: new RegExp(`^${source}/?$`), rank }
 }
 

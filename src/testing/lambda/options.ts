@@ -86,9 +86,12 @@ export interface LambdaOptions {
   region?: string
   /** Milliseconds between SIGTERM and SIGKILL when environments are ended. @default 500 */
   shutdownMs?: number
-  onLog?(line: LogLine): void
-  onInvocation?(record: InvocationRecord): void
-  onFailedEvent?(event: FailedEvent): void
+  /** Each line that functions print, and Lambda's own around them. */
+  onLog?: (line: LogLine) => void
+  /** Each attempt that has ended. */
+  onInvocation?: (record: InvocationRecord) => void
+  /** Each event that is given up, as in `failedEvents`. */
+  onFailedEvent?: (event: FailedEvent) => void
 }
 
 /** A function with all its settings. */

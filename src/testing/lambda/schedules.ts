@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { ConfigError } from '../../errors.ts'
 import type { Clock } from './clock.ts'
+import { MAX_EVENT_PAYLOAD } from './invocation.ts'
 import type { ResolvedFunction } from './options.ts'
 import { parseSchedule, type Schedule } from './schedule.ts'
 import { ACCOUNT_ID } from './service.ts'
@@ -19,6 +20,11 @@ export function schedulesOf({ name, events }: ResolvedFunction, start: number): 
     if (!('schedule' in event)) return []
     const field = `functions.${name}.events[${at}].schedule.rate`
     const { rate, input, enabled = true } = event.schedule
+    if (Buffer.byteLength(JSON.stringify(input ?? null)) > MAX_EVENT_PAYLOAD)
+      throw new ConfigError(
+        `functions.${name}.events[${at}].schedule.input`,
+        `is larger than an event may be (${MAX_EVENT_PAYLOAD} bytes)`,
+      )
     const rates = typeof rate === 'string' ? [rate] : rate
     if (!Array.isArray(rates))
       throw new ConfigError(field, 'takes rate(5 minutes) or cron(0 9 ? * MON-FRI *)')
@@ -42,10 +48,9 @@ export function runSchedules(
   const arm = (each: PlannedSchedule, after: number): void => {
     const at = each.schedule.next(after)
     if (at === undefined) return
-    const cancel = clock.after(at - clock.now(), () => {
+    const cancel = clock.at(at, () => {
       invoke(each.functionName, each.input ?? scheduledEvent(each.functionName, at, region))
-      // A timer may be a moment early; that must not start the same minute twice.
-      arm(each, Math.max(at, clock.now()))
+      arm(each, clock.now())
     })
     cancels.set(each, cancel)
   }

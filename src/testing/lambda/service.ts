@@ -50,9 +50,9 @@ export interface ServiceOptions {
   environment: Pick<EnvironmentOptions, 'freeze' | 'shutdownMs' | 'watchdog'>
   /** Variables of all functions; their own win. */
   variables: Readonly<Record<string, string>>
-  onLine(functionName: string, line: string, requestId: string | undefined): void
-  onInvocation(record: InvocationRecord): void
-  onFailed(event: FailedEvent): void
+  onLine: (functionName: string, line: string, requestId: string | undefined) => void
+  onInvocation: (record: InvocationRecord) => void
+  onFailed: (event: FailedEvent) => void
 }
 
 interface Deployed {
