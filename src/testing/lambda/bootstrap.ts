@@ -59,7 +59,9 @@ async function load(): Promise<Handler> {
       throw named('Runtime.ImportModuleError', String(error), error)
     throw error
   })) as Record<string, unknown>
-  const handler = module[exportName]
+  // Of a CommonJS bundle Node may see the whole only.
+  const handler =
+    module[exportName] ?? (module['default'] as Record<string, unknown> | undefined)?.[exportName]
   if (typeof handler === 'function') return handler as Handler
   throw named('Runtime.HandlerNotFound', `${env['_HANDLER']} is undefined or not exported`)
 }

@@ -25,7 +25,10 @@ export class Environments {
 
   async invoke(invocation: Invocation): Promise<InvocationOutcome> {
     const environment = this.#idle.findLast((each) => !each.hasEnded) ?? this.#create()
+    // Killed from outside while they waited, if at all.
+    const ended = this.#idle.filter((each) => each.hasEnded)
     this.#idle = this.#idle.filter((each) => each !== environment && !each.hasEnded)
+    await Promise.all(ended.map((each) => this.#discard(each)))
     try {
       if (environment.pid === undefined) await environment.start()
       const outcome = await environment.invoke(invocation)

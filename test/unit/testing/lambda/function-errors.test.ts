@@ -183,6 +183,17 @@ describe('a function that cannot be loaded', () => {
     })
   }
 
+  it('unless it is CommonJS, which is loaded as well', async (t) => {
+    const handler = join(await testFolder(t), 'index.cjs')
+    await writeFile(
+      handler,
+      `const all = { handler: async () => 1 }; module.exports = Object.assign({}, all)`,
+    )
+    await using lambda = await startLambda({ functions: { common: { handler, timeoutSeconds: 60 } } })
+
+    assert.equal((await lambda.invoke('common')).payload, 1)
+  })
+
   it('is tried again by the next invocation', async (t) => {
     const folder = await testFolder(t)
     const handler = join(folder, 'index.mjs')

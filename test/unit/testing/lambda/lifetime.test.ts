@@ -87,6 +87,20 @@ describe('an environment', () => {
   })
 })
 
+describe('an environment that is killed from outside', () => {
+  it('while it waits is not used again', { skip: !isLinux }, async (t) => {
+    const lambda = await localLambda(t, { pid: PID })
+    const first = Number((await lambda.invoke('pid')).payload)
+
+    process.kill(first, 'SIGKILL')
+    await until(() => lambda.pids()['pid']?.length === 0)
+    const { payload, functionError } = await lambda.invoke('pid')
+
+    assert.equal(functionError, undefined)
+    assert.notEqual(payload, first)
+  })
+})
+
 describe('closing', () => {
   it('ends frozen processes, and those that ignore SIGTERM', async (t) => {
     const stubborn = `process.on('SIGTERM', () => {}); ${PID}`
