@@ -1,19 +1,23 @@
 /** Options that are wrong: one line each, which names the field. */
 import assert from 'node:assert/strict'
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { before, describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import { type LambdaOptions, type LocalFunction, startLambda } from '../../../../src/testing/index.ts'
 
 describe('startLambda', () => {
+  let folder: string
   let handler: string
   before(async () => {
-    handler = join(await mkdtemp(join(tmpdir(), 'local-lambda-test-')), 'index.mjs')
+    folder = await mkdtemp(join(tmpdir(), 'local-lambda-test-'))
+    handler = join(folder, 'index.mjs')
     await writeFile(handler, 'export const handler = async () => 1')
   })
+
+  after(() => rm(folder, { recursive: true, force: true }))
 
   const refused = async (options: object): Promise<string> => {
     const error = await startLambda(options as LambdaOptions).then(
