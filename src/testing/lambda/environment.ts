@@ -2,10 +2,7 @@
  * One execution environment: a Node process behind its Runtime API. It starts cold, handles one invocation at a time, is
  * stopped (SIGSTOP) between invocations as Lambda freezes a sandbox, and ends for good when anything goes wrong in it.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
-import { dirname, extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { FunctionProcess, type FunctionProcessOptions } from './function-process.ts'
 import {
   errorPayload,
   type Invocation,
@@ -19,27 +16,11 @@ import type { Watchdog } from './watchdog.ts'
 
 /** Lambda gives the initialisation of a function 10 seconds. */
 const INIT_TIMEOUT_MS = 10_000
-/** How long the output of a process that has ended is waited for. */
-const OUTPUT_TIMEOUT_MS = 1_000
-/** As Lambda's messages have them. */
-const SIGNAL_NAMES: Readonly<Record<string, string>> = { SIGKILL: 'killed', SIGABRT: 'aborted' }
-/** Node's heap may take this share of the function's memory. */
-const HEAP_SHARE = 0.9
-
-/** Beside this file, under the extension that this file has: .ts in the repository, .js in the package. */
-const bootstrapPath = (): string =>
-  fileURLToPath(new URL(`./bootstrap${extname(fileURLToPath(import.meta.url))}`, import.meta.url))
 
 /** What an environment needs to know of its function and of the whole. */
-export interface EnvironmentOptions {
-  functionName: string
-  /** Absolute path of the bundle. */
-  file: string
-  exportName: string
-  /** What the function finds in its environment, besides Lambda's own variables. */
-  variables: Readonly<Record<string, string>>
+export interface EnvironmentOptions extends FunctionProcessOptions {
   timeoutSeconds: number
-  memorySize: number
+  /** Stop the process between invocations. */
   freeze: boolean
   /** Between SIGTERM and SIGKILL at the end. */
   shutdownMs: number
@@ -74,7 +55,7 @@ export class Environment {
   readonly #log: InvocationLog
   readonly #start = performance.now()
   #api: RuntimeApi | undefined
-  #child: ChildProcess | undefined
+  #process: FunctionProcess | undefined
   #running: Running | undefined
   #initError: Buffer | undefined
   #initMs: number | undefined
@@ -83,7 +64,7 @@ export class Environment {
   #waits = false
   #marked: string | undefined
   #started: { resolve(): void; reject(error: InitFailure): void } | undefined
-  #end: Promise<string> | undefined
+  #end: Promise<void> | undefined
   /** The process has ended or is about to: no invocation may be given to it. */
   hasEnded = false
 
@@ -97,7 +78,7 @@ export class Environment {
   }
 
   get pid(): number | undefined {
-    return this.#child?.pid
+    return this.#process?.pid
   }
 
   /** Starts the process; settles when it has loaded the function. Rejects with InitFailure. */
@@ -111,13 +92,13 @@ export class Environment {
     const loaded = new Promise<void>((resolve, reject) => {
       this.#started = { resolve, reject }
     })
-    this.#spawn(api.address)
+    this.#end = this.#run(api)
     const limit = setTimeout(() => {
       this.#initError = errorPayload(
         'Sandbox.Timedout',
         `Initialisation timed out after ${(INIT_TIMEOUT_MS / 1000).toFixed(2)} seconds`,
       )
-      this.#signal('SIGKILL')
+      this.#process?.signal('SIGKILL')
     }, INIT_TIMEOUT_MS)
     await loaded.finally(() => clearTimeout(limit))
   }
@@ -149,7 +130,7 @@ export class Environment {
       this.#waits = false
       this.#marked = undefined // a second attempt has the same request id
       this.#api?.deliver(invocation, Date.now() + timeoutSeconds * 1000)
-      if (this.#options.freeze) this.#signal('SIGCONT')
+      if (this.#options.freeze) this.#process?.signal('SIGCONT')
       // Ended between two invocations, which has just been noticed or is about to be.
       if (this.hasEnded) this.#onExit('it had ended before')
     })
@@ -159,67 +140,27 @@ export class Environment {
   async stop(): Promise<void> {
     this.hasEnded = true
     if (this.#end === undefined) return
-    this.#signal('SIGTERM')
-    this.#signal('SIGCONT')
-    const kill = setTimeout(() => this.#signal('SIGKILL'), this.#options.shutdownMs)
+    this.#process?.signal('SIGTERM')
+    this.#process?.signal('SIGCONT')
+    const kill = setTimeout(() => this.#process?.signal('SIGKILL'), this.#options.shutdownMs)
     await this.#end
     clearTimeout(kill)
   }
 
-  #spawn(address: string): void {
-    const { file, exportName, memorySize, watchdog } = this.#options
-    const heapMb = Math.floor(memorySize * HEAP_SHARE)
-    const command = [process.execPath, `--max-old-space-size=${heapMb}`, bootstrapPath(), file, exportName]
-    // One pipe for both outputs keeps their order. The group is what gets the signals: children of the function, too.
-    const child = spawn('/bin/sh', ['-c', 'exec "$@" 2>&1', 'sh', ...command], {
-      cwd: dirname(file),
-      env: this.#variables(address),
-      stdio: ['ignore', 'pipe', 'ignore'],
-      detached: true,
+  /** From the start of the process to its end. */
+  async #run(api: RuntimeApi): Promise<void> {
+    const { watchdog } = this.#options
+    const child = new FunctionProcess(this.#options, api.address, (text) => this.#log.push(text))
+    this.#process = child
+    const { pid } = child
+    if (pid !== undefined) watchdog.started(pid)
+    void child.exited.then(() => {
+      this.hasEnded = true
     })
-    this.#child = child
-    if (child.pid !== undefined) watchdog.started(child.pid)
-    child.stdout.setEncoding('utf8').on('data', (text: string) => this.#log.push(text))
-    this.#end = new Promise<string>((resolve) => {
-      child.once('error', (error) => resolve(error.message))
-      child.once('exit', (code, signal) => {
-        this.hasEnded = true
-        // A child of the function may live on, and one that left the group may hold the output open.
-        this.#signal('SIGKILL')
-        this.#child = undefined
-        const limit = setTimeout(() => child.stdout.destroy(), OUTPUT_TIMEOUT_MS)
-        child.once('close', () => {
-          clearTimeout(limit)
-          resolve(signal === null ? `exit status ${code}` : `signal: ${SIGNAL_NAMES[signal] ?? signal}`)
-        })
-      })
-    }).then(async (reason) => {
-      if (child.pid !== undefined) watchdog.ended(child.pid)
-      this.#onExit(reason)
-      await this.#api?.close()
-      return reason
-    })
-  }
-
-  #variables(address: string): Record<string, string> {
-    const { functionName, memorySize, variables, exportName } = this.#options
-    const day = new Date().toISOString().slice(0, 10).replaceAll('-', '/')
-    return {
-      PATH: '/usr/local/bin:/usr/bin:/bin',
-      LANG: 'en_US.UTF-8',
-      TZ: 'UTC',
-      _HANDLER: `index.${exportName}`,
-      AWS_EXECUTION_ENV: `AWS_Lambda_nodejs${process.versions.node.split('.')[0]}.x`,
-      AWS_LAMBDA_FUNCTION_NAME: functionName,
-      AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
-      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memorySize),
-      AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
-      AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${functionName}`,
-      AWS_LAMBDA_LOG_STREAM_NAME: `${day}/[$LATEST]${randomUUID().replaceAll('-', '')}`,
-      LAMBDA_TASK_ROOT: dirname(this.#options.file),
-      ...variables,
-      AWS_LAMBDA_RUNTIME_API: address,
-    }
+    const reason = await child.ended
+    if (pid !== undefined) watchdog.ended(pid)
+    this.#onExit(reason)
+    await api.close()
   }
 
   #onNext(): void {
@@ -248,14 +189,14 @@ export class Environment {
     if (!running) return
     running.timedOut = true
     this.hasEnded = true
-    this.#signal('SIGKILL')
+    this.#process?.signal('SIGKILL')
   }
 
   /** The process waits and its output has been read: freeze it, and answer. */
   #settle(): void {
     const running = this.#running
     if (!this.#waits || this.#marked !== (running?.invocation.requestId ?? 'init')) return
-    if (this.#options.freeze && !this.hasEnded) this.#signal('SIGSTOP')
+    if (this.#options.freeze && !this.hasEnded) this.#process?.signal('SIGSTOP')
     if (this.#started) {
       this.#initMs = performance.now() - this.#start
       this.#started.resolve()
@@ -325,17 +266,5 @@ export class Environment {
       log,
       report,
     })
-  }
-
-  /** To the whole process group, which may be gone already. */
-  #signal(signal: NodeJS.Signals): void {
-    const pid = this.#child?.pid
-    if (pid === undefined) return
-    try {
-      process.kill(-pid, signal)
-    } catch (error) {
-      // macOS answers EPERM while the last process of a group is a zombie.
-      if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
-    }
   }
 }
