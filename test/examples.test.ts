@@ -1,33 +1,27 @@
-/** The examples that are tests of users' functions are run: bundled against the sources, in a process of their own. */
+/** The examples that are tests of users' functions are run, each in a process of its own, on the sources. */
 import { deepStrictEqual } from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { globSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
-import { describe, it } from 'node:test'
-import { build } from 'esbuild'
+import { join } from 'node:path'
+import { before, describe, it } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { bundleFunction, functionNames } from '../scripts/bundle.ts'
 
 const root = join(import.meta.dirname, '..')
+const sources = pathToFileURL(join(root, 'test/support/resolve-sources.ts')).href
 
 describe('the examples of tests', () => {
+  // One of them starts the functions as they are deployed.
+  before(async () => {
+    for (const name of functionNames) await bundleFunction(name)
+  })
+
   for (const path of globSync('examples/test-*.ts', { cwd: root }).sort()) {
-    it(`${path} passes`, async (t) => {
-      const folder = await mkdtemp(join(tmpdir(), 'rocketmq-examples-'))
-      t.after(() => rm(folder, { recursive: true, force: true }))
-      const file = join(folder, basename(path).replace(/ts$/, 'mjs'))
-      await build({
-        entryPoints: [join(root, path)],
-        outfile: file,
-        bundle: true,
-        platform: 'node',
-        format: 'esm',
-        logLevel: 'silent',
-        tsconfig: join(root, 'tsconfig.json'),
-      })
-      const { NODE_TEST_CONTEXT: _, ...environment } = process.env
+    it(`${path} passes`, async () => {
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env
+      const args = ['--import', sources, '--test', path]
       const [code, output] = await new Promise<[unknown, string]>((resolve) =>
-        execFile(process.execPath, [file], { env: environment, timeout: 60_000 }, (error, stdout, stderr) =>
+        execFile(process.execPath, args, { cwd: root, env, timeout: 60_000 }, (error, stdout, stderr) =>
           resolve([error?.code ?? 0, stdout + stderr]),
         ),
       )

@@ -53,6 +53,9 @@ function layerOf(path: string): string {
   return top === 'functions' ? top : folder.replace(/\.ts$/, '')
 }
 
+/** A program of its own, which runs in the processes of the local Lambda. */
+const BOOTSTRAP = 'src/testing/lambda/bootstrap.ts'
+
 const CORE = ['errors', 'wire', 'commands', 'net', 'routing', 'client']
 /** Layer → the layers it may import besides itself. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -116,6 +119,23 @@ describe('imports', () => {
     deepStrictEqual(wrong.map(show), [])
   })
 
+  it('of the local Lambda stop at the errors: it runs bundles, whatever is in them', () => {
+    const wrong = imports.filter(
+      ({ from, to }) =>
+        from.startsWith('src/testing/lambda') &&
+        to.startsWith('src/') &&
+        !to.startsWith('src/testing/') &&
+        layerOf(to) !== 'errors',
+    )
+
+    deepStrictEqual(wrong.map(show), [])
+  })
+
+  it('of the program that runs in an environment there are none: it is started, by its path', () => {
+    deepStrictEqual(imports.filter(({ to }) => to === BOOTSTRAP).map(show), [])
+    ok(sources.has(BOOTSTRAP))
+  })
+
   it('of node:net and node:tls are in net and testing only', () => {
     const wrong = imports.filter(
       ({ from, to }) => /^(node:)?(net|tls)$/.test(to) && !['net', 'testing'].includes(layerOf(from)),
@@ -157,9 +177,9 @@ describe('the sources', () => {
             ),
     )
 
-  it('read the environment in client/options.ts, cli and functions only', () => {
+  it('read the environment in client/options.ts, cli, functions and the local Lambda’s bootstrap only', () => {
     const may = (path: string): boolean =>
-      path === 'src/client/options.ts' || ['cli', 'functions'].includes(layerOf(path))
+      ['src/client/options.ts', BOOTSTRAP].includes(path) || ['cli', 'functions'].includes(layerOf(path))
 
     deepStrictEqual(lines(/\bprocess\s*\.\s*env\b|\bprocess\s*\[/, may), [])
   })

@@ -18,6 +18,8 @@ async function sizeOf(source: string): Promise<{ bytes: number; text: string; in
     ...bundleOptions,
     splitting: false,
     outExtension: {},
+    // An optional peer, loaded by readServerless() only.
+    external: ['yaml'],
     write: false,
     metafile: true,
     stdin: { contents: source, resolveDir: root, loader: 'ts' },
@@ -43,7 +45,7 @@ describe('the minified size', () => {
     ['the errors entry', "export * from './src/errors.ts'", 1_800],
     ['the wire entry', "export * from './src/wire/index.ts'", 23_200],
     ['the commands entry', "export * from './src/commands/index.ts'", 29_000],
-    ['the testing entry', "export * from './src/testing/index.ts'", 72_000],
+    ['the testing entry', "export * from './src/testing/index.ts'", 111_500],
   ] as const) {
     it(`of ${what} is at most ${most} bytes`, async () => {
       const { bytes } = await sizeOf(source)

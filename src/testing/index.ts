@@ -1,6 +1,6 @@
 /**
- * For the tests of your own functions: a broker in memory, a Lambda context and the events that start the functions of
- * this package.
+ * For the tests of your own functions: a broker in memory, a local Lambda, a Lambda context and the events that start
+ * the functions of this package.
  *
  * @module
  */
@@ -14,6 +14,7 @@ export {
 export { createClock, type TestClock } from './broker/clock.ts'
 export type { Fault, FaultKind, FaultRule, FaultRules } from './broker/faults.ts'
 export type { BrokerLogger } from './broker/server.ts'
+export * from './lambda/index.ts'
 
 /** A Lambda context; `getRemainingTimeInMillis` counts down in real time. */
 export interface TestContext {

@@ -1,0 +1,234 @@
+/**
+ * Reads functions from a serverless.yml (Serverless Framework 3 and 4, osls): handlers, settings, environment, and the
+ * events `httpApi` and `schedule`. What a local Lambda has no use for is passed over.
+ *
+ * The only module of ./testing that needs a package: `yaml` is loaded when it is called.
+ */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { ConfigError } from '../../errors.ts'
+import type { FunctionEvent, LocalFunction } from './options.ts'
+import { resolveVariables, type VariableSources } from './serverless-variables.ts'
+
+export interface ServerlessOptions {
+  /** For `${param:name}`; they win over the `params` of the file. @default {} */
+  params?: Readonly<Record<string, string>>
+  /** For `${opt:name}`. @default {} */
+  options?: Readonly<Record<string, string>>
+  /** For `${sls:stage}`, and which `params` of the file are read, after `default`. @default 'dev' */
+  stage?: string
+  /** For `${env:NAME}`, such as `process.env`. @default {} */
+  hostEnvironment?: Readonly<Record<string, string | undefined>>
+  /** Variables of every function; they win over those of the file, which then need no value here. @default {} */
+  environment?: Readonly<Record<string, string>>
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+const EXTENSIONS = ['.mjs', '.js', '.cjs']
+
+/**
+ * @param path of the serverless.yml; handlers are relative to its folder
+ * @returns functions for `startLambda`. Rejects with a ConfigError that names the field.
+ * @example
+ * const functions = await readServerless('serverless.yml', { environment: { ROCKETMQ_NAMESRV_ADDR: '127.0.0.1:9876' } })
+ * await using lambda = await startLambda({ functions })
+ */
+export async function readServerless(
+  path: string,
+  options: ServerlessOptions = {},
+): Promise<Record<string, LocalFunction>> {
+  const self = await parseFile(path)
+  const { stage = 'dev' } = options
+  const params = fieldsOf(self['params'], 'params')
+  const sources: VariableSources = {
+    self,
+    params: {
+      ...fieldsOf(params['default'], 'params.default'),
+      ...fieldsOf(params[stage], `params.${stage}`),
+      ...options.params,
+    },
+    options: options.options ?? {},
+    env: options.hostEnvironment ?? {},
+    stage,
+  }
+  const file = new ServerlessFile(dirname(resolve(path)), self, sources, options.environment ?? {})
+  return file.functions()
+}
+
+class ServerlessFile {
+  readonly #folder: string
+  readonly #self: Fields
+  readonly #sources: VariableSources
+  readonly #environment: Readonly<Record<string, string>>
+
+  constructor(
+    folder: string,
+    self: Fields,
+    sources: VariableSources,
+    environment: Readonly<Record<string, string>>,
+  ) {
+    this.#folder = folder
+    this.#self = self
+    this.#sources = sources
+    this.#environment = environment
+  }
+
+  functions(): Record<string, LocalFunction> {
+    const { functions } = this.#self
+    // A list of objects is one, too.
+    const all = Array.isArray(functions) ? (Object.assign({}, ...functions) as unknown) : functions
+    const found = Object.entries(fieldsOf(all, 'functions'))
+    if (found.length === 0) throw new ConfigError('functions', 'the file has none')
+    return Object.fromEntries(
+      found.map(([name, each]) => [
+        name,
+        this.#function(fieldsOf(each, `functions.${name}`), `functions.${name}`),
+      ]),
+    )
+  }
+
+  #function(fields: Fields, field: string): LocalFunction {
+    const provider = fieldsOf(this.#self['provider'], 'provider')
+    const number = (name: string, fallback?: unknown): number | undefined =>
+      this.#number(fields[name] ?? fallback, `${field}.${name}`)
+    return withoutUndefined<LocalFunction>({
+      ...this.#handler(this.#text(fields['handler'], `${field}.handler`), `${field}.handler`),
+      environment: {
+        ...this.#variables(provider['environment'], 'provider.environment'),
+        ...this.#variables(fields['environment'], `${field}.environment`),
+        ...this.#environment,
+      },
+      timeoutSeconds: number('timeout', provider['timeout'] ?? 6),
+      memorySize: number('memorySize', provider['memorySize'] ?? 1024),
+      reservedConcurrency: number('reservedConcurrency'),
+      maximumRetryAttempts: number('maximumRetryAttempts'),
+      maximumEventAgeInSeconds: number('maximumEventAge'),
+      events: listOf(fields['events'], `${field}.events`).flatMap((event, at) =>
+        this.#event(event, `${field}.events[${at}]`),
+      ),
+    })
+  }
+
+  /** `.build/publish/index.handler` → the file with the extension that is there, and the export. */
+  #handler(text: string, field: string): { handler: string; exportName: string } {
+    const dot = text.lastIndexOf('.')
+    const base = resolve(this.#folder, text.slice(0, dot))
+    const extension = EXTENSIONS.find((each) => existsSync(base + each))
+    if (dot < 1 || extension === undefined)
+      throw new ConfigError(
+        field,
+        `there is no file ${base}${EXTENSIONS.join(', ')} for ${JSON.stringify(text)}; has it been bundled?`,
+      )
+    return { handler: base + extension, exportName: text.slice(dot + 1) }
+  }
+
+  #variables(value: unknown, field: string): Record<string, string> {
+    const entries = Object.entries(fieldsOf(this.#resolve(value, field), field))
+    return Object.fromEntries(
+      entries.flatMap(([name, each]) =>
+        Object.hasOwn(this.#environment, name) ? [] : [[name, this.#text(each, `${field}.${name}`)]],
+      ),
+    )
+  }
+
+  #event(value: unknown, field: string): FunctionEvent[] {
+    const { httpApi, schedule } = fieldsOf(value, field)
+    if (httpApi !== undefined) return [{ httpApi: this.#route(httpApi, `${field}.httpApi`) }]
+    if (schedule !== undefined) return [{ schedule: this.#schedule(schedule, `${field}.schedule`) }]
+    return []
+  }
+
+  /** `'POST /topics'`, `'*'`, or an object of method and path. */
+  #route(value: unknown, field: string): { method: string; path: string } {
+    if (typeof value !== 'string') {
+      const { method = '*', path } = fieldsOf(value, field)
+      return { method: this.#text(method, `${field}.method`), path: this.#text(path, `${field}.path`) }
+    }
+    const [method = '', path] = this.#text(value, field).trim().split(/\s+/)
+    return path === undefined ? { method: '*', path: method } : { method, path }
+  }
+
+  #schedule(value: unknown, field: string): { rate: string[]; input?: unknown; enabled?: boolean } {
+    if (typeof value === 'string') return { rate: [this.#text(value, field)] }
+    const { rate, input, enabled } = fieldsOf(value, field)
+    const isEnabled = this.#resolve(enabled, `${field}.enabled`)
+    return {
+      rate: (Array.isArray(rate) ? rate : [rate]).map((each) => this.#text(each, `${field}.rate`)),
+      ...(input === undefined ? {} : { input: this.#deep(input, `${field}.input`) }),
+      ...(isEnabled === undefined ? {} : { enabled: isEnabled !== false && isEnabled !== 'false' }),
+    }
+  }
+
+  #resolve(value: unknown, field: string): unknown {
+    return resolveVariables(value, this.#sources, field)
+  }
+
+  #deep(value: unknown, field: string): unknown {
+    if (Array.isArray(value)) return value.map((each, at) => this.#deep(each, `${field}[${at}]`))
+    if (typeof value !== 'object' || value === null) return this.#resolve(value, field)
+    return Object.fromEntries(
+      Object.entries(value).map(([key, each]) => [key, this.#deep(each, `${field}.${key}`)]),
+    )
+  }
+
+  #text(value: unknown, field: string): string {
+    const resolved = this.#resolve(value, field)
+    if (['string', 'number', 'boolean'].includes(typeof resolved)) return String(resolved)
+    throw new ConfigError(
+      field,
+      resolved === undefined || resolved === null
+        ? 'is missing'
+        : `takes text; ${JSON.stringify(resolved)} has a value in CloudFormation only`,
+    )
+  }
+
+  #number(value: unknown, field: string): number | undefined {
+    const resolved = this.#resolve(value, field)
+    if (resolved === undefined || resolved === null) return undefined
+    const number = Number(resolved)
+    if (Number.isFinite(number) && resolved !== '') return number
+    throw new ConfigError(field, `takes a number, got ${JSON.stringify(resolved)}`)
+  }
+}
+
+async function parseFile(path: string): Promise<Fields> {
+  const yaml = await import('yaml').catch((cause: unknown) => {
+    throw new ConfigError('yaml', `the package is needed to read ${path}: npm install --save-dev yaml`, {
+      cause,
+    })
+  })
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new ConfigError('path', `${path} cannot be read: ${cause.code}`, { cause })
+  })
+  const document = yaml.parseDocument(text)
+  const [error] = document.errors
+  if (error)
+    throw new ConfigError(path, error.message.split('\n')[0]?.replace(/:$/, '') ?? '', { cause: error })
+  // !Ref, !Sub and the like have no value here; as objects they cannot be taken for text.
+  yaml.visit(document, {
+    Node: (_, node) =>
+      node.tag?.startsWith('!') === true && !node.tag.startsWith('!!')
+        ? document.createNode({ [node.tag]: node.toString() })
+        : undefined,
+  })
+  return fieldsOf(document.toJS(), path)
+}
+
+function fieldsOf(value: unknown, field: string): Fields {
+  if (value === undefined || value === null) return {}
+  if (typeof value === 'object' && !Array.isArray(value)) return value as Fields
+  throw new ConfigError(field, `takes an object, got ${JSON.stringify(value)}`)
+}
+
+function listOf(value: unknown, field: string): readonly unknown[] {
+  if (value === undefined || value === null) return []
+  if (Array.isArray(value)) return value
+  throw new ConfigError(field, `takes a list, got ${JSON.stringify(value)}`)
+}
+
+/** Settings that the file does not have are left to their defaults. */
+function withoutUndefined<T>(value: { [Key in keyof T]: T[Key] | undefined }): T {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as T
+}
