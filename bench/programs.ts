@@ -7,6 +7,7 @@ import { cp, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { installRocketMQ, javaTool } from '../test/support/rocketmq/install.ts'
+import type { Settings } from '../test/support/rocketmq/start.ts'
 import type { Job, Outcome } from './job.ts'
 
 const run = promisify(execFile)
@@ -20,6 +21,9 @@ export interface Program {
   /** Why it cannot run here. */
   problem?: string
 }
+
+/** For the broker: a busy machine is no reason to refuse messages. */
+export const patient: Settings = { waitTimeMillsInSendQueue: 30_000, osPageCacheBusyTimeOutMills: 30_000 }
 
 /** What a program did with a job, or why it did not. */
 export type Result = { outcome: Outcome; brokerCpuSeconds: number } | { problem: string }
@@ -100,7 +104,10 @@ async function cpuSecondsOf(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
+/** The line that says what went wrong. */
 function firstLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
-  return (text.split('\n').find((line) => line.trim() !== '') ?? '').trim().slice(0, 160)
+  const lines = text.split('\n').map((line) => line.trim())
+  // Node prints where it was thrown before what it was.
+  return (lines.find((line) => /^\w*Error: /.test(line)) ?? lines.find(Boolean) ?? '').slice(0, 160)
 }

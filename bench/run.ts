@@ -13,7 +13,7 @@ import { authSettings, type RocketMQ, type Settings, startRocketMQ } from '../te
 import { coldStarts } from './cold.ts'
 import { growth } from './growth.ts'
 import type { Job } from './job.ts'
-import { LIMIT, OWN, type Program, preparePrograms, type Result, runProgram } from './programs.ts'
+import { LIMIT, OWN, type Program, patient, preparePrograms, type Result, runProgram } from './programs.ts'
 import { type Cells, type Figures, figuresOf, rowTable, table, whole, withTables } from './report.ts'
 import { inFlightSteps, otherRows, queueSteps, type Row, rows, WARM_UP } from './rows.ts'
 
@@ -31,9 +31,6 @@ const page = join(import.meta.dirname, '../docs/benchmarks.md')
 /** What ran, as the programs call themselves. */
 const versions = new Set<string>()
 const administrator = { accessKey: 'bench', secretKey: 'bench-secret' }
-
-/** A busy machine is no reason to refuse messages. */
-const patient: Settings = { waitTimeMillsInSendQueue: 30_000, osPageCacheBusyTimeOutMills: 30_000 }
 
 const { values } = parseArgs({
   options: {

@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Job, Outcome } from '../../bench/job.ts'
-import { OWN, type Program, preparePrograms, runProgram } from '../../bench/programs.ts'
+import { OWN, type Program, patient, preparePrograms, runProgram } from '../../bench/programs.ts'
 import { UpdateAndCreateTopic } from '../../src/commands/topics.ts'
 import { type Client, createClient, createPullConsumer } from '../../src/index.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
@@ -17,7 +17,7 @@ describe('the benchmark', { skip: !(await realBrokerAvailable()) }, () => {
   let client: Client
 
   before(async () => {
-    ;[rocketmq, programs] = await Promise.all([startRocketMQ(), preparePrograms()])
+    ;[rocketmq, programs] = await Promise.all([startRocketMQ({ settings: patient }), preparePrograms()])
     client = createClient({ nameServers: rocketmq.nameServers })
   })
   after(async () => {
