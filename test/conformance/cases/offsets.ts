@@ -173,16 +173,16 @@ export const offsets: Cases = {
     )
   },
 
-  'the end of a queue is a moment late, unless it is asked for with committed=false': async (c) => {
+  // Seen on 5.5.0: also with committed=false it is at times told as it was before a send that was just acknowledged.
+  'the end of a queue moves with a send, at times a moment later, however it is asked for': async (c) => {
     const topic = await c.topic()
     const at = { topic, queueId: 0 }
     await c.producer.send({ topic, body: 'x' })
-    const exact = await c.call(GetMaxOffset, { ...at, committed: false }, undefined)
-    deepStrictEqual(exact.header.offset, 1n)
-    await until(
-      'the end to move',
-      async () => (await c.call(GetMaxOffset, at, undefined)).header.offset === 1n,
-    )
+    for (const committed of [false, true])
+      await until(
+        `the end to move, committed=${committed}`,
+        async () => (await c.call(GetMaxOffset, { ...at, committed }, undefined)).header.offset === 1n,
+      )
   },
 
   'the ends of an unknown topic are 0, not an error': async (c) => {
