@@ -10,6 +10,7 @@ import { build } from 'esbuild'
 import { bundleFunction, bundleOptions } from '../scripts/bundle.ts'
 import { httpEvent } from '../src/testing/index.ts'
 import { encodeFrame, encodeProperties } from '../src/wire/index.ts'
+import { pullHeader, sendHeader } from './headers.ts'
 import { outFolder, type Program } from './programs.ts'
 import { type Cells, median, table } from './report.ts'
 
@@ -222,25 +223,12 @@ function sendFrame(topic: string): string {
     ['UNIQ_KEY', '0'.repeat(32)],
     ['WAIT', 'true'],
   ])
-  const fields = ['bench', topic, 'TBW102', '4', '0', '0', `${Date.now()}`, '0', properties, '0', 'false']
-  const ext = Object.fromEntries(fields.map((value, index) => [(index + 10).toString(36), value]))
-  return frame(310, { ...ext, m: 'false' }, Buffer.alloc(1024, 'x'))
+  const ext = sendHeader({ group: 'bench', topic, queueId: 0, properties, batch: false })
+  return frame(310, ext, Buffer.alloc(1024, 'x'))
 }
 
-function pullFrame(topic: string, offset: number, maxMsgNums: number): string {
-  return frame(11, {
-    consumerGroup: 'bench-cold',
-    topic,
-    queueId: '0',
-    queueOffset: `${offset}`,
-    maxMsgNums: `${maxMsgNums}`,
-    sysFlag: '4',
-    commitOffset: '0',
-    suspendTimeoutMillis: '0',
-    subscription: '*',
-    subVersion: '0',
-    expressionType: 'TAG',
-  })
+function pullFrame(topic: string, offset: number, maxMessages: number): string {
+  return frame(11, pullHeader({ group: 'bench-cold', topic, queueId: 0, offset: `${offset}`, maxMessages }))
 }
 
 function commitFrame(topic: string): string {

@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { encodeBatch, encodeFrame, encodeProperties } from '../../src/wire/index.ts'
+import { pullHeader, sendHeader } from '../headers.ts'
 import { body, job, measure } from './measure.ts'
 
 /** Ten digits, so that any number of them takes the same room. */
@@ -57,35 +58,12 @@ const properties = encodeProperties([
   ['WAIT', 'true'],
 ])
 
-/** The header of a send, as SEND_MESSAGE_V2 has it. */
-const sendExt = (queueId: number, batch: boolean): Record<string, string> => ({
-  a: job.group,
-  b: job.topic,
-  c: 'TBW102',
-  d: '4',
-  e: `${queueId}`,
-  f: '0',
-  g: `${Date.now()}`,
-  h: '0',
-  i: batch ? '' : properties,
-  j: '0',
-  k: 'false',
-  m: `${batch}`,
-})
+const { group, topic } = job
+const sendExt = (queueId: number, batch: boolean): Record<string, string> =>
+  sendHeader({ group, topic, queueId, properties: batch ? '' : properties, batch })
 
-const pullExt = (queueId: number): Record<string, string> => ({
-  consumerGroup: job.group,
-  topic: job.topic,
-  queueId: `${queueId}`,
-  queueOffset: OFFSET,
-  maxMsgNums: '32',
-  sysFlag: '4',
-  commitOffset: '0',
-  suspendTimeoutMillis: '0',
-  subscription: '*',
-  subVersion: '0',
-  expressionType: 'TAG',
-})
+const pullExt = (queueId: number): Record<string, string> =>
+  pullHeader({ group, topic, queueId, offset: OFFSET, maxMessages: 32 })
 
 /** Calls `onAnswer` with the bytes of each frame. */
 function readFrames(socket: Socket, onAnswer: (frame: Buffer) => void): void {

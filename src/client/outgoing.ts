@@ -3,7 +3,6 @@
  * unhelpful code, or not at all, is checked here first and named in the error.
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
-
 import {
   checkArray,
   checkChoice,
@@ -97,9 +96,13 @@ const randomBytes = (count: number): Buffer => {
   const fs = process.getBuiltinModule('node:fs')
   try {
     const file = fs.openSync('/dev/urandom', 'r')
-    const read = fs.readSync(file, bytes, 0, count, null)
-    fs.closeSync(file)
-    if (read === count) return bytes
+    try {
+      // A plain file of that name would give the same ids again and again.
+      const isDevice = fs.fstatSync(file).isCharacterDevice()
+      if (isDevice && fs.readSync(file, bytes, 0, count, null) === count) return bytes
+    } finally {
+      fs.closeSync(file)
+    }
   } catch {
     // A system without that device.
   }
