@@ -99,7 +99,7 @@ const randomBytes = (count: number): Buffer => {
     try {
       // A plain file of that name would give the same ids again and again.
       const isDevice = fs.fstatSync(file).isCharacterDevice()
-      if (isDevice && fs.readSync(file, bytes, 0, count, null) === count) return bytes
+      if (isDevice && fs.readSync(file, bytes) === count) return bytes
     } finally {
       fs.closeSync(file)
     }
