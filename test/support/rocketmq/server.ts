@@ -2,7 +2,7 @@
  * One RocketMQ server as a process: started from a properties file, ready when its log says so, stopped, killed,
  * paused and started again on the same ports and the same store.
  */
-import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -113,9 +113,23 @@ export function createServer(options: ServerOptions): Server {
     start,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
-    pause: () => void running().child.kill('SIGSTOP'),
+    pause: () => {
+      const { child, pid: its } = running()
+      child.kill('SIGSTOP')
+      waitForStop(its)
+    },
     resume: () => void running().child.kill('SIGCONT'),
   }
+}
+
+/** A thread that runs on another core may still answer for a moment. Where there is no /proc this is not waited for. */
+function waitForStop(pid: number): void {
+  if (process.platform !== 'linux') return
+  const isStopped = (thread: string): boolean =>
+    / [TtZX] /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1').replace(/^.*\)/s, ''))
+  const limit = Date.now() + STOP_TIMEOUT_MS
+  while (!readdirSync(`/proc/${pid}/task`).every(isStopped))
+    if (Date.now() > limit) throw new Error(`process ${pid} does not stop`)
 }
 
 function formatSettings(settings: Settings): string {
