@@ -125,8 +125,14 @@ export function createServer(options: ServerOptions): Server {
 /** A thread that runs on another core may still answer for a moment. Where there is no /proc this is not waited for. */
 function waitForStop(pid: number): void {
   if (process.platform !== 'linux') return
-  const isStopped = (thread: string): boolean =>
-    / [TtZX] /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1').replace(/^.*\)/s, ''))
+  const isStopped = (thread: string): boolean => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1')
+      return /^ [TtZX]/.test(stat.slice(stat.lastIndexOf(')') + 1))
+    } catch {
+      return false // it has just ended; the next listing is without it
+    }
+  }
   const limit = Date.now() + STOP_TIMEOUT_MS
   while (!readdirSync(`/proc/${pid}/task`).every(isStopped))
     if (Date.now() > limit) throw new Error(`process ${pid} does not stop`)
