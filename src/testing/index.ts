@@ -9,6 +9,7 @@ export {
   type LocalBrokerOptions,
   type LocalServer,
   type LocalTopicSettings,
+  type QueueLag,
   startBroker,
 } from './broker/broker.ts'
 export { createClock, type TestClock } from './broker/clock.ts'

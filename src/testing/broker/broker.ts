@@ -76,6 +76,17 @@ export interface LocalServer {
   start(): Promise<void>
 }
 
+/** How far a consumer group is in one queue. */
+export interface QueueLag {
+  consumerGroup: string
+  queue: { topic: string; brokerName: string; queueId: number }
+  committedOffset: bigint
+  /** The offset that the next message gets. */
+  maxOffset: bigint
+  /** Messages behind the committed offset. */
+  lag: bigint
+}
+
 export interface LocalBroker {
   /** What a client takes as `nameServers`. */
   readonly nameServers: string
@@ -94,6 +105,8 @@ export interface LocalBroker {
     group: string,
     queue: { topic: string; brokerName: string; queueId: number },
   ): bigint | undefined
+  /** How far each group is, in the queues in which it has a committed offset; by group, topic, broker and queue. */
+  lag(): QueueLag[]
   /** Ends everything. Nothing is left that keeps the process alive. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -238,11 +251,35 @@ function publicFace(
       if (!node) throw new ConfigError('queue.brokerName', `${brokerName} is none of the brokers`)
       return node.offsets.get(group, topic, queueId)
     },
+    lag: () => nodes.flatMap(lagOf).sort(byName),
     close,
     [Symbol.asyncDispose]: close,
   }
   return face
 }
+
+function lagOf({ brokerName, offsets, store }: BrokerNode): QueueLag[] {
+  return [...offsets.all()].flatMap(([key, queues]) => {
+    const at = key.lastIndexOf('@')
+    const [topic, consumerGroup] = [key.slice(0, at), key.slice(at + 1)]
+    return [...queues].map(([queueId, committedOffset]) => {
+      const maxOffset = BigInt(store.queue(topic, queueId)?.max ?? 0)
+      const queue = { topic, brokerName, queueId }
+      return { consumerGroup, queue, committedOffset, maxOffset, lag: maxOffset - committedOffset }
+    })
+  })
+}
+
+function byName(a: QueueLag, b: QueueLag): number {
+  return (
+    compare(a.consumerGroup, b.consumerGroup) ||
+    compare(a.queue.topic, b.queue.topic) ||
+    compare(a.queue.brokerName, b.queue.brokerName) ||
+    a.queue.queueId - b.queue.queueId
+  )
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 function configOf(topic: string, settings: LocalTopicSettings): ReturnType<typeof topicConfig> {
   const { queues = 4, readQueueNums = queues, writeQueueNums = queues, perm = PERM_READ_WRITE } = settings

@@ -26,32 +26,40 @@ interface Timer {
 
 /** Longest timeout of Node. */
 const MAX_TIMEOUT_MS = 0x7fff_ffff
+/** A day in less than a hundredth of a second. */
+const MAX_SPEED = 10_000_000
 
 /**
  * @param options.at epoch ms at which the clock stands still until it is advanced. @default runs with the system's time
+ * @param options.speed how many times as fast as the system's time it runs, from now on. @default 1
  * @example
  * const clock = createClock()
  * await using broker = await startBroker({ clock })
  * await clock.advance(30 * 60_000)
  */
-export function createClock({ at }: { at?: number } = {}): TestClock {
+export function createClock({ at, speed = 1 }: { at?: number; speed?: number } = {}): TestClock {
+  if (!(speed > 0 && speed <= MAX_SPEED))
+    throw new ConfigError('speed', `takes a number above 0, up to ${MAX_SPEED}, got ${speed}`)
   const heap: Timer[] = []
   let still = at
   let shift = 0
   let order = 0
   let timeout: NodeJS.Timeout | undefined
 
-  const now = (): number => still ?? Date.now() + shift
+  const start = Date.now()
+  const running = (): number => start + Math.floor((Date.now() - start) * speed)
+  const now = (): number => still ?? running() + shift
   const set = (time: number): void => {
     if (still !== undefined) still = Math.max(still, time)
-    else shift = Math.max(now(), time) - Date.now()
+    else shift = Math.max(now(), time) - running()
   }
   /** Never keeps the process alive: what does is the broker's sockets. */
   const arm = (): void => {
     clearTimeout(timeout)
     const first = heap[0]
     if (!first || still !== undefined) return
-    timeout = setTimeout(runDue, Math.min(MAX_TIMEOUT_MS, Math.max(0, first.time - now()))).unref()
+    const wait = Math.ceil((first.time - now()) / speed)
+    timeout = setTimeout(runDue, Math.min(MAX_TIMEOUT_MS, Math.max(0, wait))).unref()
   }
   const runDue = (): void => {
     const time = now()

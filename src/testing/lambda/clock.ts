@@ -3,8 +3,9 @@
  *
  * Functions are processes and live in real time: timeouts, durations and `getRemainingTimeInMillis` do not use it.
  */
+import { createClock } from '../broker/clock.ts'
 
-/** What the local Lambda asks of a clock. */
+/** What the local Lambda asks of a clock; `createClock` makes one that a local broker can share. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number
@@ -12,30 +13,10 @@ export interface Clock {
   at(time: number, run: () => void): () => void
 }
 
-/** The longest that Node's timers wait; a longer one is waited for in parts. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
-
 /**
- * The time of this machine, from now on `speed` times as fast.
+ * The time of this machine, from now on `speed` times as fast: `createClock({ speed })`, without what moves it.
  * @param speed 60 lets an hour pass in a minute. @default 1
  * @example
  * await using lambda = await startLambda({ functions, clock: runningClock(60) })
  */
-export function runningClock(speed = 1): Clock {
-  const start = Date.now()
-  const now = (): number => start + Math.floor((Date.now() - start) * speed)
-  return {
-    now,
-    at(time, run) {
-      let timer: NodeJS.Timeout
-      const wait = (): void => {
-        const left = (time - now()) / speed
-        if (left <= 0) run()
-        else timer = setTimeout(wait, Math.min(Math.ceil(left), LONGEST_TIMER_MS)).unref()
-      }
-      // Never before this has returned.
-      timer = setTimeout(wait, 0).unref()
-      return () => clearTimeout(timer)
-    },
-  }
-}
+export const runningClock = (speed = 1): Clock => createClock({ speed })

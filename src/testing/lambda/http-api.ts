@@ -47,6 +47,7 @@ async function answer({ service, routes, clock }: HttpApi, request: IncomingMess
         functionName: route.functionName,
         payload: Buffer.from(JSON.stringify(event)),
         trace: Array.isArray(trace) ? trace[0] : trace,
+        startedBy: `${request.method} ${pathname}`,
       }),
     )
     if (!invoked?.outcome) return messageAnswer(503, 'Service Unavailable')

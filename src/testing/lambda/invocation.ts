@@ -19,6 +19,8 @@ export interface Invocation {
   trace: string
   /** JSON. */
   clientContext?: string
+  /** For `onInvocation`: see InvocationRecord. */
+  startedBy: string
 }
 
 /** What the REPORT line says. */

@@ -65,6 +65,8 @@ export interface LogLine {
 export interface InvocationRecord extends Omit<InvocationOutcome, 'payload'> {
   functionName: string
   type: 'RequestResponse' | 'Event'
+  /** `POST /topics/orders/messages`, `schedule`, or `invoke` for the Invoke API and `lambda.invoke`. */
+  startedBy: string
   /** JSON: what the handler returned, or AWS's error body. */
   payload: string
 }

@@ -22,6 +22,12 @@ export interface ServerlessOptions {
   hostEnvironment?: Readonly<Record<string, string | undefined>>
   /** Variables of every function; they win over those of the file, which then need no value here. @default {} */
   environment?: Readonly<Record<string, string>>
+  /**
+   * Gives the file of a function, such as its source, which is then to be bundled before `startLambda` takes it. Called with
+   * the handler's absolute path, without extension and export, and the function's name.
+   * @default the bundled file that is there, which is also what undefined stands for
+   */
+  resolveHandler?: (path: string, functionName: string) => string | undefined
 }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -53,8 +59,7 @@ export async function readServerless(
     env: options.hostEnvironment ?? {},
     stage,
   }
-  const file = new ServerlessFile(dirname(resolve(path)), self, sources, options.environment ?? {})
-  return file.functions()
+  return new ServerlessFile(dirname(resolve(path)), self, sources, options).functions()
 }
 
 class ServerlessFile {
@@ -62,17 +67,14 @@ class ServerlessFile {
   readonly #self: Fields
   readonly #sources: VariableSources
   readonly #environment: Readonly<Record<string, string>>
+  readonly #resolveHandler: NonNullable<ServerlessOptions['resolveHandler']>
 
-  constructor(
-    folder: string,
-    self: Fields,
-    sources: VariableSources,
-    environment: Readonly<Record<string, string>>,
-  ) {
+  constructor(folder: string, self: Fields, sources: VariableSources, options: ServerlessOptions) {
     this.#folder = folder
     this.#self = self
     this.#sources = sources
-    this.#environment = environment
+    this.#environment = options.environment ?? {}
+    this.#resolveHandler = options.resolveHandler ?? (() => undefined)
   }
 
   functions(): Record<string, LocalFunction> {
@@ -82,19 +84,17 @@ class ServerlessFile {
     const found = Object.entries(fieldsOf(all, 'functions'))
     if (found.length === 0) throw new ConfigError('functions', 'the file has none')
     return Object.fromEntries(
-      found.map(([name, each]) => [
-        name,
-        this.#function(fieldsOf(each, `functions.${name}`), `functions.${name}`),
-      ]),
+      found.map(([name, each]) => [name, this.#function(name, fieldsOf(each, `functions.${name}`))]),
     )
   }
 
-  #function(fields: Fields, field: string): LocalFunction {
+  #function(name: string, fields: Fields): LocalFunction {
+    const field = `functions.${name}`
     const provider = fieldsOf(this.#self['provider'], 'provider')
-    const number = (name: string, fallback?: unknown): number | undefined =>
-      this.#number(fields[name] ?? fallback, `${field}.${name}`)
+    const number = (key: string, fallback?: unknown): number | undefined =>
+      this.#number(fields[key] ?? fallback, `${field}.${key}`)
     return withoutUndefined<LocalFunction>({
-      ...this.#handler(this.#text(fields['handler'], `${field}.handler`), `${field}.handler`),
+      ...this.#handler(name, this.#text(fields['handler'], `${field}.handler`)),
       environment: {
         ...this.#variables(provider['environment'], 'provider.environment'),
         ...this.#variables(fields['environment'], `${field}.environment`),
@@ -112,16 +112,18 @@ class ServerlessFile {
   }
 
   /** `.build/publish/index.handler` → the file with the extension that is there, and the export. */
-  #handler(text: string, field: string): { handler: string; exportName: string } {
+  #handler(name: string, text: string): { handler: string; exportName: string } {
     const dot = text.lastIndexOf('.')
     const base = resolve(this.#folder, text.slice(0, dot))
     const extension = EXTENSIONS.find((each) => existsSync(base + each))
-    if (dot < 1 || extension === undefined)
+    const bundled = extension === undefined ? undefined : base + extension
+    const handler = dot < 1 ? undefined : (this.#resolveHandler(base, name) ?? bundled)
+    if (handler === undefined)
       throw new ConfigError(
-        field,
+        `functions.${name}.handler`,
         `there is no file ${base}${EXTENSIONS.join(', ')} for ${JSON.stringify(text)}; has it been bundled?`,
       )
-    return { handler: base + extension, exportName: text.slice(dot + 1) }
+    return { handler, exportName: text.slice(dot + 1) }
   }
 
   #variables(value: unknown, field: string): Record<string, string> {

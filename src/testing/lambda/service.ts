@@ -32,6 +32,8 @@ export interface InvokeRequest {
   trace?: string | undefined
   /** JSON. */
   clientContext?: string | undefined
+  /** As in InvocationRecord. @default 'invoke' */
+  startedBy?: string
 }
 
 export interface InvokeAnswer {
@@ -94,6 +96,7 @@ export class LambdaService {
       payload: payload.length === 0 ? Buffer.from('{}') : payload,
       invokedFunctionArn: arn,
       trace,
+      startedBy: request.startedBy ?? 'invoke',
       ...(request.clientContext === undefined ? {} : { clientContext: request.clientContext }),
     }
     if (type === 'DryRun') return { statusCode: 204, requestId, trace }
@@ -188,7 +191,14 @@ export class LambdaService {
     const functionName = deployed.function.name
     try {
       const outcome = await deployed.environments.invoke(invocation)
-      this.#options.onInvocation({ ...outcome, functionName, type, payload: outcome.payload.toString() })
+      const { startedBy } = invocation
+      this.#options.onInvocation({
+        ...outcome,
+        functionName,
+        type,
+        startedBy,
+        payload: outcome.payload.toString(),
+      })
       return outcome
     } finally {
       this.#concurrency.give(functionName)

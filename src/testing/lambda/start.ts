@@ -5,6 +5,7 @@
  * Needs a POSIX system (Linux, macOS): freezing is SIGSTOP, and processes are started through /bin/sh.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { ConfigError } from '../../errors.ts'
 import { runningClock } from './clock.ts'
 import type { FailedEvent } from './event-queue.ts'
 import { answerHttpApi } from './http-api.ts'
@@ -67,6 +68,8 @@ export interface LocalLambda extends AsyncDisposable {
  * const { payload } = await lambda.invoke('hello', { name: 'world' })
  */
 export async function startLambda(options: LambdaOptions): Promise<LocalLambda> {
+  if (process.platform === 'win32')
+    throw new ConfigError('platform', 'Windows cannot stop and go on with processes; run it in WSL')
   const functions = checkOptions(options)
   const { port = 0, httpPort = 0, clock = runningClock(), region = 'eu-central-1' } = options
   const planned = functions.flatMap((each) => schedulesOf(each, clock.now()))
@@ -112,7 +115,8 @@ export async function startLambda(options: LambdaOptions): Promise<LocalLambda> 
     },
   })
   const stopSchedules = runSchedules(planned, clock, region, (functionName, input) => {
-    void service.invoke({ functionName, type: 'Event', payload: Buffer.from(JSON.stringify(input)) })
+    const payload = Buffer.from(JSON.stringify(input))
+    void service.invoke({ functionName, type: 'Event', payload, startedBy: 'schedule' })
   })
 
   let closed: Promise<void> | undefined

@@ -50,6 +50,7 @@ describe('the Runtime API', () => {
         invokedFunctionArn: 'arn:aws:lambda:eu-central-1:123456789012:function:f',
         trace: 'Root=1-2-3',
         clientContext: '{}',
+        startedBy: 'invoke',
       },
       1_767_225_600_000,
     )
