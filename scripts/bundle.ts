@@ -1,5 +1,6 @@
 /**
- * Bundles each function of functions/ into .build/functions/<name>/index.mjs, as it is deployed, and prints the sizes.
+ * Bundles each function of functions/ into .build/functions/<name>/index.mjs, as it is deployed, and prints the sizes, except with
+ * --quiet.
  *
  * Each is bundled by itself, so that what one does not use is not in it; `splitting` keeps what is loaded on demand
  * (node:tls, a Lambda SDK) out of the file that every cold start parses.
@@ -43,6 +44,7 @@ export async function bundleFunction(name: string, folder: string = out): Promis
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   for (const name of functionNames) {
     const entry = await bundleFunction(name)
+    if (process.argv.includes('--quiet')) continue
     const files = await readdir(join(entry, '..'))
     for (const file of files.filter((each) => each.endsWith('.mjs'))) {
       const { size } = await stat(join(entry, '..', file))

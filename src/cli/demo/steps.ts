@@ -1,0 +1,135 @@
+/** What happens in the demo, step by step: a further step is a further entry of the list. */
+import type { InvocationRecord } from '../../testing/index.ts'
+import { errorOf } from '../function-lines.ts'
+import { milliseconds } from '../output.ts'
+import { CONSUMER_GROUP, type Stage, TOPIC } from './stage.ts'
+
+export interface Step {
+  /** What happens, in plain words. */
+  title: string
+  /** The same in a few words, for the table. */
+  name: string
+  /** What must be seen. */
+  expected: string
+  /** Lets it happen and says what was seen. Rejects, or sees something else, when it is not as it should be. */
+  run(stage: Stage): Promise<Seen>
+}
+
+export interface Seen {
+  seen: string
+  /** Of the invocation, cold or warm. @default the time that the step took */
+  time?: string
+}
+
+/** A part of the answer, for each message; one that was not stored has none of it. */
+interface Published {
+  messageId?: string
+  queue?: { queueId: number }
+  queueOffset?: string
+}
+
+const MINUTE_MS = 60_000
+const ORDERS = [1, 2, 3]
+
+export const steps: readonly Step[] = [
+  {
+    title: 'Three orders are posted to the HTTP API; the publish function sends them to the broker',
+    name: 'publish three orders',
+    expected: '200, 3 stored',
+    run: async (stage) => {
+      const messages = ORDERS.map((order) => ({
+        body: { order },
+        tag: 'created',
+        keys: [`order-${order}`],
+        shardingKey: 'customer-7',
+      }))
+      const { status, body, time } = await post(stage, TOPIC, { messages })
+      for (const { messageId, queue, queueOffset } of (body as { results?: Published[] }).results ?? [])
+        stage.print(`   ${messageId} is stored in queue ${queue?.queueId} at offset ${queueOffset}`)
+      const stored = stage.broker.messages(TOPIC).length
+      return { seen: `${status}, ${stored} stored`, time }
+    },
+  },
+  {
+    title: 'A post to a topic that the function is not set up for is refused',
+    name: 'publish to another topic',
+    expected: '403 application/problem+json',
+    run: async (stage) => {
+      const { status, type, time } = await post(stage, 'secrets', { body: 'hello' })
+      return { seen: `${status} ${type}`, time }
+    },
+  },
+  {
+    title: 'A minute passes (the clock is moved): the schedule starts consume, which handles the orders',
+    name: 'consume, a minute later',
+    expected: 'cold, 3 handled, 0 failed',
+    run: minutePasses,
+  },
+  {
+    title: 'Another minute passes: consume is thawed, and there is nothing to do',
+    name: 'consume, another minute later',
+    expected: 'warm, 0 handled, 0 failed',
+    run: minutePasses,
+  },
+  {
+    title: `The broker is asked how far the group ${CONSUMER_GROUP} is`,
+    name: 'committed offsets',
+    expected: '3 stored, 3 committed, lag 0',
+    run: async ({ broker, print }) => {
+      const rows = broker.lag().filter(({ consumerGroup }) => consumerGroup === CONSUMER_GROUP)
+      for (const { queue, committedOffset, maxOffset } of rows)
+        print(
+          `   ${queue.brokerName} queue ${queue.queueId}: committed offset ${committedOffset} of ${maxOffset}`,
+        )
+      const sum = (of: 'committedOffset' | 'lag'): bigint => rows.reduce((all, row) => all + row[of], 0n)
+      const stored = broker.messages(TOPIC).length
+      return { seen: `${stored} stored, ${sum('committedOffset')} committed, lag ${sum('lag')}` }
+    },
+  },
+]
+
+interface Answer {
+  status: number
+  type: string | null
+  body: unknown
+  time: string
+}
+
+async function post(stage: Stage, topic: string, message: unknown): Promise<Answer> {
+  const path = `/topics/${topic}/messages`
+  const response = await fetch(`${stage.lambda.httpUrl}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(message),
+  })
+  const body = (await response.json()) as unknown
+  const { detail } = body as { detail?: string }
+  stage.print(`   POST ${path} → ${response.status}${detail === undefined ? '' : `: ${detail}`}`)
+  const invocations = stage.takeInvocations()
+  for (const { functionError, payload } of invocations) if (functionError) throw new Error(errorOf(payload))
+  const type = response.headers.get('content-type')
+  return { status: response.status, type, body, time: timeOf(invocations) }
+}
+
+async function minutePasses(stage: Stage): Promise<Seen> {
+  await stage.clock.advance(MINUTE_MS)
+  await stage.lambda.idle()
+  const invocations = stage.takeInvocations()
+  const [invocation] = invocations
+  if (invocation === undefined || invocations.length > 1)
+    throw new Error(`consume was started ${invocations.length} times`)
+  if (invocation.functionError) throw new Error(errorOf(invocation.payload))
+  const { handled, failed } = JSON.parse(invocation.payload) as { handled: number; failed: number }
+  const start = invocation.report.initMs === undefined ? 'warm' : 'cold'
+  return { seen: `${start}, ${handled} handled, ${failed} failed`, time: timeOf(invocations) }
+}
+
+function timeOf(invocations: readonly InvocationRecord[]): string {
+  return invocations
+    .map(({ report: { initMs, durationMs } }) =>
+      initMs === undefined
+        ? `warm ${milliseconds(durationMs)}`
+        : `cold ${milliseconds(initMs)} + ${milliseconds(durationMs)}`,
+    )
+    .join(', ')
+}

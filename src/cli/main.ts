@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/**
+ * The command line: `rocketmq-lambda <command>`. Each command is described by a file of commands/; what it does is loaded
+ * when it is called.
+ *
+ * Exit codes: 0 done, 1 it failed, 2 it was called wrongly. An error is one line on stderr.
+ */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { ErrorCode, RocketMQError } from '../errors.ts'
+import { addDemo } from './commands/demo.ts'
+
+const WRONG_USE = 2
+
+// Whoever reads has had enough, as `head` does, or the terminal is gone.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1))
+process.stderr.on('error', () => process.exit(1))
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const program = new Command('rocketmq-lambda')
+    .description('Apache RocketMQ for AWS Lambda.')
+    .version(version())
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
+  addDemo(program)
+  try {
+    await program.parseAsync()
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    // commander has said what is wrong.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USE
+    console.error(`error: ${error instanceof Error ? messageOf(error) : String(error)}`)
+    return RocketMQError.is(error) && error.code === ErrorCode.CONFIG ? WRONG_USE : 1
+  }
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}
+
+/** commander puts its suggestion on a line of its own. */
+const oneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, ' ')
+
+function messageOf({ message, name }: Error): string {
+  const [line = ''] = message.split('\n')
+  return line === '' ? name : line
+}

@@ -1,0 +1,72 @@
+/** For tests of the command line: it runs in a process of its own, from the sources. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+
+const root: string = join(import.meta.dirname, '../..')
+export const MAIN: string = join(root, 'src/cli/main.ts')
+
+export interface Ended {
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+}
+
+export interface RunningCommand {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>
+  /** What it has printed so far. */
+  readonly output: Pick<Ended, 'stdout' | 'stderr'>
+  /** Resolves to the match when stdout has it, from where the last match ended; rejects when the process ends before. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>
+  readonly ended: Promise<Ended>
+}
+
+export interface CommandOptions {
+  /** The program. @default the sources' */
+  main?: string
+  cwd?: string
+  environment?: Readonly<Record<string, string>>
+}
+
+export function startCommand(args: readonly string[], options: CommandOptions = {}): RunningCommand {
+  const { main = MAIN, cwd = root, environment = {} } = options
+  const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd,
+    env: { ...inherited, NO_COLOR: '1', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output = { stdout: '', stderr: '' }
+  const watchers = new Set<() => void>()
+  let from = 0
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text
+      for (const watch of watchers) watch()
+    })
+  const closed = once(child, 'close') as Promise<[code: Ended['code'], signal: Ended['signal']]>
+  const ended = closed.then(([code, signal]) => ({ code, signal, ...output }))
+  return {
+    child,
+    output,
+    ended,
+    printed: (pattern) =>
+      new Promise((resolve, reject) => {
+        const watch = (): void => {
+          const match = pattern.exec(output.stdout.slice(from))
+          if (!match) return
+          from += match.index + match[0].length
+          watchers.delete(watch)
+          resolve(match)
+        }
+        watchers.add(watch)
+        watch()
+        void ended.then(() => reject(new Error(`it ended before: ${output.stdout}${output.stderr}`)))
+      }),
+  }
+}
+
+export const runCommand = async (args: readonly string[], options?: CommandOptions): Promise<Ended> =>
+  await startCommand(args, options).ended
