@@ -1,15 +1,29 @@
-/** What functions print, told apart from the lines that Lambda puts around them. */
+/** What functions print, told apart from the lines that Lambda puts around them; and what they fail with, in a line. */
+import { relative } from 'node:path'
 
-const OF_LAMBDA = /^(START|END|REPORT|INIT_REPORT) /
-/** The runtime's report of what the function has thrown, which the invocation's outcome has as well. */
-const OF_RUNTIME = /^\S+\t\S+\tERROR\t(Invoke Error|Uncaught Exception)\t/
+const OF_LAMBDA = [
+  /^(START|END|REPORT|INIT_REPORT) /,
+  // These say what the invocation's outcome says as well.
+  /^\S+\t\S+\tERROR\t(Invoke Error|Uncaught Exception)\t/,
+  /^RequestId: \S+ Error: Runtime exited /,
+  /^\S+ \S+ Task timed out after /,
+]
 
 /** Whether the function itself has written it. */
-export const isOwnLine = (line: string): boolean => !OF_LAMBDA.test(line) && !OF_RUNTIME.test(line)
+export const isOwnLine = (line: string): boolean => !OF_LAMBDA.some((pattern) => pattern.test(line))
 
 /** `TypeError: x is no function` of AWS's error body, in one line. */
 export function errorOf(payload: string): string {
   const { errorType, errorMessage } = JSON.parse(payload) as { errorType?: string; errorMessage?: string }
   const [line = ''] = (errorMessage ?? '').split('\n')
   return `${errorType ?? 'Error'}: ${line}`
+}
+
+/** `src/orders.ts:12:3`, the first place of the error's stack that is in the working directory and not in a package. */
+export function placeOf(payload: string): string | undefined {
+  const { trace = [] } = JSON.parse(payload) as { trace?: readonly string[] }
+  return trace
+    .map((line) => /^ +at (?:.*\()?(?:file:\/\/)?(\/.+?:\d+:\d+)\)?$/.exec(line)?.[1] ?? '')
+    .map((place) => relative(process.cwd(), place))
+    .find((place) => place !== '' && !place.startsWith('..') && !place.includes('node_modules'))
 }

@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { ErrorCode, RocketMQError } from '../errors.ts'
 import { addDemo } from './commands/demo.ts'
+import { addDev } from './commands/dev.ts'
 
 const WRONG_USE = 2
 
@@ -24,6 +25,7 @@ async function main(): Promise<number> {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
   addDemo(program)
+  addDev(program)
   try {
     await program.parseAsync()
     return Number(process.exitCode ?? 0)
@@ -41,7 +43,9 @@ function version(): string {
 }
 
 /** commander puts its suggestion on a line of its own. */
-const oneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, ' ')
+function oneLine(text: string): string {
+  return text.trim().replaceAll(/\s*\n\s*/g, ' ')
+}
 
 function messageOf({ message, name }: Error): string {
   const [line = ''] = message.split('\n')

@@ -4,11 +4,12 @@ import type { Command } from 'commander'
 export function addDemo(program: Command): void {
   program
     .command('demo')
+    .summary('publish, consume and commit on this machine, and say what happens')
     .description(
-      'Publish, consume and commit with a local broker and a local Lambda, and say what happens. ' +
-        'It takes a few seconds, needs nothing but Node, and exits with 1 when anything is not as it should be.',
+      'Publish, consume and commit with a local broker and a local Lambda, and say what happens. It takes about a ' +
+        'second, needs nothing but Node, and exits with 1 when anything is not as it should be.',
     )
-    .addHelpText('after', '\nExamples:\n  rocketmq-lambda demo')
+    .addHelpText('after', '\nExample:\n  rocketmq-lambda demo')
     .action(async () => {
       const { runDemo } = await import('../demo/run.ts')
       if (!(await runDemo())) process.exitCode = 1

@@ -35,26 +35,26 @@ export interface Stage extends AsyncDisposable {
 }
 
 export async function openStage({ print, functionsFolder, faults = [] }: StageOptions): Promise<Stage> {
-  await using opened = new AsyncDisposableStack()
   const clock = createClock()
-  const broker = opened.use(await startBroker({ clock, topics: [TOPIC], faults }))
+  const broker = await startBroker({ clock, topics: [TOPIC], faults })
   let invocations: InvocationRecord[] = []
-  const lambda = opened.use(
-    await startLambda({
-      functions: bundledFunctions({
-        nameServers: broker.nameServers,
-        topics: [TOPIC],
-        consumerGroup: CONSUMER_GROUP,
-        folder: functionsFolder,
-      }),
-      clock,
-      onInvocation: (record) => invocations.push(record),
-      onLog: ({ functionName, line }) => {
-        if (isOwnLine(line)) print(dim(`   ${functionName} │ ${line}`))
-      },
+  const starting = startLambda({
+    functions: bundledFunctions({
+      nameServers: broker.nameServers,
+      topics: [TOPIC],
+      consumerGroup: CONSUMER_GROUP,
+      folder: functionsFolder,
     }),
-  )
-  const stage = opened.move()
+    clock,
+    onInvocation: (record) => invocations.push(record),
+    onLog: ({ functionName, line }) => {
+      if (isOwnLine(line)) print(dim(`   ${functionName} │ ${line}`))
+    },
+  })
+  const lambda = await starting.catch(async (error: unknown) => {
+    await broker.close()
+    throw error
+  })
   return {
     print,
     clock,
@@ -65,6 +65,9 @@ export async function openStage({ print, functionsFolder, faults = [] }: StageOp
       invocations = []
       return taken
     },
-    [Symbol.asyncDispose]: () => stage.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      await lambda.close()
+      await broker.close()
+    },
   }
 }

@@ -43,7 +43,7 @@ function resolveOne(inner: string, sources: VariableSources, field: string): unk
     if (value !== undefined && value !== null) return value
   }
   const [first = ''] = alternatives
-  const hint = first.startsWith('param:') ? `; pass params: { ${first.slice(6).trim()}: … }` : ''
+  const hint = first.startsWith('param:') ? `; pass the param ${first.slice(6).trim()}` : ''
   throw new ConfigError(field, `\${${inner}} has no value here${hint}`)
 }
 

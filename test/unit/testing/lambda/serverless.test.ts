@@ -153,7 +153,7 @@ functions:
     [
       'with a parameter that has no value',
       functions(`    environment: { A: "\${param:servers}" }`),
-      /^functions\.f\.environment\.A: \$\{param:servers\} has no value here; pass params: \{ servers: … \}$/,
+      /^functions\.f\.environment\.A: \$\{param:servers\} has no value here; pass the param servers$/,
     ],
     [
       'with a variable that refers to itself',

@@ -1,0 +1,107 @@
+/** Which functions `dev` runs: those of a serverless.yml, or without one those of this package. */
+import { existsSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { type LocalFunction, readServerless } from '../../testing/index.ts'
+import { bundledFunctions } from '../bundled-functions.ts'
+
+/** A function with where its code comes from. */
+export interface ProjectFunction extends LocalFunction {
+  /** To be shown: a path from the working directory, or what the package calls it. */
+  source: string
+  /** `handler` is a source file: it is to be bundled. */
+  isSource: boolean
+}
+
+export interface Project {
+  /** The path of its serverless.yml; undefined for the functions of this package. */
+  config: string | undefined
+  functions: Readonly<Record<string, ProjectFunction>>
+}
+
+export interface ProjectOptions {
+  config?: string
+  topic?: readonly string[]
+  stage: string
+  param?: Readonly<Record<string, string>>
+  env?: Readonly<Record<string, string>>
+}
+
+const DEFAULT_CONFIG = 'serverless.yml'
+const SOURCE_EXTENSIONS = ['.ts', '.mts', '.cts']
+const OWN_TOPIC = 'orders'
+const OWN_GROUP = 'billing'
+
+export async function readProject(options: ProjectOptions, nameServers: string): Promise<Project> {
+  const config = options.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined)
+  // The local broker has neither TLS nor access control, whatever the deployed functions find.
+  const environment = { ROCKETMQ_NAMESRV_ADDR: nameServers, ROCKETMQ_TLS: 'false', ...options.env }
+  if (config === undefined) return { config, functions: ownFunctions(options, environment) }
+  const folder = dirname(resolve(config))
+  const read = await readServerless(config, {
+    environment,
+    stage: options.stage,
+    params: options.param ?? {},
+    hostEnvironment: process.env,
+    resolveHandler: (path, name) => sourceOf(path) ?? sourceOf(join(folder, 'functions', name)),
+  })
+  const functions = Object.entries(read).map(([name, each]): [string, ProjectFunction] => {
+    const isSource = SOURCE_EXTENSIONS.some((extension) => each.handler.endsWith(extension))
+    return [name, { ...each, source: relative(process.cwd(), each.handler), isSource }]
+  })
+  return { config, functions: Object.fromEntries(functions) }
+}
+
+const sourceOf = (path: string): string | undefined =>
+  SOURCE_EXTENSIONS.map((extension) => path + extension).find((each) => existsSync(each))
+
+function ownFunctions(
+  { topic = [] }: ProjectOptions,
+  environment: Readonly<Record<string, string>>,
+): Record<string, ProjectFunction> {
+  const own = bundledFunctions({
+    nameServers: environment['ROCKETMQ_NAMESRV_ADDR'] ?? '',
+    topics: [OWN_TOPIC, ...topic],
+    consumerGroup: OWN_GROUP,
+  })
+  return Object.fromEntries(
+    Object.entries(own).map(([name, each]) => [
+      name,
+      {
+        ...each,
+        environment: { ...each.environment, ...environment },
+        source: 'of this package',
+        isSource: false,
+      },
+    ]),
+  )
+}
+
+/** Those that are asked for and those that the functions name, each once. */
+export function topicsOf(
+  functions: Readonly<Record<string, LocalFunction>>,
+  others: readonly string[],
+): string[] {
+  const named = Object.values(functions).flatMap(({ environment = {} }) => [
+    ...publishedTopics(environment),
+    ...consumedTopics(environment['ROCKETMQ_EVENT_SOURCES'] ?? ''),
+  ])
+  return [...new Set([...named, ...others])]
+}
+
+/** What ROCKETMQ_TOPICS names. */
+export const publishedTopics = (environment: Readonly<Record<string, string>>): string[] =>
+  (environment['ROCKETMQ_TOPICS'] ?? '')
+    .split(',')
+    .map((topic) => topic.trim())
+    .filter((topic) => topic !== '')
+
+/** Of mappings by name. A function that cannot read its own says so itself, when it starts. */
+function consumedTopics(mappings: string): string[] {
+  try {
+    return Object.values(JSON.parse(mappings) as Record<string, { topic?: unknown } | null>)
+      .map((mapping) => mapping?.topic)
+      .filter((topic) => typeof topic === 'string')
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * `rocketmq-lambda dev`: a local broker and a local Lambda that run the functions of a project until a signal comes. Nothing
+ * is left behind then: no process, no temporary folder.
+ */
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ConfigError, RocketMQError } from '../../errors.ts'
+import {
+  createClock,
+  type LocalBroker,
+  type LocalFunction,
+  type LocalLambda,
+  startBroker,
+  startLambda,
+} from '../../testing/index.ts'
+import { Activity } from './activity.ts'
+import { greeting } from './greeting.ts'
+import { type ProjectFunction, readProject, topicsOf } from './project.ts'
+import { bundleSources, watchBuilt } from './watching.ts'
+
+export interface DevOptions {
+  config?: string
+  port: number
+  httpPort: number
+  lambdaPort: number
+  topic?: readonly string[]
+  stage: string
+  param?: Readonly<Record<string, string>>
+  env?: Readonly<Record<string, string>>
+  speed: number
+}
+
+const LAG_EVERY_MS = 1_000
+
+/** Resolves when a signal has come and everything has ended. */
+export async function runDev(options: DevOptions): Promise<void> {
+  const stopped = firstSignal()
+  const opened: (() => Promise<void> | void)[] = []
+  try {
+    await open(options, (close) => opened.push(close))
+    await stopped
+  } finally {
+    for (const close of opened.reverse()) await close()
+  }
+}
+
+/** @param onEnd takes what closes a part; called as soon as the part is there */
+async function open(options: DevOptions, onEnd: (close: () => Promise<void> | void) => void): Promise<void> {
+  const clock = createClock({ speed: options.speed })
+  const broker = await startBroker({ clock, port: options.port }).catch(naming({ '': '--port' }))
+  onEnd(() => broker.close())
+
+  const project = await readProject(options, broker.nameServers).catch(naming({ path: '--config' }))
+  const topics = topicsOf(project.functions, options.topic ?? [])
+  for (const topic of topics) broker.createTopic(topic)
+
+  const activity = new Activity(broker, Object.keys(project.functions))
+  let lambda: LocalLambda | undefined
+  const replace = async (name: string, file: string): Promise<void> => {
+    if (!lambda) return
+    await lambda.replace(name, file)
+    activity.replaced(name, project.functions[name]?.source ?? file)
+  }
+  const bundles = await bundleSources({
+    functions: project.functions,
+    folder: await temporaryFolder(onEnd),
+    onBuilt: replace,
+    onFailed: (name, why) => activity.notReplaced(name, why),
+  })
+  onEnd(() => bundles.close())
+
+  const functions = Object.fromEntries(
+    Object.entries(project.functions).map(([name, each]) => [name, runnable(each, bundles.files[name])]),
+  )
+  lambda = await startLambda({
+    functions,
+    clock,
+    port: options.lambdaPort,
+    httpPort: options.httpPort,
+    onLog: (line) => activity.line(line),
+    onInvocation: (record) => activity.invocation(record),
+    onFailedEvent: (event) => activity.failedEvent(event),
+  }).catch(naming({ port: '--lambda-port', httpPort: '--http-port' }))
+  onEnd(() => lambda?.close())
+  onEnd(watchBuilt(project.functions, replace))
+  for (const line of greeting({ project, topics, broker, lambda, speed: options.speed })) console.log(line)
+  onEnd(watchLag(broker, activity))
+}
+
+function runnable(
+  { source: _, isSource: __, ...settings }: ProjectFunction,
+  bundle: string | undefined,
+): LocalFunction {
+  if (bundle === undefined) return settings
+  // Stacks name the lines of the source.
+  const environment = { NODE_OPTIONS: '--enable-source-maps', ...settings.environment }
+  return { ...settings, handler: bundle, environment }
+}
+
+function watchLag(broker: LocalBroker, activity: Activity): () => void {
+  const timer = setInterval(() => activity.lag(broker.lag()), LAG_EVERY_MS)
+  return () => clearInterval(timer)
+}
+
+/** Resolves with the first signal that asks for the end; a second one ends the process at once. */
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let isFirst = true
+    const onSignal = (): void => {
+      if (!isFirst) process.exit(1)
+      isFirst = false
+      resolve()
+    }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal)
+  })
+}
+
+/** Removed at the end, also when the process ends at once. */
+async function temporaryFolder(onEnd: (close: () => void) => void): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-dev-'))
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', remove)
+  onEnd(remove)
+  return folder
+}
+
+/**
+ * Rejects with the option of the command line in place of the field that an error names.
+ * @param names of options by field; '' stands for an error that names none
+ */
+function naming(names: Readonly<Record<string, string>>): (error: unknown) => never {
+  return (error) => {
+    if (!RocketMQError.is(error)) throw error
+    const option = names[error.field ?? '']
+    if (option === undefined) throw error
+    const message = error.message.replace(/^[^\s:]+: /, '').replace(/ is in use$/, '$&; 0 takes a free one')
+    throw new ConfigError(option, message, { cause: error })
+  }
+}

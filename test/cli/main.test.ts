@@ -1,0 +1,58 @@
+import { deepStrictEqual, match } from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { runCommand } from '../support/command-line.ts'
+
+const read = (path: string): string => readFileSync(join(import.meta.dirname, '../..', path), 'utf8')
+
+describe('rocketmq-lambda', () => {
+  for (const [args, line] of [
+    [['demmo'], "error: unknown command 'demmo' (Did you mean demo?)"],
+    [['dev', '--prot', '0'], "error: unknown option '--prot' (Did you mean --port?)"],
+    [['demo', '--fast'], "error: unknown option '--fast'"],
+    [['demo', 'twice'], "error: too many arguments for 'demo'. Expected 0 arguments but got 1: twice."],
+    [['dev', '--port'], "error: option '--port <port>' argument missing"],
+    [
+      ['dev', '--port', '99999'],
+      "error: option '--port <port>' argument '99999' is invalid. It takes 0 to 65535.",
+    ],
+    [
+      ['dev', '--speed', 'fast'],
+      "error: option '--speed <n>' argument 'fast' is invalid. It takes a number above 0, 60 for instance.",
+    ],
+    [
+      ['dev', '--env', 'DEBUG'],
+      "error: option '--env <NAME=value>' argument 'DEBUG' is invalid. It takes a name, = and a value.",
+    ],
+  ] as const) {
+    it(`called with ${args.join(' ')} says in one line what is wrong, and exits with 2`, async () => {
+      deepStrictEqual(await runCommand(args), { code: 2, signal: null, stdout: '', stderr: `${line}\n` })
+    })
+  }
+
+  it('called with nothing shows its help on stderr, and exits with 2', async () => {
+    const { code, stdout, stderr } = await runCommand([])
+    deepStrictEqual([code, stdout], [2, ''])
+    match(stderr, /^Usage: rocketmq-lambda \[options\] \[command\]\n/)
+  })
+
+  it('has the version of the package', async () => {
+    const { version } = JSON.parse(read('package.json')) as { version: string }
+    deepStrictEqual(await runCommand(['--version']), {
+      code: 0,
+      signal: null,
+      stdout: `${version}\n`,
+      stderr: '',
+    })
+  })
+
+  for (const args of [['--help'], ['demo', '--help'], ['dev', '--help']]) {
+    it(`has in docs/cli.md what ${args.join(' ')} prints`, async () => {
+      const { code, stdout, stderr } = await runCommand(args)
+      deepStrictEqual([code, stderr], [0, ''])
+      const texts = [...read('docs/cli.md').matchAll(/^```text\n(.*?)^```$/gms)].map(([, text]) => text)
+      deepStrictEqual(texts.filter((text) => text === stdout).length, 1, stdout)
+    })
+  }
+})
