@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   exports: Record<string, string | Record<string, string>>
+  bin: Record<string, string>
 }
 
 /** Path from the root, with `/` → text. */
@@ -144,6 +145,12 @@ describe('imports', () => {
     deepStrictEqual(wrong.map(show), [])
   })
 
+  it('of commander are in the command line only: no bundle of a function has it', () => {
+    const wrong = imports.filter(({ from, to }) => to === 'commander' && layerOf(from) !== 'cli')
+
+    deepStrictEqual(wrong.map(show), [])
+  })
+
   it('of packages are in lambda, testing, cli and functions only: the core has no dependency', () => {
     const wrong = imports.filter(
       ({ from, to }) =>
@@ -254,6 +261,13 @@ describe('the package', () => {
         `${entry}: ${files.map(sourceOf).join(', ')} is missing`,
       )
     }
+  })
+
+  it('has a command that is built from a source which says what runs it', () => {
+    deepStrictEqual(Object.keys(manifest.bin), ['rocketmq-lambda'])
+    const source = sourceOf(manifest.bin['rocketmq-lambda'] ?? '')
+    deepStrictEqual(source, 'src/cli/main.ts')
+    ok(sources.get(source)?.startsWith('#!/usr/bin/env node\n'))
   })
 
   it('names types first in every entry', () => {

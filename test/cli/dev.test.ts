@@ -239,7 +239,7 @@ describe('rocketmq-lambda dev', () => {
     ],
     [
       'a param without a value',
-      { 'serverless.yml': 'functions:\n  a:\n    handler: ${param:where}' },
+      { 'serverless.yml': `functions:\n  a:\n    handler: \${param:where}` },
       [],
       /^functions\.a\.handler: \$\{param:where\} has no value here; pass the param where$/,
     ],

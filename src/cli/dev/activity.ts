@@ -79,7 +79,8 @@ function outcomeOf(payload: string): string {
   const result = JSON.parse(payload) as { statusCode?: unknown; handled?: unknown; failed?: unknown } | null
   if (typeof result?.statusCode === 'number') return String(result.statusCode)
   if (typeof result?.handled !== 'number') return 'ok'
-  return `handled ${result.handled}${result.failed ? `, failed ${String(result.failed)}` : ''}`
+  const failed = typeof result.failed === 'number' ? result.failed : 0
+  return `handled ${result.handled}${failed > 0 ? `, failed ${failed}` : ''}`
 }
 
 function lagOf(queues: readonly QueueLag[]): string {

@@ -1,8 +1,8 @@
 /** What `dev` prints when everything has started: addresses, functions, and commands that work as they stand. */
 import { relative } from 'node:path'
-import type { FunctionEvent, LocalBroker, LocalLambda } from '../../testing/index.ts'
+import type { FunctionEvent, LocalBroker, LocalFunction, LocalLambda } from '../../testing/index.ts'
 import { bold, dim, table } from '../output.ts'
-import { type Project, type ProjectFunction, publishedTopics } from './project.ts'
+import { type Project, publishedTopics } from './project.ts'
 
 export interface Started {
   project: Project
@@ -24,11 +24,15 @@ export function greeting({ project, topics, broker, lambda, speed }: Started): s
     ['topics', topics.join(', ') || 'none yet: the first message makes one'],
     ...(speed === 1 ? [] : [['time', `${speed} times as fast`]]),
   ]
-  const triggers = functions.map(([name, { events = [], source }]) => [
-    name,
-    source,
-    events.map(triggerOf).join(', ') || 'only when it is invoked',
-  ])
+  const triggers = functions.map(
+    ([
+      name,
+      {
+        settings: { events = [] },
+        origin,
+      },
+    ]) => [name, origin, events.map(triggerOf).join(', ') || 'only when it is invoked'],
+  )
   const from = config === undefined ? 'the functions of this package' : relative(process.cwd(), config)
   return [
     `${bold('rocketmq-lambda dev')}: ${from}`,
@@ -39,7 +43,9 @@ export function greeting({ project, topics, broker, lambda, speed }: Started): s
     '',
     'In another terminal:',
     '',
-    ...functions.flatMap(([name, each]) => commandsOf(name, each, lambda)).map((line) => ROOM + line),
+    ...functions
+      .flatMap(([name, { settings }]) => commandsOf(name, settings, lambda))
+      .map((line) => ROOM + line),
     `${ROOM}export ROCKETMQ_NAMESRV_ADDR=${broker.nameServers}`,
     '',
     dim('Ctrl-C ends it.'),
@@ -53,7 +59,7 @@ function triggerOf(event: FunctionEvent): string {
   return `${[rate].flat().join(', ')}${enabled ? '' : ' (off)'}`
 }
 
-function commandsOf(name: string, each: ProjectFunction, lambda: Started['lambda']): string[] {
+function commandsOf(name: string, each: LocalFunction, lambda: Started['lambda']): string[] {
   const { events = [] } = each
   const requests = events.flatMap((event) =>
     'httpApi' in event ? [requestOf(each, event.httpApi, lambda.httpUrl ?? '')] : [],
@@ -71,7 +77,7 @@ function commandsOf(name: string, each: ProjectFunction, lambda: Started['lambda
 }
 
 function requestOf(
-  { environment = {} }: ProjectFunction,
+  { environment = {} }: LocalFunction,
   { method, path }: { method: string; path: string },
   httpUrl: string,
 ): string {

@@ -4,11 +4,12 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { type LocalFunction, readServerless } from '../../testing/index.ts'
 import { bundledFunctions } from '../bundled-functions.ts'
 
-/** A function with where its code comes from. */
-export interface ProjectFunction extends LocalFunction {
-  /** To be shown: a path from the working directory, or what the package calls it. */
-  source: string
-  /** `handler` is a source file: it is to be bundled. */
+/** A function and its code. */
+export interface ProjectFunction {
+  settings: LocalFunction
+  /** Where its code comes from, to be shown. */
+  origin: string
+  /** The handler is a source file: it is to be bundled. */
   isSource: boolean
 }
 
@@ -44,11 +45,13 @@ export async function readProject(options: ProjectOptions, nameServers: string):
     hostEnvironment: process.env,
     resolveHandler: (path, name) => sourceOf(path) ?? sourceOf(join(folder, 'functions', name)),
   })
-  const functions = Object.entries(read).map(([name, each]): [string, ProjectFunction] => {
-    const isSource = SOURCE_EXTENSIONS.some((extension) => each.handler.endsWith(extension))
-    return [name, { ...each, source: relative(process.cwd(), each.handler), isSource }]
-  })
-  return { config, functions: Object.fromEntries(functions) }
+  return { config, functions: mapValues(read, projectFunction) }
+}
+
+function projectFunction(settings: LocalFunction): ProjectFunction {
+  const { handler } = settings
+  const isSource = SOURCE_EXTENSIONS.some((extension) => handler.endsWith(extension))
+  return { settings, origin: relative(process.cwd(), handler), isSource }
 }
 
 const sourceOf = (path: string): string | undefined =>
@@ -63,25 +66,23 @@ function ownFunctions(
     topics: [OWN_TOPIC, ...topic],
     consumerGroup: OWN_GROUP,
   })
-  return Object.fromEntries(
-    Object.entries(own).map(([name, each]) => [
-      name,
-      {
-        ...each,
-        environment: { ...each.environment, ...environment },
-        source: 'of this package',
-        isSource: false,
-      },
-    ]),
-  )
+  return mapValues(own, (each) => ({
+    settings: { ...each, environment: { ...each.environment, ...environment } },
+    origin: 'of this package',
+    isSource: false,
+  }))
 }
 
+/** The same names with other values. */
+export const mapValues = <From, To>(
+  record: Readonly<Record<string, From>>,
+  map: (value: From, name: string) => To,
+): Record<string, To> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]))
+
 /** Those that are asked for and those that the functions name, each once. */
-export function topicsOf(
-  functions: Readonly<Record<string, LocalFunction>>,
-  others: readonly string[],
-): string[] {
-  const named = Object.values(functions).flatMap(({ environment = {} }) => [
+export function topicsOf({ functions }: Project, others: readonly string[]): string[] {
+  const named = Object.values(functions).flatMap(({ settings: { environment = {} } }) => [
     ...publishedTopics(environment),
     ...consumedTopics(environment['ROCKETMQ_EVENT_SOURCES'] ?? ''),
   ])

@@ -17,7 +17,7 @@ import {
 } from '../../testing/index.ts'
 import { Activity } from './activity.ts'
 import { greeting } from './greeting.ts'
-import { type ProjectFunction, readProject, topicsOf } from './project.ts'
+import { mapValues, readProject, topicsOf } from './project.ts'
 import { bundleSources, watchBuilt } from './watching.ts'
 
 export interface DevOptions {
@@ -53,7 +53,7 @@ async function open(options: DevOptions, onEnd: (close: () => Promise<void> | vo
   onEnd(() => broker.close())
 
   const project = await readProject(options, broker.nameServers).catch(naming({ path: '--config' }))
-  const topics = topicsOf(project.functions, options.topic ?? [])
+  const topics = topicsOf(project, options.topic ?? [])
   for (const topic of topics) broker.createTopic(topic)
 
   const activity = new Activity(broker, Object.keys(project.functions))
@@ -61,7 +61,7 @@ async function open(options: DevOptions, onEnd: (close: () => Promise<void> | vo
   const replace = async (name: string, file: string): Promise<void> => {
     if (!lambda) return
     await lambda.replace(name, file)
-    activity.replaced(name, project.functions[name]?.source ?? file)
+    activity.replaced(name, project.functions[name]?.origin ?? file)
   }
   const bundles = await bundleSources({
     functions: project.functions,
@@ -71,8 +71,8 @@ async function open(options: DevOptions, onEnd: (close: () => Promise<void> | vo
   })
   onEnd(() => bundles.close())
 
-  const functions = Object.fromEntries(
-    Object.entries(project.functions).map(([name, each]) => [name, runnable(each, bundles.files[name])]),
+  const functions = mapValues(project.functions, ({ settings }, name) =>
+    runnable(settings, bundles.files[name]),
   )
   lambda = await startLambda({
     functions,
@@ -89,10 +89,7 @@ async function open(options: DevOptions, onEnd: (close: () => Promise<void> | vo
   onEnd(watchLag(broker, activity))
 }
 
-function runnable(
-  { source: _, isSource: __, ...settings }: ProjectFunction,
-  bundle: string | undefined,
-): LocalFunction {
+function runnable(settings: LocalFunction, bundle: string | undefined): LocalFunction {
   if (bundle === undefined) return settings
   // Stacks name the lines of the source.
   const environment = { NODE_OPTIONS: '--enable-source-maps', ...settings.environment }

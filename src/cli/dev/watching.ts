@@ -40,7 +40,7 @@ export async function bundleSources(options: SourceOptions): Promise<SourceBundl
   const sources = Object.entries(options.functions).filter(([, { isSource }]) => isSource)
   const [first] = sources
   if (!first) return { files: {}, close: async () => undefined }
-  const esbuild = await loadEsbuild(first[1].handler)
+  const esbuild = await loadEsbuild(first[1].settings.handler)
   const contexts: BuildContext[] = []
   const close = async (): Promise<void> => {
     // Ctrl-C on the terminal may have ended esbuild's own process already.
@@ -49,7 +49,7 @@ export async function bundleSources(options: SourceOptions): Promise<SourceBundl
   }
   try {
     const files = await Promise.all(
-      sources.map(([name, { handler }]) => bundleSource(esbuild, name, handler, options, contexts)),
+      sources.map(([name, { settings }]) => bundleSource(esbuild, name, settings.handler, options, contexts)),
     )
     return { files: Object.fromEntries(files), close }
   } catch (error) {
@@ -122,14 +122,16 @@ async function loadEsbuild(source: string): Promise<Esbuild> {
 
 /** Calls `onBuilt` when the file of a function that is built elsewhere has changed. @returns what ends it */
 export function watchBuilt(functions: Functions, onBuilt: SourceOptions['onBuilt']): () => void {
-  const built = Object.entries(functions).filter(([, { isSource }]) => !isSource)
-  for (const [name, { handler }] of built) {
+  const built = Object.entries(functions).flatMap(([name, { settings, isSource }]) =>
+    isSource ? [] : [{ name, handler: settings.handler }],
+  )
+  for (const { name, handler } of built) {
     // Bundlers remove folders and write files in several steps, which watching by events loses.
     watchFile(handler, { interval: LOOK_EVERY_MS }, ({ mtimeMs, size }, before) => {
       if (size > 0 && mtimeMs !== before.mtimeMs) void onBuilt(name, handler)
     })
   }
   return () => {
-    for (const [, { handler }] of built) unwatchFile(handler)
+    for (const { handler } of built) unwatchFile(handler)
   }
 }

@@ -113,6 +113,48 @@ describe('the local broker', () => {
       deepStrictEqual(broker.committedOffset('g', queue), 1n)
     }))
 
+  it('tells the lag of each group, queue by queue, where it has committed an offset', () =>
+    withBroker({ topics: { orders: { queues: 1 } }, brokers: 2 }, async (broker, client) => {
+      const message = { topic: 'orders', body: 'order', shardingKey: 'one queue' }
+      const producer = createProducer(client, { producerGroup: 'p' })
+      await producer.send(message)
+      const { queue: used } = await producer.send(message)
+      for (const group of ['billing', 'shipping']) broker.createGroup(group)
+      const billing = createPullConsumer(client, { consumerGroup: 'billing' })
+      const empty = (await billing.queues('orders')).find(({ brokerName }) => brokerName !== used.brokerName)
+      ok(empty)
+      await createPullConsumer(client, { consumerGroup: 'shipping' }).commitOffset(used, 2n)
+      await billing.commitOffset(used, 1n)
+      await billing.commitOffset(empty, 0n)
+
+      const { topic } = message
+      const rows = [
+        {
+          consumerGroup: 'billing',
+          queue: { topic, brokerName: used.brokerName, queueId: 0 },
+          committedOffset: 1n,
+          maxOffset: 2n,
+          lag: 1n,
+        },
+        {
+          consumerGroup: 'billing',
+          queue: { topic, brokerName: empty.brokerName, queueId: 0 },
+          committedOffset: 0n,
+          maxOffset: 0n,
+          lag: 0n,
+        },
+        {
+          consumerGroup: 'shipping',
+          queue: { topic, brokerName: used.brokerName, queueId: 0 },
+          committedOffset: 2n,
+          maxOffset: 2n,
+          lag: 0n,
+        },
+      ]
+      const isFirst = used.brokerName === 'broker-a'
+      deepStrictEqual(broker.lag(), isFirst ? rows : [rows[1], rows[0], rows[2]])
+    }))
+
   it('lets the oldest messages go beyond its retention, and a reader is told where the rest begins', () =>
     withBroker({ topics: { orders: { queues: 1 } }, retentionBytes: 16 << 20 }, async (broker, client) => {
       const producer = createProducer(client, { producerGroup: 'p', compression: 'none' })

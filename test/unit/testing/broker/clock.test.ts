@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, rejects } from 'node:assert/strict'
+import { deepStrictEqual, ok, rejects, throws } from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createClock, scopeOf } from '../../../../src/testing/broker/clock.ts'
 
@@ -63,5 +63,26 @@ describe('the clock', () => {
 
   it('does not go back', async () => {
     await rejects(createClock().advance(-1), { code: 'RMQ_CONFIG', field: 'ms' })
+  })
+
+  it('runs as many times as fast as it is told to, and can be advanced then, too', async (t) => {
+    t.mock.timers.enable({ apis: ['Date', 'setTimeout'], now: 1_000_000 })
+    const clock = createClock({ speed: 60 })
+    const ran: number[] = []
+    for (const minutes of [1, 2, 5]) clock.at(clock.now() + minutes * 60_000, () => ran.push(minutes))
+    t.mock.timers.tick(999)
+    const early = [...ran]
+    t.mock.timers.tick(1)
+    const first = [...ran]
+    await clock.advance(60_000)
+    t.mock.timers.tick(1_000)
+
+    deepStrictEqual([early, first, ran], [[], [1], [1, 2]])
+    deepStrictEqual(clock.now(), 1_000_000 + 3 * 60_000)
+  })
+
+  it('takes no speed at which time would stand still or go back', () => {
+    for (const speed of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])
+      throws(() => createClock({ speed }), { code: 'RMQ_CONFIG', field: 'speed' })
   })
 })

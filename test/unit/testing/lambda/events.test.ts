@@ -200,6 +200,27 @@ describe('a schedule', () => {
     })
   })
 
+  it('is told apart from what others have started', async (t) => {
+    const clock = manualClock()
+    const { records, options } = recorder()
+    const events = [{ schedule: { rate: 'rate(1 minute)' } }, { httpApi: { method: 'GET', path: '/echo' } }]
+    const lambda = await localLambda(t, { echo: { source: ECHO, events } }, { clock, ...options })
+
+    clock.advance(MINUTE)
+    await lambda.idle()
+    await fetch(`${lambda.httpUrl}/echo?a=1`)
+    await lambda.invoke('echo')
+
+    assert.deepStrictEqual(
+      records.map(({ type, startedBy }) => [type, startedBy]),
+      [
+        ['Event', 'schedule'],
+        ['RequestResponse', 'GET /echo'],
+        ['RequestResponse', 'invoke'],
+      ],
+    )
+  })
+
   it('runs faster on a faster clock', async (t) => {
     const started = Promise.withResolvers<InvocationRecord>()
     const events = [{ schedule: { rate: 'rate(1 day)' } }]

@@ -99,6 +99,17 @@ describe('startLambda', () => {
     })
   }
 
+  it('says in one line that Windows will not do', async (t) => {
+    const platform = Object.getOwnPropertyDescriptor(process, 'platform') ?? {}
+    t.after(() => Object.defineProperty(process, 'platform', platform))
+    Object.defineProperty(process, 'platform', { ...platform, value: 'win32' })
+
+    assert.equal(
+      await refused(one({})),
+      'platform: Windows cannot stop and go on with processes; run it in WSL',
+    )
+  })
+
   it('refuses ports that are in use, and leaves nothing open', async (t) => {
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -133,6 +133,30 @@ functions:
     assert.deepStrictEqual((payload as { env: Record<string, string> }).env['COLOR'], 'blue')
   })
 
+  it('leaves it to resolveHandler which file a handler stands for', async (t) => {
+    const yaml = `functions:
+  source: { handler: src/orders.main }
+  built: { handler: out/index.main }`
+    const asked: string[][] = []
+
+    const { folder, functions } = await read(t, yaml, {
+      resolveHandler: (path, name) => {
+        asked.push([name, path])
+        return name === 'source' ? `${path}.ts` : undefined
+      },
+    })
+
+    assert.deepStrictEqual(asked, [
+      ['source', join(folder, 'src/orders')],
+      ['built', join(folder, 'out/index')],
+    ])
+    const files = Object.values(functions).map(({ handler, exportName }) => [handler, exportName])
+    assert.deepStrictEqual(files, [
+      [join(folder, 'src/orders.ts'), 'main'],
+      [join(folder, 'out/index.mjs'), 'main'],
+    ])
+  })
+
   const functions = (rest: string): string => `functions:\n  f:\n    handler: out/index.main\n${rest}`
 
   for (const [what, yaml, message] of [
