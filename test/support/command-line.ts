@@ -18,6 +18,8 @@ export interface RunningCommand {
   readonly child: ChildProcessByStdio<null, Readable, Readable>
   /** What it has printed so far. */
   readonly output: Pick<Ended, 'stdout' | 'stderr'>
+  /** Resolves when stdout has it anywhere; rejects when the process ends before. */
+  seen(pattern: RegExp): Promise<void>
   /** Resolves to the match when stdout has it, from where the last match ended; rejects when the process ends before. */
   printed(pattern: RegExp): Promise<RegExpExecArray>
   readonly ended: Promise<Ended>
@@ -48,22 +50,31 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
     })
   const closed = once(child, 'close') as Promise<[code: Ended['code'], signal: Ended['signal']]>
   const ended = closed.then(([code, signal]) => ({ code, signal, ...output }))
+  /** Resolves to what `find` gives, as soon as it gives something. */
+  const waitFor = <T>(find: () => T | null): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const watch = (): void => {
+        const found = find()
+        if (found === null) return
+        watchers.delete(watch)
+        resolve(found)
+      }
+      watchers.add(watch)
+      watch()
+      void ended.then(() => reject(new Error(`it ended before: ${output.stdout}${output.stderr}`)))
+    })
   return {
     child,
     output,
     ended,
+    async seen(pattern) {
+      await waitFor(() => pattern.exec(output.stdout))
+    },
     printed: (pattern) =>
-      new Promise((resolve, reject) => {
-        const watch = (): void => {
-          const match = pattern.exec(output.stdout.slice(from))
-          if (!match) return
-          from += match.index + match[0].length
-          watchers.delete(watch)
-          resolve(match)
-        }
-        watchers.add(watch)
-        watch()
-        void ended.then(() => reject(new Error(`it ended before: ${output.stdout}${output.stderr}`)))
+      waitFor(() => {
+        const match = pattern.exec(output.stdout.slice(from))
+        if (match) from += match.index + match[0].length
+        return match
       }),
   }
 }

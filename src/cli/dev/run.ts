@@ -15,6 +15,7 @@ import {
   startBroker,
   startLambda,
 } from '../../testing/index.ts'
+import { dim } from '../output.ts'
 import { Activity } from './activity.ts'
 import { greeting } from './greeting.ts'
 import { mapValues, readProject, topicsOf } from './project.ts'
@@ -63,12 +64,13 @@ async function open(options: DevOptions, onEnd: (close: () => Promise<void> | vo
     await lambda.replace(name, file)
     activity.replaced(name, project.functions[name]?.origin ?? file)
   }
-  const bundles = await bundleSources({
+  const watching = {
     functions: project.functions,
     folder: await temporaryFolder(onEnd),
     onBuilt: replace,
-    onFailed: (name, why) => activity.notReplaced(name, why),
-  })
+    onFailed: (name: string, why: string) => activity.notReplaced(name, why),
+  }
+  const bundles = await bundleSources(watching)
   onEnd(() => bundles.close())
 
   const functions = mapValues(project.functions, ({ settings }, name) =>
@@ -84,7 +86,7 @@ async function open(options: DevOptions, onEnd: (close: () => Promise<void> | vo
     onFailedEvent: (event) => activity.failedEvent(event),
   }).catch(naming({ port: '--lambda-port', httpPort: '--http-port' }))
   onEnd(() => lambda?.close())
-  onEnd(watchBuilt(project.functions, replace))
+  onEnd(watchBuilt(watching))
   for (const line of greeting({ project, topics, broker, lambda, speed: options.speed })) console.log(line)
   onEnd(watchLag(broker, activity))
 }
@@ -108,6 +110,7 @@ function firstSignal(): Promise<void> {
     const onSignal = (): void => {
       if (!isFirst) process.exit(1)
       isFirst = false
+      console.log(dim('Ending; a second time ends at once.'))
       resolve()
     }
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal)

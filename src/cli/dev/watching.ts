@@ -11,15 +11,14 @@ import { ConfigError } from '../../errors.ts'
 import type { ProjectFunction } from './project.ts'
 
 type Esbuild = typeof import('esbuild')
-type Functions = Readonly<Record<string, ProjectFunction>>
 
-export interface SourceOptions {
-  functions: Functions
+export interface WatchingOptions {
+  functions: Readonly<Record<string, ProjectFunction>>
   /** Where the bundles go. */
   folder: string
-  /** A source has changed and has been bundled. */
+  /** A function has other code than before. */
   onBuilt: (name: string, file: string) => Promise<void>
-  /** It could not be bundled, and why, in one line. */
+  /** It has not got it, and why, in one line. */
   onFailed: (name: string, why: string) => void
 }
 
@@ -36,7 +35,7 @@ const BANNER =
   "import { createRequire as requireOf } from 'node:module'; globalThis.require ??= requireOf(import.meta.url);"
 
 /** Bundles the functions that have a source, and watches them from then on. @throws ConfigError for one that cannot be */
-export async function bundleSources(options: SourceOptions): Promise<SourceBundles> {
+export async function bundleSources(options: WatchingOptions): Promise<SourceBundles> {
   const sources = Object.entries(options.functions).filter(([, { isSource }]) => isSource)
   const [first] = sources
   if (!first) return { files: {}, close: async () => undefined }
@@ -62,7 +61,7 @@ async function bundleSource(
   esbuild: Esbuild,
   name: string,
   source: string,
-  { folder, onBuilt, onFailed }: SourceOptions,
+  { folder, onBuilt, onFailed }: WatchingOptions,
   contexts: BuildContext[],
 ): Promise<[name: string, file: string]> {
   const outdir = join(folder, name)
@@ -120,15 +119,16 @@ async function loadEsbuild(source: string): Promise<Esbuild> {
   )
 }
 
-/** Calls `onBuilt` when the file of a function that is built elsewhere has changed. @returns what ends it */
-export function watchBuilt(functions: Functions, onBuilt: SourceOptions['onBuilt']): () => void {
+/** Watches the functions that are built elsewhere. @returns what ends it */
+export function watchBuilt({ functions, onBuilt, onFailed }: WatchingOptions): () => void {
   const built = Object.entries(functions).flatMap(([name, { settings, isSource }]) =>
     isSource ? [] : [{ name, handler: settings.handler }],
   )
   for (const { name, handler } of built) {
     // Bundlers remove folders and write files in several steps, which watching by events loses.
     watchFile(handler, { interval: LOOK_EVERY_MS }, ({ mtimeMs, size }, before) => {
-      if (size > 0 && mtimeMs !== before.mtimeMs) void onBuilt(name, handler)
+      if (size === 0 || mtimeMs === before.mtimeMs) return
+      onBuilt(name, handler).catch((error: Error) => onFailed(name, error.message))
     })
   }
   return () => {
