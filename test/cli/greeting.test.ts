@@ -20,7 +20,7 @@ function commands(
     lambda: { endpoint: INVOKE, httpUrl: HTTP },
     speed: 1,
   })
-  return lines.map((line) => line.trim()).filter((line) => /^(curl|aws) /.test(line))
+  return lines.map((line) => line.trim()).filter((line) => /^(curl|echo) /.test(line))
 }
 
 const route = (method: string, path: string): FunctionEvent => ({ httpApi: { method, path } })
@@ -52,7 +52,7 @@ describe('the commands of dev', () => {
     const payload = `'{"name":"what'\\''s new"}'`
     deepStrictEqual(commands(events), [
       `curl -d ${payload} ${INVOKE}/2015-03-31/functions/f/invocations`,
-      `aws lambda invoke --endpoint-url ${INVOKE} --no-sign-request --region eu-central-1 --function-name f --cli-binary-format raw-in-base64-out --payload ${payload} /dev/stdout`,
+      `echo ${payload} | aws lambda invoke --endpoint-url ${INVOKE} --no-sign-request --region eu-central-1 --function-name f --payload fileb:///dev/stdin /dev/stdout`,
     ])
   })
 })

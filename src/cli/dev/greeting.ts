@@ -71,8 +71,9 @@ function commandsOf(name: string, each: LocalFunction, lambda: Started['lambda']
   return [
     ...requests,
     `curl -d ${payload} ${lambda.endpoint}/2015-03-31/functions/${name}/invocations`,
-    `aws lambda invoke --endpoint-url ${lambda.endpoint} --no-sign-request --region eu-central-1 ` +
-      `--function-name ${name} --cli-binary-format raw-in-base64-out --payload ${payload} /dev/stdout`,
+    // Versions 1 and 2 read a payload in the same way only from a file.
+    `echo ${payload} | aws lambda invoke --endpoint-url ${lambda.endpoint} --no-sign-request --region eu-central-1 ` +
+      `--function-name ${name} --payload fileb:///dev/stdin /dev/stdout`,
   ]
 }
 
