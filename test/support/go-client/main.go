@@ -134,7 +134,7 @@ func pull() []Received {
 	check(client.Assign(job.Topic, nil))
 	check(client.Start())
 	all := []Received{}
-	for queueID := range job.Queues {
+	for queueID := 0; queueID < job.Queues; queueID++ {
 		queue := &primitive.MessageQueue{Topic: job.Topic, BrokerName: job.BrokerName, QueueId: queueID}
 		for offset := int64(0); ; {
 			result, err := client.PullFrom(context.Background(), queue, offset, 32)
