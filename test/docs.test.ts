@@ -13,11 +13,13 @@ import { differences } from './conformance/local-differences.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
-const pages = globSync(['*.md', 'docs/*.md'], { cwd: root }).sort()
+const pages = globSync(['*.md', 'docs/*.md', 'examples/*/*.md'], { cwd: root }).sort()
 
 describe('the documents', () => {
   it('show only samples that stand in examples, whole or as a region', () => {
-    const samples = new Set(globSync('examples/*.ts', { cwd: root }).flatMap((path) => samplesOf(read(path))))
+    const samples = new Set(
+      globSync('examples/**/*.ts', { cwd: root }).flatMap((path) => samplesOf(read(path))),
+    )
     const unknown = pages.flatMap((path) =>
       codeBlocks(read(path), 'ts')
         .filter((block) => !samples.has(block))
@@ -52,11 +54,15 @@ describe('the documents', () => {
   })
 
   it('name only npm scripts that exist', () => {
-    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+    const scriptsOf = (path: string): object =>
+      existsSync(join(root, path)) ? JSON.parse(read(path)).scripts : {}
+    const ours = scriptsOf('package.json')
     const unknown = pages.flatMap((path) =>
       [...read(path).matchAll(/\bnpm (?:run ([\w:-]+)|(start|test)\b)/g)]
         .map(([, script, short]) => script ?? short ?? '')
-        .filter((script) => !Object.hasOwn(scripts, script))
+        .filter(
+          (script) => !Object.hasOwn({ ...ours, ...scriptsOf(join(dirname(path), 'package.json')) }, script),
+        )
         .map((script) => `${path}: ${script}`),
     )
     deepStrictEqual(unknown, [])
