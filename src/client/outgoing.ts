@@ -162,7 +162,7 @@ export const prepare = (
   topic: string,
   message: BatchedMessage & Delay,
   compression?: Compression,
-  isBatched = false,
+  isBatched?: boolean,
 ): Prepared => {
   checkObject('message', message)
   const { flag = 0, queue, shardingKey, messageId: given } = message
@@ -203,7 +203,7 @@ const encodeBody = (
   return { body, sysFlag: 0 }
 }
 
-const propertiesOf = (message: BatchedMessage & Delay, messageId: string, isBatched: boolean): string => {
+const propertiesOf = (message: BatchedMessage & Delay, messageId: string, isBatched?: boolean): string => {
   const { properties = {} } = message
   let text = checkUserProperties(checkObject('properties', properties))
   let delay: string | undefined

@@ -231,7 +231,8 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
 
     async sendBatch(topic, messages, limits) {
       checkTopicName(topic)
-      const prepared = checkArray('messages', messages).map((message, index): Batched => {
+      // Spread: a hole is a wrong message, and `map` would leave it out.
+      const prepared = [...checkArray('messages', messages)].map((message, index): Batched => {
         try {
           return prepare(topic, message, undefined, true)
         } catch (cause) {

@@ -299,6 +299,7 @@ describe('a message that no broker would take as it is', () => {
         rejection(batch({ body: 'x', deliverAt: 1 })),
         rejection(batch(null)),
         rejection(batch('x')),
+        rejection(producer.sendBatch('orders', Object.assign([], { 1: { body: 'x' } }))),
         rejection(producer.sendBatch('or ders', [{ body: 'a' }])),
         rejection(producer.sendBatch('orders', 'x' as unknown as [])),
       ].map(async (facts) => {
@@ -318,6 +319,7 @@ describe('a message that no broker would take as it is', () => {
         'messages[1].deliverAt',
         'messages[1]',
         'messages[1]',
+        'messages[0]',
         'topic',
         'messages',
       ].map((field) => `RMQ_CONFIG not-sent ${field}`),
