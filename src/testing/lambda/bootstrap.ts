@@ -63,7 +63,8 @@ async function load(): Promise<Handler> {
   const handler =
     module[exportName] ?? (module['default'] as Record<string, unknown> | undefined)?.[exportName]
   if (typeof handler === 'function') return handler as Handler
-  throw named('Runtime.HandlerNotFound', `${env['_HANDLER']} is undefined or not exported`)
+  const what = handler === undefined ? 'is undefined or not exported' : 'is not a function'
+  throw named('Runtime.HandlerNotFound', `${env['_HANDLER']} ${what}`)
 }
 
 async function handle(

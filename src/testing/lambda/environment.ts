@@ -233,9 +233,11 @@ export class Environment {
 
   #finishTimedOut(running: Running): void {
     const seconds = this.#options.timeoutSeconds.toFixed(2)
-    const text = `${new Date().toISOString()} ${running.invocation.requestId} Task timed out after ${seconds} seconds`
-    this.#log.line(text)
-    this.#finish(running, { payload: errorPayload('Sandbox.Timedout', text), isError: true }, 'timeout')
+    const { requestId } = running.invocation
+    const text = `Task timed out after ${seconds} seconds`
+    this.#log.line(`${new Date().toISOString()} ${requestId} ${text}`)
+    const payload = errorPayload('Sandbox.Timedout', `RequestId: ${requestId} Error: ${text}`)
+    this.#finish(running, { payload, isError: true }, 'timeout')
   }
 
   #finish(

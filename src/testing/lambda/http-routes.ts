@@ -38,6 +38,8 @@ export function routeOf(
   { method, path }: HttpApiRoute['httpApi'],
   field: string,
 ): Route {
+  if (typeof method !== 'string' || typeof path !== 'string')
+    throw new ConfigError(field, 'takes { method: "POST", path: "/orders" }')
   const verb = method === '*' ? 'ANY' : method.toUpperCase()
   if (path === '*' || path === '$default') return { functionName, routeKey: '$default' }
   if (!METHODS.includes(verb))

@@ -57,7 +57,7 @@ async function invoke(service: LambdaService, request: IncomingMessage): Promise
       `Invocation type ${type} is none of ${TYPES.join(', ')}`,
     )
   return await service.invoke({
-    functionName: decodeURIComponent(functionName),
+    functionName: decoded(functionName),
     qualifier: searchParams.get('Qualifier') ?? undefined,
     type: type as InvocationType,
     payload: body,
@@ -106,4 +106,13 @@ function clientContextOf(request: IncomingMessage): string | undefined {
 function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name]
   return Array.isArray(value) ? value[0] : value
+}
+
+/** What cannot be decoded is the name of no function. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }

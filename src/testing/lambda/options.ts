@@ -109,11 +109,19 @@ const FUNCTION_OPTIONS =
 
 /** Throws a ConfigError that names the field. */
 export function checkOptions(options: LambdaOptions): readonly ResolvedFunction[] {
+  if (!isRecord(options)) throw new ConfigError('startLambda', 'takes { functions: { … } }')
   checkKeys(options, OPTIONS, '')
   checkNumber('port', options.port ?? 0, 0, 65_535)
   checkNumber('httpPort', options.httpPort ?? 0, 0, 65_535)
   checkNumber('accountConcurrency', options.accountConcurrency ?? 1, 1, 100_000)
   checkNumber('shutdownMs', options.shutdownMs ?? 0, 0, 60_000)
+  if (typeof (options.freeze ?? true) !== 'boolean') throw new ConfigError('freeze', 'takes true or false')
+  checkName('region', options.region ?? 'eu-central-1')
+  if (options.clock !== undefined && typeof options.clock?.at !== 'function')
+    throw new ConfigError('clock', 'takes what runningClock() gives')
+  for (const name of ['onLog', 'onInvocation', 'onFailedEvent'] as const) {
+    if (typeof (options[name] ?? isRecord) !== 'function') throw new ConfigError(name, 'takes a function')
+  }
   if (!isRecord(options.functions)) throw new ConfigError('functions', 'takes an object of functions by name')
   return Object.entries(options.functions).map(([name, each]) => resolveFunction(name, each))
 }
@@ -141,6 +149,15 @@ export function resolveFunction(name: string, options: LocalFunction): ResolvedF
   checkNumber(`${field}.reservedConcurrency`, reservedConcurrency ?? 0, 0, 100_000)
   checkNumber(`${field}.maximumRetryAttempts`, maximumRetryAttempts, 0, 2)
   checkNumber(`${field}.maximumEventAgeInSeconds`, maximumEventAgeInSeconds, 60, 21_600)
+  checkName(`${field}.exportName`, exportName)
+  if (!Array.isArray(qualifiers)) throw new ConfigError(`${field}.qualifiers`, 'takes a list of names')
+  for (const [at, each] of qualifiers.entries()) checkName(`${field}.qualifiers[${at}]`, each)
+  if (!Array.isArray(events)) throw new ConfigError(`${field}.events`, 'takes a list')
+  for (const [at, each] of events.entries()) {
+    if (!isRecord(each) || !isRecord(each['schedule'] ?? each['httpApi']))
+      throw new ConfigError(`${field}.events[${at}]`, 'takes { schedule: { … } } or { httpApi: { … } }')
+  }
+  if (!isRecord(environment)) throw new ConfigError(`${field}.environment`, 'takes variables by name')
   for (const [key, value] of Object.entries(environment)) {
     if (typeof value !== 'string') throw new ConfigError(`${field}.environment.${key}`, 'takes text')
   }
@@ -179,6 +196,11 @@ function checkKeys(value: object, known: string, prefix: string): void {
 function checkNumber(field: string, value: unknown, from: number, to: number): void {
   if (!Number.isInteger(value) || Number(value) < from || Number(value) > to)
     throw new ConfigError(field, `takes an integer from ${from} to ${to}, got ${String(value)}`)
+}
+
+function checkName(field: string, value: unknown): void {
+  if (typeof value !== 'string' || value === '')
+    throw new ConfigError(field, `takes a name, got ${String(value)}`)
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -140,10 +140,12 @@ describe('a function that takes longer than its timeout', () => {
 
     const { errorType, errorMessage } = bodyOf(failed)
     assert.deepStrictEqual([failed.functionError, errorType], ['Unhandled', 'Sandbox.Timedout'])
-    const [, date = '', id] = /^(\S+Z) (\S+) Task timed out after 0\.25 seconds$/.exec(errorMessage) ?? []
-    assert.ok(Date.parse(date) > 0, errorMessage)
+    const [, id] = /^RequestId: (\S+) Error: Task timed out after 0\.25 seconds$/.exec(errorMessage) ?? []
     assert.equal(id, failed.requestId)
-    assert.match(failed.log, /^START [^\n]+\nbegun\n\S+ \S+ Task timed out after 0\.25 seconds\nEND /)
+    assert.match(
+      failed.log,
+      /^START [^\n]+\nbegun\n[\d-]+T[\d:.]+Z \S+ Task timed out after 0\.25 seconds\nEND /,
+    )
     assert.match(failed.log, /^REPORT .*\tStatus: timeout/m)
     assert.ok(next.report?.initMs !== undefined, 'no cold start')
     assert.deepStrictEqual(lambda.pids(), { hangs: [next.payload] })
@@ -171,6 +173,12 @@ describe('a function that cannot be loaded', () => {
       'export const other = 1',
       'Runtime.HandlerNotFound',
       /index\.handler is undefined/,
+    ],
+    [
+      'exports something else',
+      'export const handler = 5',
+      'Runtime.HandlerNotFound',
+      /index\.handler is not a function/,
     ],
     ['is no JavaScript', 'export const = 1', 'Runtime.UserCodeSyntaxError', /^SyntaxError: /],
     ['imports what is not there', `import './none.mjs'`, 'Runtime.ImportModuleError', /Cannot find module/],

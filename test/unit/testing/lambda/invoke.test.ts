@@ -183,6 +183,9 @@ describe('an invocation is refused', () => {
       404,
       `Function not found: ${arn}:echo:beta`,
     ])
+    const { endpoint } = await localLambda(t, { echo: ECHO })
+    const { status } = await fetch(`${endpoint}/2015-03-31/functions/%zz/invocations`, { method: 'POST' })
+    assert.equal(status, 404)
   })
 
   it('with 413 above 6 MiB, and above 1 MiB for Event', async (t) => {

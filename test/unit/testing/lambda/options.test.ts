@@ -36,6 +36,10 @@ describe('startLambda', () => {
   for (const [what, settings, message] of [
     ['an option that is not there', { ports: 1 }, /^ports: is no option; there are functions, port, /],
     ['a port that is none', { port: 70_000 }, /^port: takes an integer from 0 to 65535, got 70000$/],
+    ['a region that is no text', { region: 5 }, /^region: takes a name, got 5$/],
+    ['freezing that is neither on nor off', { freeze: 'no' }, /^freeze: takes true or false$/],
+    ['a clock that is none', { clock: {} }, /^clock: takes what runningClock\(\) gives$/],
+    ['a callback that is none', { onLog: 'x' }, /^onLog: takes a function$/],
     ['no functions', { functions: undefined }, /^functions: takes an object of functions by name$/],
     ['a name that Lambda does not take', { functions: { 'a b': {} } }, /^functions\.a b: a name has/],
     ['a function that is none', { functions: { f: 'index.mjs' } }, /^functions\.f: takes \{ handler/],
@@ -68,6 +72,28 @@ describe('startLambda', () => {
       /^functions\.f\.memorySize: takes an integer from 128 to 10240, got 64$/,
     ],
     ['three retries', { maximumRetryAttempts: 3 }, /^functions\.f\.maximumRetryAttempts: .* from 0 to 2/],
+    [
+      'variables that are none',
+      { environment: null },
+      /^functions\.f\.environment: takes variables by name$/,
+    ],
+    ['an export without a name', { exportName: '' }, /^functions\.f\.exportName: takes a name, got $/],
+    [
+      'one qualifier without a list',
+      { qualifiers: 'live' },
+      /^functions\.f\.qualifiers: takes a list of names$/,
+    ],
+    ['events without a list', { events: {} }, /^functions\.f\.events: takes a list$/],
+    [
+      'an event that is none',
+      { events: [{ httpApi: 'GET /' }] },
+      /^functions\.f\.events\[0\]: takes \{ schedule/,
+    ],
+    [
+      'a route without a path',
+      { events: [{ httpApi: { method: 'GET' } }] },
+      /^functions\.f\.events\[0\]\.httpApi: takes \{ method/,
+    ],
     ['a variable that is no text', { environment: { A: 1 } }, /^functions\.f\.environment\.A: takes text$/],
     [
       'a wrong schedule',
