@@ -4,8 +4,8 @@
  * RocketMQ 5.5.0 does; docs/testing.md has a table of all known differences.
  */
 
-import { PERM_READ, PERM_WRITE } from '../../commands/route.ts'
 import { ConfigError } from '../../errors.ts'
+import { checkArray, checkInt, checkObject, checkText } from '../../wire/checks.ts'
 import { decodeMessages, type StoredMessage } from '../../wire/message.ts'
 import { checkGroupName, checkTopicName } from '../../wire/names.ts'
 import { createClock, type TestClock } from './clock.ts'
@@ -21,7 +21,7 @@ import { createNameServer } from './name-server.ts'
 import { BrokerNode, type NodeContext } from './node.ts'
 import { Registry } from './registry.ts'
 import type { BrokerLogger, Server } from './server.ts'
-import { PERM_READ_WRITE, topicConfig } from './topics.ts'
+import { MAX_QUEUES, PERM_READ_WRITE, topicConfig } from './topics.ts'
 
 export interface LocalTopicSettings {
   /** Queues on each broker. @default 4 */
@@ -98,7 +98,10 @@ export interface LocalBroker {
   createTopic(topic: string, settings?: LocalTopicSettings): void
   /** Creates a group on every broker, with the default settings. */
   createGroup(group: string): void
-  /** All stored messages of a topic, broker by broker, queue by queue, in order; %RETRY% and %DLQ% topics too. */
+  /**
+   * All stored messages of a topic, broker by broker, queue by queue, in order; %RETRY% and %DLQ% topics too.
+   * @throws ProtocolError for a message that says it is compressed and is not, or would take more than 16 MiB
+   */
   messages(topic: string): StoredMessage[]
   /** The committed offset of one queue; undefined when the group has none. */
   committedOffset(
@@ -138,16 +141,10 @@ const MAX_BROKERS = 26
  * const client = createClient({ nameServers: broker.nameServers })
  */
 export async function startBroker(options: LocalBrokerOptions = {}): Promise<LocalBroker> {
-  for (const name of Object.keys(options)) {
-    if (!(OPTIONS as readonly string[]).includes(name))
-      throw new ConfigError(name, `is not an option of startBroker; there are ${OPTIONS.join(', ')}`)
-  }
+  checkOptions(options)
   const { port = 0, brokers: count = 1, clusterName = 'DefaultCluster', clock = createClock() } = options
-  if (!(Number.isInteger(port) && port >= 0 && port <= 65_535))
-    throw new ConfigError('port', `takes 0 to 65535, got ${port}`)
-  if (!(Number.isInteger(count) && count >= 1 && count <= MAX_BROKERS))
-    throw new ConfigError('brokers', `takes 1 to ${MAX_BROKERS}, got ${count}`)
-  const faults = new Faults()
+  const names = Array.from({ length: count }, (_, index) => `broker-${String.fromCharCode(97 + index)}`)
+  const faults = new Faults(['name-server', ...names])
   for (const rule of options.faults ?? []) faults.add(rule)
   const context: NodeContext = {
     registry: new Registry(clusterName),
@@ -164,12 +161,11 @@ export async function startBroker(options: LocalBrokerOptions = {}): Promise<Loc
       ...messageHandlers(),
     ]),
   }
-  const nodes = Array.from(
-    { length: count },
-    (_, index) =>
+  const nodes = names.map(
+    (brokerName) =>
       new BrokerNode(
         {
-          brokerName: `broker-${String.fromCharCode(97 + index)}`,
+          brokerName,
           port: 0,
           retentionBytes: options.retentionBytes ?? DEFAULT_RETENTION_BYTES,
           autoCreateTopics: options.autoCreateTopics ?? true,
@@ -194,6 +190,32 @@ export async function startBroker(options: LocalBrokerOptions = {}): Promise<Loc
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+function checkOptions(options: LocalBrokerOptions): void {
+  checkKeys('startBroker', checkObject('startBroker', options), OPTIONS)
+  checkInt('port', options.port ?? 0, 0, 65_535)
+  checkInt('brokers', options.brokers ?? 1, 1, MAX_BROKERS)
+  checkText('clusterName', options.clusterName ?? 'DefaultCluster')
+  checkArray('faults', options.faults ?? [])
+  for (const name of ['autoCreateTopics', 'autoCreateGroups', 'recall'] as const) {
+    if (typeof (options[name] ?? true) !== 'boolean') throw new ConfigError(name, 'takes true or false')
+  }
+  if (options.clock !== undefined && typeof options.clock?.advance !== 'function')
+    throw new ConfigError('clock', 'takes what createClock() gives')
+  const logger = options.logger ?? SILENT
+  if (typeof logger.warn !== 'function' || typeof logger.error !== 'function')
+    throw new ConfigError('logger', 'takes { warn, error }, such as console')
+  if (typeof (options.topics ?? []) !== 'object')
+    throw new ConfigError('topics', 'takes a list of names, or settings by name')
+}
+
+/** @param what in the text of the error */
+function checkKeys(what: string, value: object, known: readonly string[], prefix = ''): void {
+  for (const name of Object.keys(value)) {
+    if (!known.includes(name))
+      throw new ConfigError(prefix + name, `is not an option of ${what}; there are ${known.join(', ')}`)
   }
 }
 
@@ -244,8 +266,7 @@ function publicFace(
       checkGroupName(group, 'group')
       for (const node of nodes) node.groupFor(group)
     },
-    messages: (topic) =>
-      nodes.flatMap((node) => decodeMessages(Buffer.concat([...node.store.records(topic)])).messages),
+    messages: (topic) => nodes.flatMap((node) => [...node.store.records(topic)].flatMap(decodeRecord)),
     committedOffset(group, { topic, brokerName, queueId }) {
       const node = nodes.find((each) => each.brokerName === brokerName)
       if (!node) throw new ConfigError('queue.brokerName', `${brokerName} is none of the brokers`)
@@ -281,13 +302,26 @@ function byName(a: QueueLag, b: QueueLag): number {
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
+/** One by one: what a record takes is limited, not what the topic holds. */
+function decodeRecord(record: Buffer): StoredMessage[] {
+  const { messages, undecodable } = decodeMessages(Buffer.from(record))
+  if (undecodable[0]) throw undecodable[0].reason
+  return messages
+}
+
 function configOf(topic: string, settings: LocalTopicSettings): ReturnType<typeof topicConfig> {
+  const field = `topics.${topic}`
+  checkKeys(
+    'a topic',
+    checkObject(field, settings),
+    ['queues', 'readQueueNums', 'writeQueueNums', 'perm'],
+    `${field}.`,
+  )
   const { queues = 4, readQueueNums = queues, writeQueueNums = queues, perm = PERM_READ_WRITE } = settings
   for (const [name, value] of Object.entries({ queues, readQueueNums, writeQueueNums })) {
-    if (!(Number.isInteger(value) && value >= 0 && value <= 65_536))
-      throw new ConfigError(`topics.${topic}.${name}`, `takes 0 to 65536, got ${value}`)
+    checkInt(`${field}.${name}`, value, 0, MAX_QUEUES)
   }
-  if ((perm & ~(PERM_READ | PERM_WRITE)) !== 0)
-    throw new ConfigError(`topics.${topic}.perm`, `takes 6, 4, 2 or 0, got ${perm}`)
+  if (!Number.isInteger(perm) || (perm & ~PERM_READ_WRITE) !== 0)
+    throw new ConfigError(`${field}.perm`, `takes 6, 4, 2 or 0, got ${perm}`)
   return topicConfig(topic, queues, { readQueueNums, writeQueueNums, perm })
 }

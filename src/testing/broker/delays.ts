@@ -2,7 +2,7 @@
  * Messages that come later: by delay level (upstream ScheduleMessageService) and by timer (TimerMessageStore). The message
  * is stored under a topic of the broker's own and stored again under its real topic when the clock says so.
  */
-import { MESSAGE_ILLEGAL } from '../../commands/response-codes.ts'
+import { MESSAGE_ILLEGAL, SYSTEM_ERROR } from '../../commands/response-codes.ts'
 import type { ClockScope } from './clock.ts'
 import { Refusal } from './handler.ts'
 import { formatProperties, type NewMessage, type Properties, readRecord } from './record.ts'
@@ -48,7 +48,7 @@ export class Delays {
    * added to them. @throws Refusal for a time that is too far away
    */
   plan(topic: string, queueId: number, properties: Properties): Scheduled | undefined {
-    const level = Number.parseInt(properties['DELAY'] ?? '0', 10)
+    const level = levelOf(properties)
     const target = (): void => {
       properties['REAL_TOPIC'] = topic
       properties['REAL_QID'] = String(queueId)
@@ -79,7 +79,7 @@ export class Delays {
       seconds === undefined
         ? Number(ms ?? deliver) + (ms === undefined ? 0 : now)
         : now + Number(seconds) * 1000
-    if (!/^-?\d{1,18}$/.test(text) || time - now > TIMER_MAX_MS)
+    if (!/^[+-]?\d{1,18}$/.test(text) || time - now > TIMER_MAX_MS)
       throw new Refusal(MESSAGE_ILLEGAL, ILLEGAL_TIMER)
     return time
   }
@@ -118,4 +118,12 @@ export class Delays {
     }
     return false
   }
+}
+
+/** As Integer.parseInt reads it. */
+function levelOf(properties: Properties): number {
+  const text = properties['DELAY'] || '0'
+  const level = Number(text)
+  if (/^[+-]?\d+$/.test(text) && level === (level | 0)) return level
+  throw new Refusal(SYSTEM_ERROR, `java.lang.NumberFormatException: For input string: "${text}"`)
 }

@@ -3,6 +3,7 @@
  * added, and the first that applies is the only one.
  */
 import { ConfigError } from '../../errors.ts'
+import { checkChoice, checkInt, checkObject, checkText } from '../../wire/checks.ts'
 import type { Frame } from '../../wire/frame.ts'
 
 /**
@@ -84,6 +85,20 @@ const KINDS: readonly FaultKind[] = [
   'kill',
 ]
 
+const FIELDS: readonly (keyof FaultRule)[] = [
+  'fault',
+  'code',
+  'topic',
+  'server',
+  'times',
+  'after',
+  'probability',
+  'seed',
+  'ms',
+  'responseCode',
+  'remark',
+]
+
 interface ActiveRule {
   rule: FaultRule
   seen: number
@@ -93,9 +108,15 @@ interface ActiveRule {
 
 export class Faults implements FaultRules {
   readonly #rules = new Set<ActiveRule>()
+  readonly #servers: readonly string[]
+
+  /** @param servers names that a rule may have */
+  constructor(servers: readonly string[]) {
+    this.#servers = servers
+  }
 
   add(rule: FaultRule): Fault {
-    check(rule)
+    check(rule, this.#servers)
     const active: ActiveRule = { rule, seen: 0, hits: 0, random: randomOf(rule.seed ?? 1) }
     this.#rules.add(active)
     return {
@@ -124,9 +145,22 @@ export class Faults implements FaultRules {
   }
 }
 
-function check(rule: FaultRule): void {
+function check(rule: FaultRule, servers: readonly string[]): void {
+  for (const name of Object.keys(checkObject('fault rule', rule))) {
+    if (!FIELDS.includes(name as keyof FaultRule))
+      throw new ConfigError(name, `is not in a fault rule; there are ${FIELDS.join(', ')}`)
+  }
   if (!KINDS.includes(rule.fault))
     throw new ConfigError('fault', `takes ${KINDS.join(', ')}, got ${rule.fault}`)
+  const { code, topic, server, remark, seed } = rule
+  for (const each of code === undefined ? [] : [code].flat()) checkInt('code', each)
+  if (topic !== undefined) checkText('topic', topic)
+  if (server !== undefined) checkChoice('server', server, ...servers)
+  if (remark !== undefined) checkText('remark', remark)
+  if (seed !== undefined) checkInt('seed', seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+  for (const name of ['times', 'after', 'ms', 'responseCode'] as const) {
+    if (rule[name] !== undefined) checkInt(name, rule[name])
+  }
   if (rule.fault === 'delay' && rule.ms === undefined) throw new ConfigError('ms', 'says how long a delay is')
   if (rule.fault === 'refuse' && rule.responseCode === undefined)
     throw new ConfigError('responseCode', 'says what a refusal answers')

@@ -43,7 +43,7 @@ export const MAX_BODY_BYTES: number = 4 << 20
 export const ILLEGAL_SIZE: string = `the message is illegal, maybe msg body or properties length not matched. msg body length limit ${MAX_BODY_BYTES}B, msg properties length limit 32KB.`
 
 /** Longest group name that a broker creates by itself. */
-const MAX_GROUP_NAME = 255
+const MAX_GROUP_NAME = 120
 
 export class BrokerNode {
   readonly settings: NodeSettings

@@ -19,7 +19,6 @@ export type ReadStatus =
   | 'FOUND'
   | 'NO_MATCHED_MESSAGE'
   | 'NO_MESSAGE_IN_QUEUE'
-  | 'NO_MATCHED_LOGIC_QUEUE'
   | 'OFFSET_TOO_SMALL'
   | 'OFFSET_OVERFLOW_ONE'
   | 'OFFSET_OVERFLOW_BADLY'
@@ -115,9 +114,8 @@ export class MessageStore {
     matches: (tag: number) => boolean,
   ): ReadResult {
     const queue = this.queue(topic, queueId)
-    if (!queue) return { status: 'NO_MATCHED_LOGIC_QUEUE', next: 0, records: [] }
+    if (!queue) return { status: 'NO_MESSAGE_IN_QUEUE', next: 0, records: [] }
     const { min, max } = queue
-    if (max === 0) return { status: 'NO_MESSAGE_IN_QUEUE', next: 0, records: [] }
     if (offset < min) return { status: 'OFFSET_TOO_SMALL', next: min, records: [] }
     if (offset > max) return { status: 'OFFSET_OVERFLOW_BADLY', next: max, records: [] }
     if (offset === BigInt(max)) return { status: 'OFFSET_OVERFLOW_ONE', next: max, records: [] }

@@ -7,6 +7,8 @@ import { isSystemTopic } from '../../wire/names.ts'
 import type { Registry } from './registry.ts'
 
 export const PERM_READ_WRITE: number = PERM_READ | PERM_WRITE
+/** Most queues of a topic for reading, and for writing: a real broker has no limit, and its clients no memory for them. */
+export const MAX_QUEUES = 65_536
 /** New topics take over the permission of the default topic. */
 export const PERM_INHERIT = 1
 

@@ -138,6 +138,14 @@ export const admin: Cases = {
     )
   },
 
+  'a group that is deleted without its offsets is there again, with the default settings': async (c) => {
+    const group = await c.group({ retryMaxTimes: 3 })
+    await c.call(DeleteSubscriptionGroup, { groupName: group }, undefined)
+    await c.consumer({ consumerGroup: group }).commitOffset(c.queue(await c.topic()), 1n)
+    const { body } = await c.call(GetSubscriptionGroupConfig, { group }, undefined)
+    deepStrictEqual(body.retryMaxTimes, 16)
+  },
+
   'asking for the settings of an unknown group creates it': async (c) => {
     const group = c.name('asked')
     const { body } = await c.call(GetSubscriptionGroupConfig, { group }, undefined)

@@ -1,7 +1,9 @@
 /** Tag and SQL92 filters (protocol.md 8). */
 import { deepStrictEqual, ok } from 'node:assert/strict'
 import { CheckClientConfig, PULL_SUBSCRIPTION, PullMessage } from '../../../src/commands/pull.ts'
+import type { BrokerError } from '../../../src/errors.ts'
 import { type Cases, type Context, failure } from '../context.ts'
+import { pullOf } from './pulls.ts'
 
 async function tagged(c: Context, tags: readonly (string | undefined)[]): Promise<string> {
   const topic = await c.topic()
@@ -35,6 +37,19 @@ export const filters: Cases = {
         ['NO_MATCHED_MESSAGE', 5n],
       ],
     )
+  },
+
+  'the broker takes only a bare * for everything, and blanks between separators for no tag': async (c) => {
+    const topic = await tagged(c, ['a', undefined])
+    const codeOf = async (subscription: string): Promise<number | undefined> => {
+      const pull = c.call(PullMessage, pullOf(topic, c.name(), { subscription }), undefined)
+      return await pull.then(
+        ({ code }) => code,
+        (error: BrokerError) => error.responseCode,
+      )
+    }
+    const subscriptions = ['*', '', ' * ', ' ', '|| ||', '||']
+    deepStrictEqual(await Promise.all(subscriptions.map(codeOf)), [0, 0, 20, 20, 20, 23])
   },
 
   'tags whose hashes collide are told apart by the client': async (c) => {

@@ -47,6 +47,16 @@ export const offsets: Cases = {
     deepStrictEqual(seen, [5n, 2n, 2n ** 62n, 1n])
   },
 
+  'a negative offset is taken, and not found again': async (c) => {
+    const consumerGroup = await c.group()
+    const consumer = c.consumer({ consumerGroup })
+    const queue = c.queue(await c.topic())
+    await consumer.commitOffset(queue, 5n)
+    const { topic, queueId } = queue
+    await c.call(UpdateConsumerOffset, { consumerGroup, topic, queueId, commitOffset: -1n }, undefined)
+    deepStrictEqual(await consumer.committedOffset(queue), undefined)
+  },
+
   'an unknown group cannot commit; after its first pull it can': async (c) => {
     const topic = await c.topic()
     const consumer = c.consumer({ consumerGroup: c.name('unknown') })

@@ -19,7 +19,7 @@ const summary = ({ status, messages, nextBeginOffset, minOffset, maxOffset }: Pu
   maxOffset,
 })
 
-const pullOf = (
+export const pullOf = (
   topic: string,
   consumerGroup: string,
   changes: Partial<PullMessageRequest> = {},

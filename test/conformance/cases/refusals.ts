@@ -1,10 +1,12 @@
 /** What the client refuses to send: the broker's own answer to it, by low-level calls, is why. */
 import { deepStrictEqual, rejects } from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { PullMessage } from '../../../src/commands/pull.ts'
 import { SendBatchMessage, SendMessage, SendMessageV2 } from '../../../src/commands/send.ts'
 import { UpdateAndCreateTopic } from '../../../src/commands/topics.ts'
 import { encodeBatch } from '../../../src/wire/batch.ts'
 import { type Cases, failure } from '../context.ts'
+import { pullOf } from './pulls.ts'
 import { plainSend } from './requests.ts'
 
 const refused = (responseCode: number) => ({ error: 'BrokerError', responseCode, outcome: 'refused' })
@@ -90,6 +92,43 @@ export const refusals: Cases = {
       (await c.read(topic, 1)).map((message) => message.body),
       [batch],
     )
+  },
+
+  'a batch without a message: the broker fails with code 1': async (c) => {
+    const topic = await c.topic()
+    const send = plainSend(topic, { batch: true })
+    await rejects(c.call(SendBatchMessage, send, Buffer.alloc(0)), { responseCode: 1 })
+  },
+
+  'a delay level that is no number: the broker fails with code 1': async (c) => {
+    const topic = await c.topic()
+    for (const DELAY of ['3x', ' 3', '99999999999']) {
+      const send = plainSend(topic, { properties: { DELAY } })
+      await rejects(c.call(SendMessageV2, send, Buffer.from('x')), { responseCode: 1 })
+    }
+  },
+
+  'queue -1 of a topic without queues to write: the broker fails with code 1': async (c) => {
+    const topic = await c.topic({ readQueueNums: 1, writeQueueNums: 0 })
+    const send = { ...plainSend(topic), queueId: -1 }
+    await rejects(c.call(SendMessageV2, send, Buffer.from('x')), { responseCode: 1 })
+  },
+
+  'a group name above 120 characters: the broker creates no such group': async (c) => {
+    const topic = await c.topic()
+    const [longest = '', tooLong = ''] = [120, 121].map((length) => c.name('long').padEnd(length, 'x'))
+    await c.call(PullMessage, pullOf(topic, longest), undefined)
+    deepStrictEqual(await failure(c.call(PullMessage, pullOf(topic, tooLong), undefined)), {
+      error: 'BrokerError',
+      responseCode: 26,
+    })
+  },
+
+  'a filter type that does not exist: the broker answers 1': async (c) => {
+    const settings = { readQueueNums: 1, writeQueueNums: 1, topicFilterType: 'NONE' }
+    await rejects(c.call(UpdateAndCreateTopic, { topic: c.name(), ...settings }, undefined), {
+      responseCode: 1,
+    })
   },
 
   'a bad topic name: the client refuses it, the broker answers 13 or 29': async (c) => {

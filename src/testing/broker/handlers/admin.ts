@@ -19,17 +19,31 @@ import {
   type TopicConfig,
   UpdateAndCreateTopic,
 } from '../../../commands/topics.ts'
+import { ProtocolError } from '../../../errors.ts'
 import { type Call, type Handler, handle, Refusal } from '../handler.ts'
 import type { BrokerNode } from '../node.ts'
-import { groupConfig, PERM_READ_WRITE, topicConfig } from '../topics.ts'
+import { groupConfig, MAX_QUEUES, PERM_READ_WRITE, topicConfig } from '../topics.ts'
 import { GetBrokerRuntimeInfo, GetEarliestMsgStoreTime } from './more-commands.ts'
 import { checkGroup, checkTopic } from './names.ts'
+
+const FILTER_TYPES = ['SINGLE_TAG', 'MULTI_TAG']
 
 type AdminCall = Call<BrokerNode>
 
 function refuseSystem({ topics }: BrokerNode, topic: string): void {
   if (topics.isSystem(topic))
     throw new Refusal(INVALID_PARAMETER, `The topic[${topic}] is conflict with system topic.`)
+}
+
+/** A limit of this broker's own. */
+function checkQueues(counts: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(counts)) {
+    if (count > MAX_QUEUES)
+      throw new Refusal(
+        INVALID_PARAMETER,
+        `${name}: the local broker takes at most ${MAX_QUEUES}, got ${count}`,
+      )
+  }
 }
 
 function topicOf({ topics }: BrokerNode, topic: string): TopicConfig {
@@ -44,6 +58,9 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
       request
     checkTopic(topic)
     refuseSystem(server, topic)
+    checkQueues({ readQueueNums, writeQueueNums })
+    if (topicFilterType !== undefined && !FILTER_TYPES.includes(topicFilterType))
+      throw new ProtocolError(`topicFilterType = [${topicFilterType}] value invalid`)
     server.topics.set(
       topicConfig(topic, 0, {
         readQueueNums,
@@ -103,6 +120,7 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(UpdateAndCreateSubscriptionGroup, ({ server }: AdminCall, _header, settings) => {
     const { groupName } = settings
     checkGroup(groupName)
+    checkQueues({ retryQueueNums: settings.retryQueueNums ?? 1 })
     server.groups.set(groupName, { ...groupConfig(groupName), ...settings })
     return {}
   }),
@@ -110,6 +128,7 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(DeleteSubscriptionGroup, ({ server }: AdminCall, { groupName, cleanOffset }) => {
     server.groups.delete(groupName)
     if (cleanOffset === true) server.offsets.forget({ group: groupName })
+    else server.groupFor(groupName) // RocketMQ has it again, with the default settings
     return {}
   }),
 

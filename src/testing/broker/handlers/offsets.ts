@@ -26,7 +26,7 @@ export const offsetHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(QueryConsumerOffset, ({ server }: OffsetCall, request) => {
     const { consumerGroup, topic, queueId, setZeroIfNotFound } = request
     const offset = server.offsets.get(consumerGroup, topic, queueId)
-    if (offset !== undefined) return { header: { offset } }
+    if (offset !== undefined && offset >= 0n) return { header: { offset } }
     if (setZeroIfNotFound === false) throw new Refusal(QUERY_NOT_FOUND, NOT_FOUND_NO_ZERO)
     const queue = server.store.queue(topic, queueId)
     if (queue && queue.min === 0 && queue.max > 0) return { header: { offset: 0n } }

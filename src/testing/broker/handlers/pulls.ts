@@ -103,7 +103,7 @@ function filterOf(server: BrokerNode, request: PullMessageRequest): Matches {
   const { consumerGroup, topic, sysFlag, subscription = '', expressionType = 'TAG' } = request
   if (sysFlag & PULL_SUBSCRIPTION) {
     if (expressionType !== 'TAG') throw new Refusal(SYSTEM_ERROR, noSql(expressionType))
-    return matcher(subscription, codesOf(subscription))
+    return subscription === '' ? matcher('*', []) : matcher(subscription, codesOf(subscription))
   }
   const consumers = server.members.consumers.get(consumerGroup)
   if (!consumers) throw new Refusal(SUBSCRIPTION_NOT_EXIST, `the consumer's group info not exist${SEE_FAQ}`)
@@ -116,18 +116,21 @@ function filterOf(server: BrokerNode, request: PullMessageRequest): Matches {
   return matcher(data.subString, data.codeSet)
 }
 
+/** Blanks between separators are no tags, and match nothing; separators alone are refused (upstream FilterAPI). */
 function codesOf(expression: string): number[] {
   try {
     return parseTagExpression(expression).codes
   } catch (cause) {
+    if (!/^\|+$/.test(expression)) return []
     const refusal = new Refusal(SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed")
     refusal.cause = cause
     throw refusal
   }
 }
 
+/** Only a bare `*` means every message. */
 function matcher(expression: string, codes: readonly number[]): Matches {
-  if (expression === '*' || codes.length === 0) return () => true
+  if (expression === '*') return () => true
   const set = new Set(codes)
   return (tag) => set.has(tag)
 }
@@ -141,7 +144,6 @@ function codeOf(status: ReadStatus, offset: bigint): number {
       return PULL_RETRY_IMMEDIATELY
     case 'OFFSET_OVERFLOW_ONE':
       return PULL_NOT_FOUND
-    case 'NO_MATCHED_LOGIC_QUEUE':
     case 'NO_MESSAGE_IN_QUEUE':
       return offset === 0n ? PULL_NOT_FOUND : PULL_OFFSET_MOVED
     default:

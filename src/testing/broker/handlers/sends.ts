@@ -3,7 +3,7 @@
  * END_TRANSACTION 37 on a broker that takes no half messages.
  */
 import { randomBytes } from 'node:crypto'
-import { RecallMessage } from '../../../commands/recall.ts'
+import { RecallMessage, type RecallMessageRequest } from '../../../commands/recall.ts'
 import {
   ILLEGAL_OPERATION,
   INVALID_PARAMETER,
@@ -40,7 +40,8 @@ const RETRY = '%RETRY%'
 export const V3_4_9 = 121
 /** Kept apart from what users may write to. */
 const NOT_FOR_SENDING = [SCHEDULE_TOPIC, 'RMQ_SYS_TRANS_HALF_TOPIC', 'RMQ_SYS_TRANS_OP_HALF_TOPIC']
-const REGION = { MSG_REGION: 'DefaultRegion', TRACE_ON: 'true' }
+const MSG_REGION = { MSG_REGION: 'DefaultRegion' }
+const REGION = { ...MSG_REGION, TRACE_ON: 'true' }
 /** A handle has the time asked for, rounded up to the second, and one ms. */
 const HANDLE_LATER_MS = 1_001
 
@@ -54,38 +55,53 @@ export const sendHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(EndTransaction, () => {
     throw new Refusal(SYSTEM_ERROR, 'Find prepared transaction message failed')
   }),
-  handle(RecallMessage, (call: SendCall, { topic, recallHandle }) => {
-    const { settings, clock, delays, topics } = call.server
-    if (!settings.recall) throw new Refusal(NO_PERMISSION, 'recall failed, operation is forbidden')
-    if (!topics.get(topic)) throw new Refusal(TOPIC_NOT_EXIST, noTopic(topic))
-    const illegal = (remark: string): never => {
-      throw new Refusal(ILLEGAL_OPERATION, remark)
-    }
-    const handleOf = (): ReturnType<typeof parseRecallHandle> => {
-      try {
-        return parseRecallHandle(recallHandle)
-      } catch {
-        return illegal('recall failed, recall handle is invalid') // whatever it is that is wrong with it
-      }
-    }
-    const { topic: of, brokerName, deliverTimeMs, messageId } = handleOf()
-    if (of !== topic) illegal('recall failed, topic not match')
-    if (brokerName !== settings.brokerName) illegal('recall failed, broker service not available')
-    if (deliverTimeMs <= clock.now()) illegal('recall failed, timestamp invalid')
-    delays.recall(topic, messageId)
-    return { header: { msgId: messageId } }
-  }),
+  handle(RecallMessage, (call: SendCall, request) => marked(MSG_REGION, () => recall(call, request))),
 ]
 
+function recall(
+  { server }: SendCall,
+  { topic, recallHandle }: RecallMessageRequest,
+): Reply<{ msgId: string }, undefined> {
+  const { settings, clock, delays, topics } = server
+  if (!settings.recall) throw new Refusal(NO_PERMISSION, 'recall failed, operation is forbidden')
+  if (!topics.get(topic)) throw new Refusal(TOPIC_NOT_EXIST, noTopic(topic))
+  const illegal = (remark: string): never => {
+    throw new Refusal(ILLEGAL_OPERATION, remark)
+  }
+  const handleOf = (): ReturnType<typeof parseRecallHandle> => {
+    try {
+      return parseRecallHandle(recallHandle)
+    } catch {
+      return illegal('recall failed, recall handle is invalid') // whatever it is that is wrong with it
+    }
+  }
+  const { topic: of, brokerName, deliverTimeMs, messageId } = handleOf()
+  if (of !== topic) illegal('recall failed, topic not match')
+  if (brokerName !== settings.brokerName) illegal('recall failed, broker service not available')
+  if (deliverTimeMs <= clock.now()) illegal('recall failed, timestamp invalid')
+  delays.recall(topic, messageId)
+  return { header: { msgId: messageId } }
+}
+
 function send(call: SendCall, request: SendMessageRequest, body: Buffer): SendReply {
-  try {
+  return marked(REGION, () => {
     const config = checkSend(call, request)
-    const reply = (request.batch === true ? sendBatch : sendOne)(call, request, body, config)
-    reply.ext = REGION
+    return (request.batch === true ? sendBatch : sendOne)(call, request, body, config)
+  })
+}
+
+/** Gives every answer the fields, but for those that Java makes of an exception. */
+function marked<Answer extends Reply<unknown, unknown>>(
+  ext: Readonly<Record<string, string>>,
+  run: () => Answer,
+): Answer {
+  try {
+    const reply = run()
+    reply.ext = ext
     return reply
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error
-    throw new Refusal(error.responseCode, error.message, REGION) // which stands in every answer to a send
+    if (!(error instanceof Refusal) || error.responseCode === SYSTEM_ERROR) throw error
+    throw new Refusal(error.responseCode, error.message, ext)
   }
 }
 
@@ -125,7 +141,11 @@ const describe = ({
 const formatPerm = (perm: number): string =>
   (perm & PERM_READ ? 'R' : '-') + (perm & PERM_WRITE ? 'W' : '-') + (perm & PERM_INHERIT ? 'X' : '-')
 
-const randomQueue = (queues: number): number => Math.floor(Math.random() * queues)
+/** A random number modulo `queues`, in Java's way. */
+function randomQueue(queues: number): number {
+  if (queues === 0) throw new Refusal(SYSTEM_ERROR, 'java.lang.ArithmeticException: / by zero')
+  return Math.floor(Math.random() * Math.abs(queues))
+}
 
 function sendOne(call: SendCall, request: SendMessageRequest, body: Buffer, config: TopicConfig): SendReply {
   const { server, connection } = call
@@ -208,6 +228,7 @@ function sendBatch(
   const { topic } = request
   if (topic.startsWith(RETRY))
     throw new Refusal(MESSAGE_ILLEGAL, `batch request does not support retry group ${topic}`)
+  if (body.length === 0) throw new Refusal(SYSTEM_ERROR, 'java.lang.NullPointerException')
   if (body.length > MAX_BODY_BYTES) throw new Refusal(MESSAGE_ILLEGAL, ILLEGAL_SIZE)
   const queueId = request.queueId < 0 ? randomQueue(config.writeQueueNums) : request.queueId
   const stored = decodeBatch(body).map((message) =>

@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, ok, rejects } from 'node:assert/strict'
+import { deepStrictEqual, match, ok, rejects, throws } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import { describe, it } from 'node:test'
@@ -10,6 +10,7 @@ import {
   retryTopic,
 } from '../../../../src/index.ts'
 import { type LocalBroker, type LocalBrokerOptions, startBroker } from '../../../../src/testing/index.ts'
+import type { Frame } from '../../../../src/wire/frame.ts'
 import { openRaw } from '../../../conformance/raw.ts'
 
 async function withBroker(
@@ -170,6 +171,71 @@ describe('the local broker', () => {
       deepStrictEqual(BigInt(broker.messages('orders').length), 20n - minOffset)
     }))
 
+  it('gives all messages of a topic, however large they are in all', () =>
+    withBroker({ topics: ['orders'] }, async (broker, client) => {
+      const producer = createProducer(client, { producerGroup: 'p' })
+      const body = Buffer.alloc(4 << 20) // compressed on the way, and in the store
+      for (let n = 0; n < 20; n++) await producer.send({ topic: 'orders', body })
+      const lengths = broker.messages('orders').map((message) => message.body.length)
+      deepStrictEqual(
+        lengths,
+        Array.from({ length: 20 }, () => 4 << 20),
+      )
+    }))
+
+  it('says why when a message cannot be decoded', () =>
+    withBroker({ topics: ['orders'] }, async (broker) => {
+      const raw = await openRaw(broker.brokers[0]?.address ?? '')
+      const ext = {
+        a: 'p',
+        b: 'orders',
+        c: 'TBW102',
+        d: '4',
+        e: '0',
+        f: '1',
+        g: '1',
+        h: '0',
+        i: '',
+        j: '0',
+        k: 'false',
+      }
+      await raw.ask({ code: 310, ext, body: Buffer.from('not compressed') })
+      raw.close()
+      throws(() => broker.messages('orders'), { name: 'ProtocolError' })
+    }))
+
+  it('takes no more than 65,536 queues, which its tables would not survive', () =>
+    withBroker({}, async (broker) => {
+      const raw = await openRaw(broker.brokers[0]?.address ?? '')
+      const update = (readQueueNums: string): Promise<Frame> =>
+        raw.ask({
+          code: 17,
+          ext: {
+            topic: 'wide',
+            defaultTopic: 'TBW102',
+            readQueueNums,
+            writeQueueNums: '1',
+            perm: '6',
+            topicFilterType: 'SINGLE_TAG',
+            topicSysFlag: '0',
+            order: 'false',
+          },
+        })
+      const group = JSON.stringify({ groupName: 'g', retryQueueNums: 65_537 })
+      const answers = [await update('65536'), await update('65537'), await update('2147483647')]
+      answers.push(await raw.ask({ code: 200, body: Buffer.from(group) }))
+      raw.close()
+      deepStrictEqual(
+        answers.map(({ code, remark }) => [code, remark]),
+        [
+          [0, 'not set any response code'],
+          [29, 'readQueueNums: the local broker takes at most 65536, got 65537'],
+          [29, 'readQueueNums: the local broker takes at most 65536, got 2147483647'],
+          [29, 'retryQueueNums: the local broker takes at most 65536, got 65537'],
+        ],
+      )
+    }))
+
   it('has a name server that goes away and comes back while the brokers stay', () =>
     withBroker({ topics: ['orders'] }, async (broker, client) => {
       const producer = createProducer(client, { producerGroup: 'p' })
@@ -243,16 +309,28 @@ describe('the local broker', () => {
     })
   })
 
-  it('refuses options that there are not', async () => {
-    const wrong: [LocalBrokerOptions, string][] = [
-      [{ topic: 'orders' } as LocalBrokerOptions, 'topic'],
+  it('refuses options that there are not, or that are of another kind', async () => {
+    const wrong: [unknown, string][] = [
+      [null, 'startBroker'],
+      [{ topics: 'orders' }, 'topics'],
+      [{ topics: { orders: { queue: 3 } } }, 'topics.orders.queue'],
+      [{ topics: { orders: 3 } }, 'topics.orders'],
+      [{ topics: { orders: { perm: '6' } } }, 'topics.orders.perm'],
+      [{ topics: { orders: { queues: 65_537 } } }, 'topics.orders.queues'],
+      [{ clock: {} }, 'clock'],
+      [{ logger: {} }, 'logger'],
+      [{ clusterName: '' }, 'clusterName'],
+      [{ autoCreateTopics: 'no' }, 'autoCreateTopics'],
+      [{ faults: { fault: 'busy' } }, 'faults'],
+      [{ topic: 'orders' }, 'topic'],
       [{ port: -1 }, 'port'],
       [{ brokers: 0 }, 'brokers'],
       [{ retentionBytes: 1 }, 'retentionBytes'],
       [{ topics: { orders: { queues: -1 } } }, 'topics.orders.queues'],
       [{ topics: ['with space'] }, 'topic'],
     ]
-    for (const [options, field] of wrong) await rejects(startBroker(options), { code: 'RMQ_CONFIG', field })
+    for (const [options, field] of wrong)
+      await rejects(startBroker(options as LocalBrokerOptions), { code: 'RMQ_CONFIG', field })
   })
 
   it('creates no topics and groups where that is off', () =>

@@ -185,13 +185,22 @@ describe('a rule', () => {
       deepStrictEqual(await send(), 'SEND_OK')
     }))
 
-  it('that says too little is refused', async () => {
+  it('that says too little, or something that there is not, is refused', async () => {
     await using broker = await startBroker()
     const wrong: [FaultRule, string][] = [
       [{ fault: 'delay' }, 'ms'],
       [{ fault: 'refuse' }, 'responseCode'],
       [{ fault: 'busy', probability: 2 }, 'probability'],
       [{ fault: 'explode' as 'drop' }, 'fault'],
+      [{ fault: 'busy', codes: 310 } as FaultRule, 'codes'],
+      [{ fault: 'busy', code: [310, '320' as unknown as number] }, 'code'],
+      [{ fault: 'busy', times: -1 }, 'times'],
+      [{ fault: 'busy', after: 0.5 }, 'after'],
+      [{ fault: 'delay', ms: -1 }, 'ms'],
+      [{ fault: 'busy', server: 'broker-b' }, 'server'],
+      [{ fault: 'busy', probability: 0.5, seed: 'x' as unknown as number }, 'seed'],
+      [{ fault: 'refuse', responseCode: Number.NaN }, 'responseCode'],
+      ['busy' as unknown as FaultRule, 'fault rule'],
     ]
     for (const [rule, field] of wrong)
       await rejects(async () => broker.faults.add(rule), { code: 'RMQ_CONFIG', field })
