@@ -13,7 +13,7 @@ async function shop(...orders: unknown[]): Promise<{
   handler: ReturnType<typeof billOrders>
 }> {
   const broker = await startBroker({ topics: { orders: { queues: 1 }, invoices: { queues: 1 } } })
-  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 500 })
+  const client = createClient({ nameServers: broker.nameServers })
   const producer = createProducer(client, { producerGroup: 'shop' })
   for (const order of orders) await producer.send({ topic: 'orders', body: JSON.stringify(order) })
   return { broker, handler: billOrders(client) }
