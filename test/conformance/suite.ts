@@ -13,6 +13,9 @@ import { filters } from './cases/filters.ts'
 import { frames } from './cases/frames.ts'
 import { locks } from './cases/locks.ts'
 import { offsets } from './cases/offsets.ts'
+import { popOrders } from './cases/pop-orders.ts'
+import { popReceipts } from './cases/pop-receipts.ts'
+import { popWaits } from './cases/pop-waits.ts'
 import { pops } from './cases/pops.ts'
 import { pulls } from './cases/pulls.ts'
 import { refusals } from './cases/refusals.ts'
@@ -39,6 +42,9 @@ const GROUPS: Readonly<Record<string, Cases>> = {
   locks,
   retries,
   pops,
+  popReceipts,
+  popOrders,
+  popWaits,
   registration,
   admin,
   frames,

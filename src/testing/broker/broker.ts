@@ -14,6 +14,8 @@ import { adminHandlers } from './handlers/admin.ts'
 import { clientHandlers } from './handlers/clients.ts'
 import { messageHandlers } from './handlers/messages.ts'
 import { offsetHandlers } from './handlers/offsets.ts'
+import { popAckHandlers } from './handlers/pop-acks.ts'
+import { popHandlers } from './handlers/pops.ts'
 import { pullHandlers } from './handlers/pulls.ts'
 import { retryHandlers } from './handlers/retries.ts'
 import { sendHandlers } from './handlers/sends.ts'
@@ -70,7 +72,8 @@ export interface LocalServer {
   resume(): void
   /** In an orderly way: commits are kept, locks and registrations are gone, and so are the broker's routes. */
   stop(): Promise<void>
-  /** As kill -9: connections are reset, and commits since the last saving (every 5 s, first after 10) are lost. */
+  /** As kill -9: connections are reset, and commits since the last saving (every 5 s, first after 10) are lost,
+   * those of pops too. What was popped, and what was acknowledged, is kept. */
   kill(): Promise<void>
   /** Starts it again. Does nothing when it runs. */
   start(): Promise<void>
@@ -154,6 +157,8 @@ export async function startBroker(options: LocalBrokerOptions = {}): Promise<Loc
     handlers: new Map([
       ...sendHandlers(),
       ...pullHandlers(),
+      ...popHandlers(),
+      ...popAckHandlers(),
       ...offsetHandlers(),
       ...retryHandlers(),
       ...clientHandlers(),

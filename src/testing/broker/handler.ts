@@ -74,6 +74,22 @@ export function encodeReply<A, AB>(
   }
 }
 
+/** The answer to a request that has waited: what `run` gives, or its refusal; nothing: it waits again. */
+export function answerLater<S, A, AB>(
+  call: Call<S>,
+  // biome-ignore lint/suspicious/noExplicitAny: an answer does not depend on what was asked
+  command: Command<any, A, any, AB>, // oxlint-disable-line typescript/no-explicit-any
+  run: () => Reply<A, AB> | undefined,
+): void {
+  try {
+    const reply = run()
+    if (reply) call.answer(encodeReply(command, reply))
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    call.answer({ code: error.responseCode, remark: error.message }) // the topic is gone, say
+  }
+}
+
 /** Runs the handler of a request. A request that Java's broker fails on with an exception answers 1 here too. */
 export function dispatch<S>(
   handlers: ReadonlyMap<number, Handler<S>>,

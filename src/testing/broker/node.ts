@@ -6,6 +6,7 @@ import type { SubscriptionGroupConfig } from '../../commands/groups.ts'
 import { MESSAGE_ILLEGAL } from '../../commands/response-codes.ts'
 import { javaHashCode as tagCode } from '../../wire/hash.ts'
 import { MAX_PROPERTIES_BYTES } from '../../wire/properties.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { type ClockScope, scopeOf, type TestClock } from './clock.ts'
 import { type Connection, hostBytes } from './connection.ts'
 import { DELAY_LEVELS_MS, Delays } from './delays.ts'
@@ -14,9 +15,12 @@ import { dispatch, type Handler, Refusal } from './handler.ts'
 import { LockTable } from './lock-table.ts'
 import { Members } from './members.ts'
 import { OffsetTable } from './offsets.ts'
+import { ParkedPops } from './parked-pops.ts'
 import { ParkedPulls } from './parked-pulls.ts'
+import { PopOrders } from './pop-orders.ts'
 import { formatProperties, type NewMessage, type Properties } from './record.ts'
 import type { Registry } from './registry.ts'
+import { revive } from './revive.ts'
 import { type BrokerLogger, Server } from './server.ts'
 import { type Appended, MessageStore } from './store.ts'
 import { groupConfig, TopicTable } from './topics.ts'
@@ -55,6 +59,10 @@ export class BrokerNode {
   readonly locks: LockTable
   readonly members: Members = new Members()
   readonly parked: ParkedPulls
+  readonly parkedPops: ParkedPops
+  readonly parkedNotifications: ParkedPops
+  readonly checkpoints: Checkpoints
+  readonly popOrders: PopOrders
   readonly server: Server
   readonly startedAt: number
   /** Messages stored and given out since the start. */
@@ -74,9 +82,17 @@ export class BrokerNode {
       DELAY_LEVELS_MS.length,
       settings.autoCreateTopics,
     )
-    this.offsets = new OffsetTable(this.clock)
+    this.offsets = new OffsetTable(this.clock, () => this.popOrders.save())
     this.locks = new LockTable(clock.now)
     this.parked = new ParkedPulls(this.clock, (topic, queueId) => this.store.queue(topic, queueId)?.max ?? 0)
+    this.parkedPops = new ParkedPops(this.clock)
+    this.parkedNotifications = new ParkedPops(this.clock)
+    this.checkpoints = new Checkpoints(this.clock, (checkpoint, offset, isSuspended) =>
+      revive(this, checkpoint, offset, isSuspended),
+    )
+    this.popOrders = new PopOrders(this.clock, ({ topic, group, queueId }) =>
+      this.wakePops(topic, group, queueId),
+    )
     this.server = new Server({
       name: settings.brokerName,
       port: settings.port,
@@ -135,6 +151,7 @@ export class BrokerNode {
   /** As by kill -9: connections are reset, and commits that were not saved yet are lost. */
   async kill(): Promise<void> {
     this.offsets.loseUnsaved()
+    this.popOrders.loseUnsaved()
     await this.#leave(true)
   }
 
@@ -142,6 +159,8 @@ export class BrokerNode {
     this.registry.removeBroker(this.brokerName)
     this.locks.clear()
     this.parked.clear()
+    this.parkedPops.clear()
+    this.parkedNotifications.clear()
     this.members.clear()
     await this.server.close({ reset })
   }
@@ -182,11 +201,19 @@ export class BrokerNode {
     }
   }
 
+  /** There is something to pop for a group. */
+  wakePops(topic: string, group: string, queueId?: number): void {
+    this.parkedPops.wake(topic, group, queueId)
+    this.parkedNotifications.wake(topic, group, queueId)
+  }
+
   /** Stores a message under its own topic, and wakes who waits for it. */
   #append(message: NewMessage, tag: string | undefined): Appended {
     const appended = this.store.append(message, tag)
     this.counts.put++
-    this.parked.messageArrived(message.topic, message.queueId, tag === undefined ? 0 : tagCode(tag))
+    const { topic, queueId } = message
+    for (const parked of [this.parked, this.parkedPops, this.parkedNotifications])
+      parked.messageArrived(topic, queueId, tag === undefined ? 0 : tagCode(tag))
     return appended
   }
 

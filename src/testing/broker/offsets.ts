@@ -19,9 +19,12 @@ export class OffsetTable {
   readonly #resets: Table = new Map()
   readonly #pulled: Table = new Map()
   #saving: (() => void) | undefined
+  readonly #onSave: () => void
 
-  constructor(clock: ClockScope) {
+  /** @param onSave saves what is saved together with the offsets */
+  constructor(clock: ClockScope, onSave: () => void) {
     this.#clock = clock
+    this.#onSave = onSave
     this.#startedAt = clock.now()
   }
 
@@ -94,6 +97,7 @@ export class OffsetTable {
   }
 
   save(): void {
+    this.#onSave()
     this.#saved = new Map([...this.#committed].map(([key, queues]) => [key, new Map(queues)]))
     this.#stopSaving()
   }

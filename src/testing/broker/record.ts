@@ -126,3 +126,23 @@ function writeLong(bytes: Buffer, at: number, value: number): void {
 
 export const readLong = (bytes: Buffer, at: number): number =>
   bytes.readInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4)
+
+/** The same message under another topic and with other properties, which are encoded. */
+export function withTopic(record: Buffer, topic: string, properties: string): Buffer {
+  const [name, text] = [Buffer.from(topic), Buffer.from(properties)]
+  const isV2 = name.length > MAX_V1_TOPIC
+  const lengths = Buffer.alloc(4)
+  lengths.writeUInt16BE(name.length, 0)
+  lengths.writeUInt16BE(text.length, 2)
+  const parts = [
+    record.subarray(0, FIXED_BYTES + record.readInt32BE(84)),
+    lengths.subarray(isV2 ? 0 : 1, 2),
+    name,
+    lengths.subarray(2),
+    text,
+  ]
+  const bytes = Buffer.concat(parts)
+  bytes.writeInt32BE(bytes.length, 0)
+  bytes.writeInt32BE(isV2 ? MAGIC_V2 : MAGIC_V1, 4)
+  return bytes
+}

@@ -7,83 +7,9 @@ import {
   POP_INIT_MIN,
   PopMessage,
 } from '../../../src/commands/pop.ts'
-import { decodeMessages, type StoredMessage } from '../../../src/wire/message.ts'
-import {
-  formatAckBits,
-  formatPopReceipt,
-  type PopReceipt,
-  parseMsgOffsetInfo,
-  parsePopReceipt,
-  parseStartOffsetInfo,
-  popStoredTopic,
-} from '../../../src/wire/pop-receipt.ts'
-import { type Cases, type Context, failure, until } from '../context.ts'
-
-interface Popped {
-  message: StoredMessage
-  receipt: PopReceipt
-}
-
-async function pop(
-  c: Context,
-  topic: string,
-  consumerGroup: string,
-  invisibleMs = 60_000n,
-): Promise<Popped[]> {
-  const { header, body } = await c.call(
-    PopMessage,
-    {
-      consumerGroup,
-      topic,
-      queueId: -1,
-      maxMsgNums: 32,
-      invisibleTime: invisibleMs,
-      initMode: POP_INIT_MIN,
-      expType: 'TAG',
-      exp: '*',
-    },
-    undefined,
-  )
-  const starts = parseStartOffsetInfo(header.startOffsetInfo ?? '')
-  return decodeMessages(body).messages.map((message) => {
-    const text = message.properties['POP_CK']
-    if (text !== undefined) return { message, receipt: parsePopReceipt(text) }
-    const { popTime, invisibleTime, reviveQid } = header
-    const { queueId, queueOffset } = message
-    const ckQueueOffset = starts.get(`0@${queueId}`) ?? -1n
-    const receipt = {
-      ckQueueOffset,
-      popTime,
-      invisibleTime,
-      reviveQid,
-      retryFlag: '0',
-      brokerName: c.brokerName,
-      queueId,
-      queueOffset,
-    }
-    return { message, receipt }
-  })
-}
-
-const ackOf = (topic: string, consumerGroup: string, receipt: PopReceipt) => ({
-  consumerGroup,
-  topic: popStoredTopic(consumerGroup, topic, receipt.retryFlag),
-  queueId: receipt.queueId,
-  extraInfo: formatPopReceipt(receipt),
-  offset: receipt.queueOffset,
-})
-
-/** Pops until the messages that were popped before have come back; what is acknowledged never does. */
-async function comeBack(c: Context, topic: string, group: string, count: number): Promise<Popped[]> {
-  const back: Popped[] = []
-  return await until(`${count} messages to come back`, async () => {
-    back.push(...(await pop(c, topic, group)))
-    return back.length >= count ? back : undefined
-  })
-}
-
-const bodies = (list: readonly Popped[]): string[] =>
-  list.map(({ message }) => message.body.toString()).toSorted()
+import { formatAckBits, parseMsgOffsetInfo, parseStartOffsetInfo } from '../../../src/wire/pop-receipt.ts'
+import { type Cases, failure, until } from '../context.ts'
+import { ackOf, bodies, pop, popAll } from '../popping.ts'
 
 export const pops: Cases = {
   'popped messages are invisible to the next pop, and the answer says where each stands': async (c) => {
@@ -151,7 +77,7 @@ export const pops: Cases = {
         ],
       },
     )
-    const back = await comeBack(c, topic, group, 1)
+    const back = await popAll(c, topic, group, 1)
     deepStrictEqual(
       back.map(({ message, receipt }) => [
         message.body.toString(),

@@ -20,6 +20,7 @@ import {
   UpdateAndCreateTopic,
 } from '../../../commands/topics.ts'
 import { ProtocolError } from '../../../errors.ts'
+import { popRetryTopicV1 } from '../../../wire/names.ts'
 import { type Call, type Handler, handle, Refusal } from '../handler.ts'
 import type { BrokerNode } from '../node.ts'
 import { groupConfig, MAX_QUEUES, PERM_READ_WRITE, topicConfig } from '../topics.ts'
@@ -78,9 +79,12 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(DeleteTopicInBroker, ({ server }: AdminCall, { topic }) => {
     checkTopic(topic)
     refuseSystem(server, topic)
-    server.topics.delete(topic)
-    server.store.deleteTopic(topic)
-    server.offsets.forget({ topic })
+    const retries = server.offsets.groupsOf(topic).map((group) => popRetryTopicV1(group, topic))
+    for (const each of [...retries, topic]) {
+      server.topics.delete(each)
+      server.store.deleteTopic(each)
+      server.offsets.forget({ topic: each })
+    }
     return {}
   }),
 

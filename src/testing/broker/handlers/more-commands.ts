@@ -1,6 +1,13 @@
 /** What tools and other clients ask of a broker, and this project's client does not: not in the catalogue. */
-import { type BodyCodec, type Command, defineCommand, type NoFields } from '../../../commands/define.ts'
+import {
+  type BodyCodec,
+  bytesBody,
+  type Command,
+  defineCommand,
+  type NoFields,
+} from '../../../commands/define.ts'
 import { jsonBody } from '../../../commands/json.ts'
+import { PopMessage, type PopMessageResponse } from '../../../commands/pop.ts'
 import type { TopicList } from '../../../commands/route.ts'
 
 /** Any JSON: these bodies are only written here. */
@@ -75,3 +82,63 @@ export const GetTopicsByCluster: Command<{ cluster: string }, NoFields, undefine
     request: { cluster: 'string' },
     responseBody: /* @__PURE__ */ anyBody<TopicList>('topics'),
   })
+
+/** Looks at what a pop would give, without taking it. 19: nothing. */
+export const PeekMessage: Command<
+  { consumerGroup: string; topic: string; queueId: number; maxMsgNums: number },
+  PopMessageResponse,
+  undefined,
+  Buffer
+> = /* @__PURE__ */ defineCommand({
+  code: 200052,
+  name: 'PEEK_MESSAGE',
+  effect: 'read',
+  request: { consumerGroup: 'string', topic: 'string', queueId: 'int', maxMsgNums: 'int' },
+  response: PopMessage.response,
+  responseBody: bytesBody,
+  answers: { 19: 'empty' },
+})
+
+export interface NotificationRequest {
+  consumerGroup: string
+  topic: string
+  queueId: number
+  pollTime: bigint
+  bornTime: bigint
+  order?: boolean | undefined
+  attemptId?: string | undefined
+  expType?: string | undefined
+  exp?: string | undefined
+}
+
+/** Waits until there is something to pop. */
+export const Notification: Command<NotificationRequest, { hasMsg: boolean; pollingFull: boolean }> =
+  /* @__PURE__ */ defineCommand({
+    code: 200054,
+    name: 'NOTIFICATION',
+    effect: 'read',
+    request: {
+      consumerGroup: 'string',
+      topic: 'string',
+      queueId: 'int',
+      pollTime: 'long',
+      bornTime: 'long',
+      order: 'boolean?',
+      attemptId: 'string?',
+      expType: 'string?',
+      exp: 'string?',
+    },
+    response: { hasMsg: 'boolean', pollingFull: 'boolean' },
+  })
+
+/** How many pops wait. */
+export const PollingInfo: Command<
+  { consumerGroup: string; topic: string; queueId: number },
+  { pollingNum: number }
+> = /* @__PURE__ */ defineCommand({
+  code: 200055,
+  name: 'POLLING_INFO',
+  effect: 'read',
+  request: { consumerGroup: 'string', topic: 'string', queueId: 'int' },
+  response: { pollingNum: 'int' },
+})

@@ -23,17 +23,19 @@ import {
   TOPIC_NOT_EXIST,
 } from '../../../commands/response-codes.ts'
 import { PERM_READ } from '../../../commands/route.ts'
+import type { TopicConfig } from '../../../commands/topics.ts'
 import { parseTagExpression } from '../../../wire/tag-expression.ts'
-import { type Call, encodeReply, type Handler, handle, Refusal, type Reply } from '../handler.ts'
+import { answerLater, type Call, type Handler, handle, Refusal, type Reply } from '../handler.ts'
 import type { BrokerNode } from '../node.ts'
 import type { ReadStatus } from '../store.ts'
 import { noTopic, SEE_FAQ } from './names.ts'
 
 type PullCall = Call<BrokerNode>
 type PullReply = Reply<PullMessageResponse, Buffer>
-type Matches = (tag: number) => boolean
+export type Matches = (tag: number) => boolean
 
-const noSql = (type: string): string => `The broker does not support consumer to filter message by ${type}`
+export const noSql = (type: string): string =>
+  `The broker does not support consumer to filter message by ${type}`
 
 export const pullHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(PullMessage, (call: PullCall, request) => pull(call, request, true)),
@@ -66,21 +68,18 @@ function pull(call: PullCall, request: PullMessageRequest, mayWait: boolean): Pu
     until: server.clock.now() + Number(request.suspendTimeoutMillis ?? 0n),
     matches,
     isWanted: () => call.connection.isOpen,
-    resume: () => {
-      try {
-        const again = pull(call, request, false)
-        if (again) call.answer(encodeReply(PullMessage, again))
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error
-        call.answer({ code: error.responseCode, remark: error.message }) // the topic is gone, say
-      }
-    },
+    resume: () => answerLater(call, PullMessage, () => pull(call, request, false)),
   })
   return undefined
 }
 
-function checkQueue({ server, connection }: PullCall, request: PullMessageRequest): void {
-  const { consumerGroup, topic, queueId } = request
+function checkQueue(call: PullCall, { consumerGroup, topic, queueId }: PullMessageRequest): void {
+  checkConsumer(call.server, consumerGroup)
+  checkReadable(call, topic, queueId, 'pulling')
+}
+
+/** @throws Refusal for a group that cannot be created, and for one that may not consume */
+export function checkConsumer(server: BrokerNode, consumerGroup: string): void {
   const group = server.groupFor(consumerGroup)
   if (!group) {
     const remark = `subscription group [${consumerGroup}] does not exist, ${SEE_FAQ}`
@@ -88,15 +87,30 @@ function checkQueue({ server, connection }: PullCall, request: PullMessageReques
   }
   if (!group.consumeEnable)
     throw new Refusal(NO_PERMISSION, `subscription group no permission, ${consumerGroup}`)
+}
+
+/** The settings of a topic. @throws Refusal for one that cannot be read, and for a queue that it does not have */
+export function checkReadable(
+  { server, connection }: PullCall,
+  topic: string,
+  queueId: number,
+  how: string,
+): TopicConfig {
   const config = server.topics.get(topic)
   if (!config) throw new Refusal(TOPIC_NOT_EXIST, noTopic(topic, ' '))
   if ((config.perm & PERM_READ) === 0)
-    throw new Refusal(NO_PERMISSION, `the topic[${topic}] pulling message is forbidden`)
-  if (queueId < 0 || queueId >= config.readQueueNums) {
-    const remark = `queueId[${queueId}] is illegal, topic:[${topic}] topicConfig.readQueueNums:[${config.readQueueNums}] consumer:[/${connection.remote}]`
-    throw new Refusal(INVALID_PARAMETER, remark)
-  }
+    throw new Refusal(NO_PERMISSION, `the topic[${topic}] ${how} message is forbidden`)
+  if (queueId < 0 || queueId >= config.readQueueNums)
+    throw new Refusal(INVALID_PARAMETER, illegalQueue(config, queueId, connection))
+  return config
 }
+
+export const illegalQueue = (
+  { topicName, readQueueNums }: TopicConfig,
+  queueId: number,
+  { remote }: PullCall['connection'],
+): string =>
+  `queueId[${queueId}] is illegal, topic:[${topicName}] topicConfig.readQueueNums:[${readQueueNums}] consumer:[/${remote}]`
 
 /** The filter of the request itself, or that of the registered consumer. */
 function filterOf(server: BrokerNode, request: PullMessageRequest): Matches {
@@ -117,7 +131,7 @@ function filterOf(server: BrokerNode, request: PullMessageRequest): Matches {
 }
 
 /** Blanks between separators are no tags, and match nothing; separators alone are refused (upstream FilterAPI). */
-function codesOf(expression: string): number[] {
+export function codesOf(expression: string): number[] {
   try {
     return parseTagExpression(expression).codes
   } catch (cause) {
@@ -129,7 +143,7 @@ function codesOf(expression: string): number[] {
 }
 
 /** Only a bare `*` means every message. */
-function matcher(expression: string, codes: readonly number[]): Matches {
+export function matcher(expression: string, codes: readonly number[]): Matches {
   if (expression === '*') return () => true
   const set = new Set(codes)
   return (tag) => set.has(tag)
