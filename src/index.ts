@@ -7,6 +7,13 @@
 export { type Client, createClient } from './client/client.ts'
 export { type ClientOptions, templates } from './client/options.ts'
 export { type BatchedMessage, createMessageId, type Delay, type OutgoingMessage } from './client/outgoing.ts'
+export {
+  createPopConsumer,
+  type PopConsumer,
+  type PopConsumerOptions,
+  type PopOptions,
+  type Popped,
+} from './client/popper.ts'
 export { type BatchResult, createProducer, type Producer, type ProducerOptions } from './client/producer.ts'
 export {
   createPullConsumer,
@@ -17,7 +24,15 @@ export {
   type SendBackOptions,
   type StartingPosition,
 } from './client/puller.ts'
-export type { Message, PullResult, PullStatus, SendResult, SendStatus } from './client/values.ts'
+export type {
+  Message,
+  PoppedMessage,
+  PopResult,
+  PullResult,
+  PullStatus,
+  SendResult,
+  SendStatus,
+} from './client/values.ts'
 export type { MessageQueue } from './commands/message-queue.ts'
 export * from './errors.ts'
 export type { AddressMap } from './net/address-policy.ts'

@@ -40,7 +40,7 @@ describe('the minified size', () => {
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
       47_600,
     ],
-    ['the client entry', "export * from './src/index.ts'", 48_500],
+    ['the client entry', "export * from './src/index.ts'", 56_300],
     ['the lambda entry', "export * from './src/lambda/index.ts'", 92_600],
     ['the errors entry', "export * from './src/errors.ts'", 1_800],
     ['the wire entry', "export * from './src/wire/index.ts'", 23_200],

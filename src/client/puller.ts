@@ -127,7 +127,7 @@ interface Resolved {
 }
 
 /** What a pull says of the filter. `tags` are compared again here; none with SQL92, and where everything is wanted. */
-interface ParsedFilter {
+export interface ParsedFilter {
   subscription: string
   expressionType: string
   tags?: ReadonlySet<string>
@@ -392,7 +392,7 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
   }
 }
 
-const parseFilter = (given: unknown = '*'): ParsedFilter => {
+export const parseFilter = (given: unknown = '*'): ParsedFilter => {
   const filter = given as Filter
   if (typeof filter !== 'string')
     return { subscription: checkText('filter.sql', filter?.sql?.trim()), expressionType: 'SQL92' }

@@ -13,6 +13,7 @@ import { filters } from './cases/filters.ts'
 import { frames } from './cases/frames.ts'
 import { locks } from './cases/locks.ts'
 import { offsets } from './cases/offsets.ts'
+import { popConsumer } from './cases/pop-consumer.ts'
 import { popOrders } from './cases/pop-orders.ts'
 import { popReceipts } from './cases/pop-receipts.ts'
 import { popWaits } from './cases/pop-waits.ts'
@@ -42,6 +43,7 @@ const GROUPS: Readonly<Record<string, Cases>> = {
   locks,
   retries,
   pops,
+  popConsumer,
   popReceipts,
   popOrders,
   popWaits,

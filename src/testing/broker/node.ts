@@ -212,8 +212,9 @@ export class BrokerNode {
     const appended = this.store.append(message, tag)
     this.counts.put++
     const { topic, queueId } = message
+    const code = tag === undefined ? 0 : tagCode(tag)
     for (const parked of [this.parked, this.parkedPops, this.parkedNotifications])
-      parked.messageArrived(topic, queueId, tag === undefined ? 0 : tagCode(tag))
+      parked.messageArrived(topic, queueId, code)
     return appended
   }
 

@@ -2,7 +2,7 @@ import { deepStrictEqual } from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { AckMessage, POP_INIT_MIN, PopMessage, type PopMessageRequest } from '../../../../src/commands/pop.ts'
 import { DeleteTopicInBroker } from '../../../../src/commands/topics.ts'
-import { type Client, createClient, createProducer } from '../../../../src/index.ts'
+import { type Client, createClient, createPopConsumer, createProducer } from '../../../../src/index.ts'
 import { createClock, type LocalBroker, startBroker } from '../../../../src/testing/index.ts'
 import { decodeMessages } from '../../../../src/wire/message.ts'
 import { formatPopReceipt, parseStartOffsetInfo } from '../../../../src/wire/pop-receipt.ts'
@@ -138,6 +138,30 @@ describe('pops of the local broker', () => {
       const wait = { exp: 'b', expType: 'TAG', pollTime: 60_000n }
       deepStrictEqual((await popped(broker, client, wait)).seen, ['1999 0'])
     }))
+
+  it('of all brokers are given to a pop consumer, and acknowledged where they are', async () => {
+    const clock = createClock({ at: START })
+    await using broker = await startBroker({ clock, brokers: 2, topics: { orders: { queues: 1 } } })
+    const client = createClient({ nameServers: broker.nameServers })
+    const producer = createProducer(client, { producerGroup: 'shop' })
+    for (const brokerName of ['broker-a', 'broker-b'])
+      await producer.send({
+        topic: 'orders',
+        body: brokerName,
+        queue: { topic: 'orders', brokerName, queueId: 0 },
+      })
+    const pop = createPopConsumer(client, { consumerGroup: 'billing' })
+
+    const { messages } = await pop.pop('orders', { invisibleMs: 10_000 })
+    await pop.ack(messages)
+    await clock.advance(10_000)
+
+    deepStrictEqual(
+      [messages.map(({ body }) => body.toString()), broker.messages(RETRY)],
+      [['broker-a', 'broker-b'], []],
+    )
+    await client.close()
+  })
 
   it('go with their topic, and so do their retries', () =>
     withOrders(['1'], async (broker, client) => {
