@@ -14,6 +14,8 @@ import type {
   Message,
   MessageQueue,
   OutgoingMessage,
+  Popped,
+  PoppedMessage,
   Producer,
   PullConsumer,
   PullResult,
@@ -68,6 +70,14 @@ it('a filter is a tag expression or SQL', () => {
   yes<Fits<'a || b', Filter>>()
   yes<Fits<{ sql: string }, Filter>>()
   no<Fits<{ tag: string }, Filter>>()
+  assert.ok(true)
+})
+
+it('a popped message is a message, and its topic and receipt are all that an acknowledgement takes', () => {
+  yes<Fits<PoppedMessage, Message>>()
+  yes<Fits<PoppedMessage, Popped>>()
+  yes<Fits<{ topic: string; receipt: string }, Popped>>()
+  no<Fits<Message, Popped>>()
   assert.ok(true)
 })
 
