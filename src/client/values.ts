@@ -125,41 +125,6 @@ export class Message extends Value {
   }
 }
 
-/** A message that was popped: it is invisible to its group until it is acknowledged, or its time is over. */
-export class PoppedMessage extends Message {
-  /**
-   * Which delivery of which message: what acknowledgements need besides `topic`, also of a copy or in another process. A
-   * change of the invisible time puts another one here. Not for reading.
-   */
-  declare receipt: string
-
-  /** @param storedTopic where it is stored; of a retry the topic of `stored` is the original one */
-  constructor(
-    stored: StoredMessage,
-    brokerName: string,
-    unwrap: (name: string) => string,
-    receipt: string,
-    storedTopic: string,
-  ) {
-    super(stored, brokerName, unwrap)
-    this.receipt = receipt
-    if (storedTopic === stored.topic) return
-    // The broker's own note on a retry.
-    const { ORIGIN_GROUP = '', ...properties } = this.properties
-    Object.assign(this.systemProperties, { ORIGIN_GROUP })
-    Object.assign(this, {
-      properties: Object.setPrototypeOf(properties, null),
-      queue: { ...this.queue, topic: unwrap(storedTopic) },
-    })
-  }
-}
-
-export class PopResult extends Value {
-  declare readonly messages: readonly PoppedMessage[]
-  /** Messages whose bytes made no sense, each with the reason. Nobody can acknowledge them: they come back. */
-  declare readonly undecodable: readonly UndecodableMessage[]
-}
-
 /** What a pull or a pop could not decode, with a JSON form. */
 export class Undecodable extends Value implements UndecodableMessage {
   declare readonly queueOffset?: bigint
@@ -197,4 +162,39 @@ export class PullResult extends Value {
   declare readonly maxOffset: bigint
   /** The replica to read from next: 0 is the master. */
   declare readonly suggestedBrokerId: number
+}
+
+/** A message that was popped: it is invisible to its group until it is acknowledged, or its time is over. */
+export class PoppedMessage extends Message {
+  /**
+   * Which delivery of which message: what acknowledgements need besides `topic`, also of a copy or in another process. A
+   * change of the invisible time puts another one here. Not for reading.
+   */
+  declare receipt: string
+
+  /** @param storedTopic where it is stored; of a retry the topic of `stored` is the original one */
+  constructor(
+    stored: StoredMessage,
+    brokerName: string,
+    unwrap: (name: string) => string,
+    receipt: string,
+    storedTopic: string,
+  ) {
+    super(stored, brokerName, unwrap)
+    this.receipt = receipt
+    if (storedTopic === stored.topic) return
+    // The broker's own note on a retry, from 5.5 on.
+    const { ORIGIN_GROUP, ...properties } = this.properties
+    if (ORIGIN_GROUP !== undefined) Object.assign(this.systemProperties, { ORIGIN_GROUP })
+    Object.assign(this, {
+      properties: Object.setPrototypeOf(properties, null),
+      queue: { ...this.queue, topic: unwrap(storedTopic) },
+    })
+  }
+}
+
+export class PopResult extends Value {
+  declare readonly messages: readonly PoppedMessage[]
+  /** Messages whose bytes made no sense, each with the reason. Nobody can acknowledge them: they come back. */
+  declare readonly undecodable: readonly UndecodableMessage[]
 }

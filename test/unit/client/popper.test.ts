@@ -117,6 +117,18 @@ describe('a pop', () => {
     deepStrictEqual([undecodable, messages[0]?.toJSON()['receipt']], [[], RECEIPT])
   })
 
+  it('gives a retry of a broker that does not note the group', async (t) => {
+    const retry = { queueOffset: 8n, properties: { POP_CK: RETRY, own: 'x' } }
+    const { pop } = await open(t, oneBroker({ [POP]: () => found(retry) }))
+
+    const [message] = (await pop.pop('orders')).messages
+
+    deepStrictEqual(
+      [{ ...message?.properties }, { ...message?.systemProperties }],
+      [{ own: 'x' }, { POP_CK: RETRY }],
+    )
+  })
+
   it('waits at a single broker, for no longer than there is time', async (t) => {
     const { cluster, pop } = await open(t, oneBroker({ [POP]: () => NOTHING }))
 
