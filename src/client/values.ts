@@ -183,7 +183,7 @@ export class PoppedMessage extends Message {
     super(stored, brokerName, unwrap)
     this.receipt = receipt
     if (storedTopic === stored.topic) return
-    // The broker's own note on a retry, from 5.5 on.
+    // The broker's own note on a retry; not of every version.
     const { ORIGIN_GROUP, ...properties } = this.properties
     if (ORIGIN_GROUP !== undefined) Object.assign(this.systemProperties, { ORIGIN_GROUP })
     Object.assign(this, {

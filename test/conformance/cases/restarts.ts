@@ -1,6 +1,8 @@
 /** What a broker keeps when it is restarted in an orderly way (protocol.md 9.2, 11). These run one after another. */
 import { deepStrictEqual, ok } from 'node:assert/strict'
+import { createPopConsumer } from '../../../src/index.ts'
 import type { Cases } from '../context.ts'
+import { topicWith } from '../popping.ts'
 
 export const restarts: Cases = {
   'a restart keeps messages and offsets, loses locks, and the next calls do not notice': async (c) => {
@@ -21,5 +23,21 @@ export const restarts: Cases = {
       (await c.read(topic, 2)).map((message) => message.body.toString()),
       ['before', 'after'],
     )
+  },
+
+  'a restart keeps what is popped hidden, and its receipts': async (c) => {
+    const { restart } = c.broker
+    ok(restart, 'this broker cannot be restarted')
+    const topic = await topicWith(c, '1', '2')
+    const pop = createPopConsumer(c.client, { consumerGroup: c.name('pop') })
+    const [first, second] = (await pop.pop(topic)).messages
+    ok(first && second)
+    await restart()
+    await c.client.thaw() // a pop is not made again on another connection
+    deepStrictEqual((await pop.pop(topic)).messages, [])
+    await pop.ack(first)
+    await pop.changeInvisibleDuration(second, 0)
+    const [again] = (await pop.pop(topic, { waitMs: 20_000 })).messages
+    deepStrictEqual([again?.body.toString(), again?.reconsumeTimes], ['2', 1])
   },
 }
