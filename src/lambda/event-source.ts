@@ -1,27 +1,32 @@
 /**
- * The event source: pulls batches of a topic, hands them to a function, and commits what it handled, all before the
- * invocation ends. Nothing is remembered between invocations but what the broker holds.
+ * The event source: leases the queues of a topic, pulls batches, hands them to a function, settles what became of each record
+ * and commits, all before the invocation ends. Nothing is remembered between invocations but what the broker holds.
  *
- * Within a queue order is kept: when a record fails, the offset stops before it and the queue is left for the next
- * invocation. A record counts as handled only when the broker has acknowledged the commit behind it.
+ * A record counts as handled only when the broker has acknowledged the commit behind it (design: at least once).
  */
 import type { Client } from '../client/client.ts'
-import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
-import type { Message } from '../client/values.ts'
+import { createPullConsumer } from '../client/puller.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError, DeadlineError, ResponseError } from '../errors.ts'
-import { retryTopic } from '../wire/names.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
-import { createEvent, queueKey, type RocketMQEvent, RocketMQRecord } from './event.ts'
+import { createEvent, type RocketMQEvent, RocketMQRecord } from './event.ts'
+import type { Batch } from './intake.ts'
+import { type Leases, takeLeases } from './leases.ts'
+import { oneOf, openQueues, queuesOf } from './open-queues.ts'
 import {
   type EventSourceOptions,
   type ResolvedEventSource,
   readWorkerPayload,
   resolveEventSource,
 } from './options.ts'
-import { openQueue, type QueueProgress, type QueueSummary } from './queue-progress.ts'
+import type { QueueCounts, QueueProgress, QueueSummary } from './queue-progress.ts'
 import { type BatchResponse, readBatchResponse } from './response.ts'
+import { Settlement, type Verdict } from './settle.ts'
+import { Worker } from './worker.ts'
+
+/** The leases are given back also when the time is over, in ms. */
+const UNLOCK_MS = 300
 
 /** What the handler is given besides the event and the context. */
 export interface HandlerExtras {
@@ -50,12 +55,22 @@ export type RecordHandler = RecordHandlerMethod['handle']
 export interface EventSourceResult {
   /** Records that were handled, with their offsets committed. */
   handled: number
-  /** Records that failed or could not be decoded; their queues stand before the first of them. */
+  /** Records that failed or could not be decoded, at any attempt. */
   failed: number
   /** Messages that the filter passed over. */
   filtered: number
+  /** Failed records that come again from the retry topic. */
+  sentBack: number
+  /** Records that became dead letters by the mapping's limits; a group's own limit is not seen here. */
+  deadLettered: number
+  /** Messages that had expired before the group read them. */
+  skipped: number
   /** Messages behind the committed offsets, as far as the last pulls tell. */
   remainingLag: number
+  /** Queues that another invocation holds, or is about to set the start of. */
+  leftToOthers: number
+  /** With `dryRun`: records that would have been handled. */
+  wouldHandle?: number
   queues: QueueSummary[]
 }
 
@@ -79,15 +94,26 @@ export function eventSource(
   return async (event, context) => {
     const payload = readWorkerPayload(event)
     if (!source.enabled) return summarise([], 0)
+    checkWindow(source, context)
     await client.thaw()
     return await consume(source, client, payload?.queues, handle, context)
   }
 }
 
+function checkWindow({ windowMs }: ResolvedEventSource, context: LambdaContext): void {
+  const remaining = context.getRemainingTimeInMillis()
+  if (windowMs === 0 || windowMs < remaining) return
+  const seconds = Math.floor(remaining / 1_000)
+  throw new ConfigError(
+    'maximumBatchingWindowInSeconds',
+    `must be shorter than the invocation, which ends in ${seconds} s; raise the function's timeout or lower the window`,
+  )
+}
+
 async function consume(
   source: ResolvedEventSource,
   client: Client,
-  only: readonly MessageQueue[] | undefined,
+  wanted: readonly MessageQueue[] | undefined,
   handle: RecordHandler,
   context: LambdaContext,
 ): Promise<EventSourceResult> {
@@ -98,121 +124,48 @@ async function consume(
     Math.max(0, end - Date.now()),
   )
   const consumer = createPullConsumer(client, { consumerGroup: source.consumerGroup, filter: source.filter })
+  const limits = { deadlineMs: end }
+  let leases: Leases | undefined
   try {
-    const progress = await openQueues(source, consumer, only, end)
-    let handled = 0
-    let longestMs = 0
-    let turn = Math.floor(Math.random() * progress.length)
-    while (!progress.every((each) => each.done)) {
-      await fill(progress, end)
-      // A batch that would probably be cut off is better left where it is.
-      if (Date.now() + longestMs >= end) break
-      const batch = takeBatch(progress, source.batchSize, turn++ % progress.length)
-      if (batch.length === 0) continue
-      const began = Date.now()
-      const { failed, error } = await runHandler(source, client, batch, handle, context, stop.signal)
-      longestMs = Math.max(longestMs, Date.now() - began)
-      const settled = await allSettled(progress.map((each) => each.settle(failed, end)))
-      handled += settled.reduce((sum, count) => sum + count, 0)
-      if (error !== undefined) throw error
-    }
-    await allSettled(progress.map((each) => each.settle(new Set(), end)))
-    return summarise(progress, handled)
+    const all = await queuesOf(source, consumer, limits)
+    const own = wanted ? all.filter(oneOf(wanted)) : all
+    leases = source.dryRun ? undefined : await takeLeases(consumer, own, limits)
+    const held = leases ? own.filter(leases.holds) : own
+    const queues = await openQueues(source, consumer, all, held, limits)
+    const settlement = new Settlement(consumer, leases, source, end)
+    const worker = new Worker(source, queues, settlement, end)
+    const leftToOthers = own.length - queues.length
+    if (source.dryRun) return { ...summarise(queues, leftToOthers), wouldHandle: await worker.count() }
+    await worker.run(async (batch) => await runHandler(source, client, batch, handle, context, stop.signal))
+    const error = worker.error ?? queues.find((queue) => queue.error !== undefined)?.error
+    if (error !== undefined) throw error
+    return summarise(queues, leftToOthers)
   } finally {
     clearTimeout(timer)
+    await leases?.release({ deadlineMs: Math.max(end, Date.now() + UNLOCK_MS) })
   }
-}
-
-/** Pulls. What the end of the invocation cuts off is no failure: nothing of it was handed out. */
-async function fill(progress: readonly QueueProgress[], end: number): Promise<void> {
-  const cutOff = (error: unknown): void => {
-    if (!(error instanceof DeadlineError)) throw error
-  }
-  await allSettled(progress.map((each) => each.fill(end).catch(cutOff)))
-}
-
-/**
- * Where the group stands in each queue. A queue without an offset on a broker that the group has read before was added
- * later, so it is read from its beginning; those of a broker seen for the first time begin where the mapping says.
- * The offset of queue 0 tells the two apart. So it is committed last: a first run that fails on the way is one again.
- */
-async function openQueues(
-  source: ResolvedEventSource,
-  consumer: PullConsumer,
-  only: readonly MessageQueue[] | undefined,
-  deadlineMs: number,
-): Promise<QueueProgress[]> {
-  const all = await queuesOf(source, consumer, deadlineMs)
-  const offsets = await allSettled(all.map((queue) => consumer.committedOffset(queue, { deadlineMs })))
-  const known = new Set<string>()
-  for (const [index, { topic, brokerName, queueId }] of all.entries()) {
-    if (topic === source.topic && queueId === 0 && offsets[index] !== undefined) known.add(brokerName)
-  }
-  const wanted = only && new Set(only.map(queueKey))
-  const open = async (isDue: (queue: MessageQueue) => boolean): Promise<QueueProgress[]> => {
-    const opening: Promise<QueueProgress>[] = []
-    for (const [index, queue] of all.entries()) {
-      if ((wanted && !wanted.has(queueKey(queue))) || !isDue(queue)) continue
-      const start = known.has(queue.brokerName)
-        ? ({ ...source, startingPosition: 'TRIM_HORIZON' } as const)
-        : source
-      opening.push(openQueue(consumer, queue, offsets[index], start, deadlineMs))
-    }
-    return await allSettled(opening)
-  }
-  const others = await open(({ queueId }) => queueId !== 0)
-  return [...(await open(({ queueId }) => queueId === 0)), ...others]
-}
-
-/** Waits for all of them, so that nothing is left running behind the first failure, which is then thrown. */
-async function allSettled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-  await Promise.allSettled(promises)
-  return await Promise.all(promises)
-}
-
-/** The topic's queues, and those of the group's retry topic, which exists once something was sent back. */
-async function queuesOf(
-  source: ResolvedEventSource,
-  consumer: PullConsumer,
-  end: number,
-): Promise<MessageQueue[]> {
-  const topics = [source.topic, retryTopic(source.consumerGroup)]
-  return (await Promise.all(topics.map((topic) => consumer.queues(topic, { deadlineMs: end })))).flat()
-}
-
-/** Up to `batchSize` messages, shared fairly: one of each queue in turn, from the queue at `first` on. */
-function takeBatch(progress: readonly QueueProgress[], batchSize: number, first: number): Message[] {
-  const inTurn = [...progress.slice(first), ...progress.slice(0, first)]
-  const shares = inTurn.map((each) => ({ each, count: 0 }))
-  let room = batchSize
-  for (let took = true; took && room > 0; ) {
-    took = false
-    for (const share of shares) {
-      if (room === 0 || share.count >= share.each.waiting) continue
-      share.count += 1
-      room -= 1
-      took = true
-    }
-  }
-  return shares.flatMap(({ each, count }) => each.take(count))
 }
 
 /** Which messages failed. A thrown error, or a response that breaks the contract, fails all of them. */
 async function runHandler(
   source: ResolvedEventSource,
   client: Client,
-  batch: readonly Message[],
+  { messages }: Batch,
   handle: RecordHandler,
   context: LambdaContext,
   signal: AbortSignal,
-): Promise<{ failed: ReadonlySet<Message>; error: unknown }> {
-  const records = batch.map((message) => new RocketMQRecord(message))
+): Promise<Verdict> {
+  const records = messages.map((message) => new RocketMQRecord(message))
   const event = createEvent(records, client.nameServers.addresses.join(';'), source.consumerGroup)
   try {
     const response = await untilAborted<unknown>(handle(event, context, { signal, client }), signal)
-    return { failed: readBatchResponse(response, batch), error: undefined }
+    return { failed: readBatchResponse(response, messages) }
   } catch (error) {
-    return { failed: new Set(batch), error: error ?? new TypeError('the handler threw undefined') }
+    return {
+      failed: new Set(messages),
+      error: error ?? new TypeError('the handler threw undefined'),
+      isCutOff: signal.aborted,
+    }
   }
 }
 
@@ -238,15 +191,19 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   })
 }
 
-function summarise(progress: readonly QueueProgress[], handled: number): EventSourceResult {
+function summarise(progress: readonly QueueProgress[], leftToOthers: number): EventSourceResult {
   const queues = progress.map((each) => each.summary())
-  const sum = (pick: (each: QueueProgress) => number): number =>
-    progress.reduce((total, each) => total + pick(each), 0)
+  const sum = (count: keyof QueueCounts): number =>
+    progress.reduce((total, { counts }) => total + counts[count], 0)
   return {
-    handled,
-    failed: sum((each) => each.failed),
-    filtered: sum((each) => each.filtered),
+    handled: sum('handled'),
+    failed: sum('failed'),
+    filtered: sum('filtered'),
+    sentBack: sum('sentBack'),
+    deadLettered: sum('deadLettered'),
+    skipped: sum('skipped'),
     remainingLag: queues.reduce((total, each) => total + each.lag, 0),
+    leftToOthers,
     queues,
   }
 }

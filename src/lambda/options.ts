@@ -30,7 +30,38 @@ export interface EventSourceMapping {
   filter?: Filter | undefined
   /** Does nothing while false. @default true */
   enabled?: boolean | undefined
+  /**
+   * How long a batch that is not full is kept open after its first record, 0 to 300 seconds, and less than the function's
+   * timeout. @default 0
+   */
+  maximumBatchingWindowInSeconds?: number | undefined
+  /**
+   * What becomes of a record that failed. `retry`: it is sent back and comes again from the group's retry topic, later with
+   * each attempt, while the queue goes on. `block`: the queue waits for it, so that order is kept. @default 'retry'
+   */
+  onFailure?: OnFailure | undefined
+  /**
+   * Attempts after the first, 0 to 10,000; then the record becomes a dead letter. With `block` they are made within the
+   * invocation, a second apart. @default with `retry` the group's own retryMaxTimes (16), with `block` without end
+   */
+  maximumRetryAttempts?: number | undefined
+  /** A record sent longer ago becomes a dead letter instead of being handled, 60 to 604,800 seconds. @default without end */
+  maximumRecordAgeInSeconds?: number | undefined
+  /**
+   * With `retry`: the delay level (1 to 18) before each attempt; the last one is for all that follow.
+   * @default 3 to 18, one after the other: 10 s to 2 h
+   */
+  retryLevels?: readonly number[] | undefined
+  /**
+   * Batches that are handled at once, 1 to 10. From 2 on order is kept among the messages of one sharding key, not in the
+   * queue. @default 1
+   */
+  parallelizationFactor?: number | undefined
+  /** Pulls, filters and reports; handles, commits, locks and sends nothing. @default false */
+  dryRun?: boolean | undefined
 }
+
+export type OnFailure = 'retry' | 'block'
 
 export interface EventSourceOptions extends EventSourceMapping {
   /** A client, or the options to create one. @default from the environment */
@@ -45,6 +76,15 @@ const mapping: z.ZodMiniType<EventSourceMapping> = /* @__PURE__ */ z.strictObjec
   startingPositionTimestamp: z.optional(z.union([z.number(), z.string()])),
   filter: z.optional(z.union([z.string(), z.strictObject({ sql: z.string() })])),
   enabled: z.optional(z.boolean()),
+  maximumBatchingWindowInSeconds: z.optional(z.int().check(z.minimum(0), z.maximum(300))),
+  onFailure: z.optional(z.enum(['retry', 'block'])),
+  maximumRetryAttempts: z.optional(z.int().check(z.minimum(0), z.maximum(10_000))),
+  maximumRecordAgeInSeconds: z.optional(z.int().check(z.minimum(60), z.maximum(604_800))),
+  retryLevels: z.optional(
+    z.array(z.int().check(z.minimum(1), z.maximum(18))).check(z.minLength(1), z.maxLength(100)),
+  ),
+  parallelizationFactor: z.optional(z.int().check(z.minimum(1), z.maximum(10))),
+  dryRun: z.optional(z.boolean()),
 })
 
 const MAPPING_KEYS: readonly (keyof EventSourceMapping)[] = [
@@ -55,6 +95,13 @@ const MAPPING_KEYS: readonly (keyof EventSourceMapping)[] = [
   'startingPositionTimestamp',
   'filter',
   'enabled',
+  'maximumBatchingWindowInSeconds',
+  'onFailure',
+  'maximumRetryAttempts',
+  'maximumRecordAgeInSeconds',
+  'retryLevels',
+  'parallelizationFactor',
+  'dryRun',
 ]
 
 export interface ResolvedEventSource {
@@ -66,6 +113,13 @@ export interface ResolvedEventSource {
   startingPositionTimestamp: number | undefined
   filter: Filter
   enabled: boolean
+  windowMs: number
+  onFailure: OnFailure
+  maximumRetryAttempts: number | undefined
+  maximumAgeMs: number | undefined
+  retryLevels: readonly number[]
+  parallelizationFactor: number
+  dryRun: boolean
 }
 
 /** @param what names the mapping in errors. @throws ConfigError naming the option */
@@ -84,6 +138,27 @@ export function resolveEventSource(value: EventSourceMapping, what: string): Res
     startingPositionTimestamp: startingTime(startingPosition, options.startingPositionTimestamp),
     filter,
     enabled: options.enabled ?? true,
+    windowMs: (options.maximumBatchingWindowInSeconds ?? 0) * 1_000,
+    ...failurePolicy(options),
+    parallelizationFactor: options.parallelizationFactor ?? 1,
+    dryRun: options.dryRun ?? false,
+  }
+}
+
+type FailurePolicy = Pick<
+  ResolvedEventSource,
+  'onFailure' | 'maximumRetryAttempts' | 'maximumAgeMs' | 'retryLevels'
+>
+
+function failurePolicy(options: EventSourceMapping): FailurePolicy {
+  const { onFailure = 'retry', maximumRetryAttempts, maximumRecordAgeInSeconds, retryLevels } = options
+  if (retryLevels && onFailure === 'block')
+    throw new ConfigError('retryLevels', 'needs onFailure retry: with block nothing is sent back for later')
+  return {
+    onFailure,
+    maximumRetryAttempts,
+    maximumAgeMs: maximumRecordAgeInSeconds === undefined ? undefined : maximumRecordAgeInSeconds * 1_000,
+    retryLevels: retryLevels ?? [],
   }
 }
 

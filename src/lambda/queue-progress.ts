@@ -1,16 +1,15 @@
 /**
- * How far one queue has come in this invocation: where the group stands, what has been pulled and not yet handled, and
- * up to where it may be committed. Offsets only move here, and only over what was handled or filtered out.
+ * How far one queue has come in this invocation: where the group stands, what has been pulled and not yet handed out,
+ * what is being handled, and up to where it may be committed. Offsets only move here, and only over what was handled,
+ * sent back or filtered out.
  */
 import type { PullConsumer } from '../client/puller.ts'
 import type { Message, PullResult } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { OffsetResetError } from '../errors.ts'
-import { recordIdOf } from './event.ts'
+import type { CallOptions } from '../net/deadline.ts'
+import type { UndecodableMessage } from '../wire/message.ts'
 import type { ResolvedEventSource } from './options.ts'
-
-/** The last commits may use most of what is kept back before the invocation's real end. */
-const COMMIT_RESERVE_MS = 400
 
 /** One queue in the result of an invocation. */
 export interface QueueSummary extends MessageQueue {
@@ -20,95 +19,278 @@ export interface QueueSummary extends MessageQueue {
   lag: number
   /** Why the queue was left before its end. */
   stopped?: string
+  /** Where the group was moved to, and why, when its offset lay outside of the queue or was reset. */
+  moved?: string
 }
 
-/** A queue whose offset the broker moved (it was outside of the queue, or was reset) goes on from there. */
+/** What is counted per queue and summed up in the result. */
+export interface QueueCounts {
+  handled: number
+  failed: number
+  filtered: number
+  sentBack: number
+  deadLettered: number
+  skipped: number
+}
+
+/** A message whose bytes make no sense, with its place. */
+export type PlacedUndecodable = UndecodableMessage & { queueOffset: bigint; commitLogOffset: bigint }
+
+/** What a message takes in memory besides its body, roughly. */
+const MESSAGE_BYTES = 1_024
+
 export class QueueProgress {
   readonly queue: MessageQueue
-  failed = 0
-  filtered = 0
+  readonly counts: QueueCounts = {
+    handled: 0,
+    failed: 0,
+    filtered: 0,
+    sentBack: 0,
+    deadLettered: 0,
+    skipped: 0,
+  }
+  /** Bytes of what waits. */
+  bytes = 0
+  /** When it was last asked for messages, epoch ms. */
+  lookedAt = 0
+  isPulling = false
+  /** What has gone wrong here and lets the invocation fail. */
+  error: unknown
   readonly #consumer: PullConsumer
+  readonly #source: ResolvedEventSource
   /** Pulled and not yet handed out, in order. */
   #waiting: Message[] = []
-  /** Handed out and not yet settled. */
-  #taken: Message[] = []
+  /** Places that are being dealt with: handed out, or undecodable. */
+  readonly #open = new Set<Message | PlacedUndecodable>()
+  /** Handled, but perhaps behind something that is not. */
+  #finished: bigint[] = []
+  /** The first place that has to be read again. */
+  #left: bigint | undefined
   /** Where to pull next. */
   #next: bigint
   #committed: bigint | undefined
   #max: bigint
-  #drained = false
+  #isDrained = false
   #stopped: string | undefined
+  /** Another's by now: nothing more is committed here. */
+  #isLost = false
+  #isReset = false
+  #moved: string | undefined
 
-  constructor(consumer: PullConsumer, queue: MessageQueue, committed: bigint | undefined, start: bigint) {
+  constructor(
+    consumer: PullConsumer,
+    queue: MessageQueue,
+    source: ResolvedEventSource,
+    committed: bigint | undefined,
+    start: bigint,
+  ) {
     this.#consumer = consumer
+    this.#source = source
     this.queue = queue
     this.#committed = committed
     this.#next = start
     this.#max = start
   }
 
-  /** Nothing more will come from it in this invocation. */
-  get done(): boolean {
-    return this.#waiting.length === 0 && (this.#drained || this.#stopped !== undefined)
+  /** What may be handed out. */
+  get waiting(): readonly Message[] {
+    return this.#waiting
   }
 
-  /** How many messages may be taken. */
-  get waiting(): number {
-    return this.#waiting.length
+  /** At its end when it was last asked, so that asking again at once is of no use. */
+  get isDrained(): boolean {
+    return this.#isDrained
   }
 
-  /** Pulls when nothing is waiting. */
-  async fill(deadlineMs: number): Promise<void> {
-    if (this.#waiting.length > 0 || this.#drained || this.#stopped !== undefined || Date.now() >= deadlineMs)
-      return
+  get isStopped(): boolean {
+    return this.#stopped !== undefined
+  }
+
+  /** Whether there is something to commit. */
+  get isDirty(): boolean {
+    return !this.#isLost && this.#position !== this.#committed
+  }
+
+  /** Everything before it is done with. */
+  get #position(): bigint {
+    let position = this.#waiting[0]?.queueOffset ?? this.#next
+    if (this.#left !== undefined && this.#left < position) position = this.#left
+    for (const { queueOffset } of this.#open) if (queueOffset < position) position = queueOffset
+    return position
+  }
+
+  /** Asks for messages. Resolves to those that cannot be decoded: they are open until they are finished or left. */
+  async pull(limits: CallOptions): Promise<PlacedUndecodable[]> {
     const from = this.#next
-    const result = await this.#consumer.pull(this.queue, from, { deadlineMs })
+    this.isPulling = true
+    try {
+      const result = await this.#consumer.pull(this.queue, from, limits)
+      // Reset or stopped meanwhile: what came belongs to another place.
+      if (this.#next !== from || this.isStopped) return []
+      return await this.#take(result, from, limits)
+    } finally {
+      this.isPulling = false
+      this.lookedAt = Date.now()
+    }
+  }
+
+  async #take(result: PullResult, from: bigint, limits: CallOptions): Promise<PlacedUndecodable[]> {
     this.#max = result.maxOffset
     // An answer that does not move on, whatever its reason, must not keep the loop going.
-    this.#drained = result.nextBeginOffset >= result.maxOffset || result.nextBeginOffset === from
+    this.#isDrained = result.nextBeginOffset >= result.maxOffset || result.nextBeginOffset === from
     if (result.status === 'OFFSET_MOVED') {
-      this.#next = result.nextBeginOffset
-      return
+      await this.#move(result, from, limits)
+      return []
     }
-    const { messages, limit } = soundPart(result, from)
-    this.#waiting = messages
+    const { messages, undecodable, limit, reason } = soundPart(result, from)
     this.#next = limit
-    if (limit < result.nextBeginOffset || result.undecodable.length > 0) {
-      const reason = result.undecodable[0]?.reason.message ?? 'the answer is not in the order of the queue'
-      this.failed += 1
-      this.#stopped = `offset ${limit} cannot be decoded: ${reason}`
+    for (const message of messages) {
+      this.#waiting.push(message)
+      this.bytes += sizeOf(message)
     }
-    this.filtered += Number(limit - from) - messages.length
+    for (const each of undecodable) this.#open.add(each)
+    this.counts.failed += undecodable.length
+    this.counts.filtered += Number(limit - from) - messages.length - undecodable.length
+    if (reason !== undefined) {
+      this.counts.failed += 1
+      this.#seal(`offset ${limit} cannot be decoded: ${reason}`)
+    }
+    return undecodable
   }
 
-  take(count: number): Message[] {
-    const taken = this.#waiting.splice(0, count)
-    this.#taken.push(...taken)
+  /** The offset is outside of the queue, or an administrator has reset it. */
+  async #move(
+    { nextBeginOffset, minOffset, maxOffset }: PullResult,
+    from: bigint,
+    limits: CallOptions,
+  ): Promise<void> {
+    let to = nextBeginOffset
+    let reason = 'it was reset'
+    if (from < minOffset) {
+      reason = `what came before ${minOffset} has expired`
+      this.counts.skipped += Number(to - from)
+    } else if (from > maxOffset) {
+      // The topic was made anew, or its broker has lost messages: what is there now was not read.
+      const { startingPosition, startingPositionTimestamp } = this.#source
+      to = await this.#consumer.startOffset(this.queue, startingPosition, startingPositionTimestamp, limits)
+      reason = `the queue ends at ${maxOffset}`
+      this.#isDrained = to >= maxOffset
+    }
+    if (to === from) return
+    this.#moved ??= `from ${from} to ${to}: ${reason}`
+    this.#next = to
+  }
+
+  /** Hands out: in order, the first `count` of those that `isFree` accepts. */
+  take(count: number, isFree?: (message: Message) => boolean): Message[] {
+    const taken: Message[] = []
+    if (!isFree) taken.push(...this.#waiting.splice(0, count))
+    else
+      this.#waiting = this.#waiting.filter((message) => {
+        const isTaken = taken.length < count && isFree(message)
+        if (isTaken) taken.push(message)
+        return !isTaken
+      })
+    for (const message of taken) {
+      this.#open.add(message)
+      this.bytes -= sizeOf(message)
+    }
     return taken
   }
 
-  /**
-   * Commits up to the first record that failed, or up to all that was taken and filtered. Resolves to the number of
-   * records whose handling is now on record.
-   */
-  async settle(failed: ReadonlySet<Message>, deadlineMs: number): Promise<number> {
-    const stop = this.#taken.findIndex((message) => failed.has(message))
-    const handled = stop === -1 ? this.#taken.length : stop
-    const failedHere = this.#taken[stop]
-    if (failedHere) {
-      this.failed += this.#taken.filter((message) => failed.has(message)).length
-      this.#stopped = `record ${recordIdOf(failedHere)} failed`
-      this.#waiting = []
-      this.#next = failedHere.queueOffset // or a later settle would pass over it
-    }
-    this.#taken = []
-    const offset = this.#waiting[0]?.queueOffset ?? this.#next
-    return (await this.#commit(offset, deadlineMs)) ? handled : 0
+  /** It was handled. */
+  handled(message: Message): void {
+    if (this.#open.delete(message)) this.#finished.push(message.queueOffset)
   }
 
-  /** For a group that had no offset: makes where it begins the committed one. */
-  async begin(start: bigint, deadlineMs: number): Promise<void> {
-    await this.#commit(start, deadlineMs)
+  /** A broker has acknowledged that it comes again, or that it is a dead letter now. */
+  passed(message: Message | PlacedUndecodable, as: 'sentBack' | 'deadLettered'): void {
+    if (this.#open.delete(message)) this.counts[as] += 1
+  }
+
+  /** It has to be read again, with everything behind it: the queue is left for the next invocation. */
+  leave(message: Message | PlacedUndecodable, reason: string): void {
+    if (!this.#open.delete(message)) return
+    const { queueOffset } = message
+    if (this.#left === undefined || queueOffset < this.#left) this.#left = queueOffset
+    this.#drop(queueOffset)
+    this.#seal(reason)
+  }
+
+  /** The lease, or the group's offset, is another's: nothing more is committed here. */
+  lose(reason: string): void {
+    this.#isLost = true
+    this.#stop(reason)
+  }
+
+  /** The invocation will fail with this error, when the other queues are done. */
+  fail(error: unknown): void {
+    this.error ??= error
+    this.#seal(error instanceof Error ? error.message : String(error))
+  }
+
+  /** Nothing more is read; what waits is still handed out. The first reason stands. */
+  #seal(reason: string): void {
+    this.#stopped ??= reason
+  }
+
+  /** Nothing more is read or handed out; what is open may still be finished. */
+  #stop(reason: string): void {
+    this.#seal(reason)
+    this.#next = this.#waiting[0]?.queueOffset ?? this.#next // or a commit would pass over what is dropped here
+    this.#drop(this.#next)
+  }
+
+  /** What waits from an offset on is not handed out. */
+  #drop(from: bigint): void {
+    this.#waiting = this.#waiting.filter(({ queueOffset }) => queueOffset < from)
+    this.bytes = this.#waiting.reduce((sum, message) => sum + sizeOf(message), 0)
+  }
+
+  /**
+   * Commits up to the first place that is not done with. Before that it looks where the group stands: the lease is no
+   * fence (protocol.md 11). Lower than what was committed here: a broker was killed and has lost commits, so that ours
+   * are written again. Higher: somebody else has worked here, and the queue is left.
+   */
+  async commit(limits: CallOptions): Promise<void> {
+    const offset = this.#position
+    if (offset === this.#committed) return
+    const found = await this.#consumer.committedOffset(this.queue, limits)
+    if (found !== undefined && found > (this.#committed ?? found)) {
+      this.#committed = found
+      return this.lose(`somebody else has moved the group to ${found}`)
+    }
+    await this.begin(offset, limits)
+  }
+
+  /** Makes `offset` the committed one. */
+  async begin(offset: bigint, limits: CallOptions): Promise<void> {
+    try {
+      await this.#consumer.commitOffset(this.queue, offset, limits)
+      this.#committed = offset
+    } catch (error) {
+      if (!(error instanceof OffsetResetError)) throw error
+      // An administrator's word counts more than ours.
+      await this.#adopt(offset, limits)
+    }
+    const before = this.#finished.length
+    this.#finished = this.#finished.filter((each) => each >= offset)
+    this.counts.handled += before - this.#finished.length
+  }
+
+  async #adopt(offset: bigint, limits: CallOptions): Promise<void> {
+    const at = (await this.#consumer.committedOffset(this.queue, limits)) ?? offset
+    // Once in an invocation: a broker that answers nothing else must not keep the loop going.
+    if (this.#isReset) this.#stop('its offset was reset again')
+    this.#isReset = true
+    this.#moved = `to ${at}: it was reset`
+    this.#committed = at
+    this.#next = at
+    this.#left = undefined
+    this.#finished = []
+    this.#open.clear()
+    this.#drop(0n)
+    this.#isDrained = false
   }
 
   summary(): QueueSummary {
@@ -118,70 +300,46 @@ export class QueueProgress {
       committedOffset: committed.toString(),
       lag: Math.max(0, Number(this.#max - committed)),
       ...(this.#stopped === undefined ? {} : { stopped: this.#stopped }),
-    }
-  }
-
-  async #commit(offset: bigint, deadlineMs: number): Promise<boolean> {
-    if (offset === this.#committed) return true
-    const options = { deadlineMs: Math.max(deadlineMs, Date.now() + COMMIT_RESERVE_MS) }
-    try {
-      await this.#consumer.commitOffset(this.queue, offset, options)
-      this.#committed = offset
-      return true
-    } catch (error) {
-      if (!(error instanceof OffsetResetError)) throw error
-      // An administrator's word counts more than ours; the next invocation goes on from there.
-      this.#committed = await this.#consumer.committedOffset(this.queue, options)
-      this.#next = this.#committed ?? offset
-      this.#stopped = 'an administrator reset its offset'
-      this.#waiting = []
-      return false
+      ...(this.#moved === undefined ? {} : { moved: this.#moved }),
     }
   }
 }
 
+const sizeOf = ({ body }: Message): number => body.length + MESSAGE_BYTES
+
 /**
- * What may be handed out of a pull, and up to where the offset may go: never over a message that cannot be decoded, nor
- * to an offset that a message out of order claims for itself. A pull stops itself before what has no known offset.
+ * What may be handed out of a pull, and up to where the offset may go: never to an offset that a message out of order
+ * claims for itself, nor over one without a known place. `reason`: why it ends there.
  */
 function soundPart(
   { messages, undecodable, nextBeginOffset }: PullResult,
   from: bigint,
-): { messages: Message[]; limit: bigint } {
+): { messages: Message[]; undecodable: PlacedUndecodable[]; limit: bigint; reason?: string } {
   let limit = nextBeginOffset > from ? nextBeginOffset : from
+  let reason: string | undefined
   let next = from
   let count = 0
   for (const { queueOffset } of messages) {
     if (queueOffset < next || queueOffset >= nextBeginOffset) {
       limit = next
+      reason = 'the answer is not in the order of the queue'
       break
     }
     next = queueOffset + 1n
     count += 1
   }
-  for (const { queueOffset = -1n } of undecodable) {
-    if (queueOffset >= from && queueOffset < limit) limit = queueOffset
+  const placed: PlacedUndecodable[] = []
+  for (const each of undecodable) {
+    if (isPlaced(each) && each.queueOffset >= from && each.queueOffset < limit) placed.push(each)
+    else reason ??= each.reason.message
   }
-  return { messages: messages.slice(0, count).filter(({ queueOffset }) => queueOffset < limit), limit }
+  return {
+    messages: messages.slice(0, count),
+    undecodable: placed,
+    limit,
+    ...(reason === undefined ? {} : { reason }),
+  }
 }
 
-/**
- * Where the group stands in a queue. Without a committed offset the start position is committed at once, also for an
- * empty queue: else what arrives before the next invocation would be before `LATEST`.
- */
-export async function openQueue(
-  consumer: PullConsumer,
-  queue: MessageQueue,
-  committed: bigint | undefined,
-  source: ResolvedEventSource,
-  deadlineMs: number,
-): Promise<QueueProgress> {
-  if (committed !== undefined) return new QueueProgress(consumer, queue, committed, committed)
-  const { startingPosition, startingPositionTimestamp } = source
-  const start = await consumer.startOffset(queue, startingPosition, startingPositionTimestamp, { deadlineMs })
-  const progress = new QueueProgress(consumer, queue, undefined, start)
-  // The pull makes the group known to the broker: a commit alone does not, and is refused (protocol.md 9.1).
-  await progress.fill(deadlineMs)
-  await progress.begin(start, deadlineMs)
-  return progress
-}
+const isPlaced = (each: UndecodableMessage): each is PlacedUndecodable =>
+  each.queueOffset !== undefined && each.commitLogOffset !== undefined

@@ -1,0 +1,216 @@
+/**
+ * Where batches come from: pulls all queues side by side, ahead of the handler but within bounds, and deals out batches
+ * that take from every queue in turn. With several batches at once a sharding key is in one of them only.
+ *
+ * Nothing of it runs outside of an invocation: `close` ends what is under way.
+ */
+import type { Message } from '../client/values.ts'
+import { AbortError, DeadlineError } from '../errors.ts'
+import { queueKey } from './event.ts'
+import type { PlacedUndecodable, QueueProgress } from './queue-progress.ts'
+
+/** What brokers give in one pull at most: messages, and bytes of several. */
+const PULL_MESSAGES = 32
+const PULL_BYTES = 256 * 1024
+/** What waits in memory at most, in bytes; what pulls under way may bring counts too. */
+const MAX_BYTES = 32 * 1024 * 1024
+/** A queue at its end is asked again after so long, as long as there is other work. */
+const LOOK_AGAIN_MS = 1_000
+/** A batch that is not full waits so long for pulls under way: one slow broker must not hold up the others. */
+const GATHER_MS = 50
+
+export interface IntakeOptions {
+  batchSize: number
+  /** How long a batch that is not full is kept open, in ms. */
+  windowMs: number
+  /** Batches at once. */
+  parallelizationFactor: number
+  /** When the work must be over, epoch ms. */
+  end: number
+  /** Queues of one batch have the same; undefined: any go together. */
+  groupOf?: ((queue: QueueProgress) => string) | undefined
+  /** What cannot be decoded, before anything behind it can be committed. */
+  onUndecodable(queue: QueueProgress, each: PlacedUndecodable): Promise<void>
+}
+
+/** A message and the queue it came from. */
+export interface Batch {
+  messages: readonly Message[]
+  /** The queues that it took from. */
+  parts: ReadonlyMap<QueueProgress, readonly Message[]>
+}
+
+export class Intake {
+  /** Those that were not dealt from for the longest time come first. */
+  #queues: readonly QueueProgress[]
+  readonly #options: IntakeOptions
+  readonly #abort = new AbortController()
+  readonly #pulls = new Set<Promise<void>>()
+  /** Sharding keys that are being handled, by queue. Undefined: one batch at a time needs none of it. */
+  readonly #busy: Set<string> | undefined
+  #running = 0
+  #isClosed = false
+  #changed = Promise.withResolvers<void>()
+
+  constructor(queues: readonly QueueProgress[], options: IntakeOptions) {
+    // Which queue is the first must not be the same in every invocation.
+    const first = Math.floor(Math.random() * queues.length)
+    this.#queues = [...queues.slice(first), ...queues.slice(0, first)]
+    this.#options = options
+    this.#busy = options.parallelizationFactor > 1 ? new Set() : undefined
+  }
+
+  /**
+   * The next batch, when it is full, when its window is over, or when there is no more. Undefined: the queues are drained or
+   * stopped, or the time is over. Each batch is given to `release` when it is done with.
+   */
+  async next(): Promise<Batch | undefined> {
+    const { batchSize, windowMs } = this.#options
+    let since: number | undefined
+    while (!this.isOver) {
+      this.#pump()
+      const ready = this.#countReady()
+      const now = Date.now()
+      since = ready === 0 ? undefined : (since ?? now)
+      if (ready >= batchSize) return this.#deal()
+      if (since !== undefined) {
+        const isWaiting = now < since + windowMs || (this.#pulls.size > 0 && now < since + GATHER_MS)
+        if (!isWaiting) return this.#deal()
+      } else if (this.#pulls.size === 0 && this.#running === 0) return undefined
+      await this.#change(since === undefined ? undefined : since + Math.max(windowMs, GATHER_MS))
+    }
+    return undefined
+  }
+
+  /** The batch is settled: its sharding keys may be dealt out again. */
+  release({ parts }: Batch): void {
+    this.#running -= 1
+    for (const [queue, messages] of parts)
+      for (const message of messages) this.#busy?.delete(laneOf(queue, message))
+    this.#wake()
+  }
+
+  /** No further batch is dealt out. */
+  stop(): void {
+    this.#isClosed = true
+    this.#wake()
+  }
+
+  /** Ends the pulls under way, and with them every wait. Nothing of what waited was handed out. */
+  async close(): Promise<void> {
+    this.stop()
+    this.#abort.abort()
+    await Promise.all(this.#pulls)
+  }
+
+  /** Whether the time is over, or it was stopped. */
+  get isOver(): boolean {
+    return this.#isClosed || Date.now() >= this.#options.end
+  }
+
+  /** Begins every pull that has room. */
+  #pump(): void {
+    if (this.isOver) return
+    const now = Date.now()
+    const share = (2 * this.#options.batchSize) / this.#queues.length
+    let bytes = this.#pulls.size * PULL_BYTES + this.#queues.reduce((sum, queue) => sum + queue.bytes, 0)
+    for (const queue of this.#queues) {
+      if (bytes >= MAX_BYTES) return
+      const { isPulling, isStopped, isDrained, lookedAt, waiting } = queue
+      if (isPulling || isStopped || (isDrained && now < lookedAt + LOOK_AGAIN_MS)) continue
+      if (waiting.length > 0 && waiting.length + PULL_MESSAGES > share) continue
+      this.#begin(queue)
+      bytes += PULL_BYTES
+    }
+  }
+
+  #begin(queue: QueueProgress): void {
+    const pull = this.#pull(queue).finally(() => {
+      this.#pulls.delete(pull)
+      this.#pump()
+      this.#wake()
+    })
+    this.#pulls.add(pull)
+  }
+
+  async #pull(queue: QueueProgress): Promise<void> {
+    const { end, onUndecodable } = this.#options
+    try {
+      const undecodable = await queue.pull({ deadlineMs: end, signal: this.#abort.signal })
+      for (const each of undecodable) await onUndecodable(queue, each)
+    } catch (error) {
+      // What the end of the invocation cuts off is no failure: nothing of it was handed out.
+      if (!(error instanceof DeadlineError || error instanceof AbortError)) queue.fail(error)
+    }
+  }
+
+  /** How many may go into the next batch. */
+  #countReady(): number {
+    return this.#inTurn().reduce((sum, queue) => sum + this.#free(queue), 0)
+  }
+
+  /** The queues of the next batch. */
+  #inTurn(): QueueProgress[] {
+    const { groupOf } = this.#options
+    const ready = this.#queues.filter((queue) => this.#free(queue) > 0)
+    if (!groupOf || !ready[0]) return ready
+    const group = groupOf(ready[0])
+    return ready.filter((queue) => groupOf(queue) === group)
+  }
+
+  #free(queue: QueueProgress): number {
+    if (!this.#busy) return queue.waiting.length
+    return queue.waiting.filter((message) => this.#isFree(queue, message)).length
+  }
+
+  #isFree(queue: QueueProgress, message: Message): boolean {
+    return !this.#busy?.has(laneOf(queue, message))
+  }
+
+  /** Up to `batchSize`, shared fairly: one of each queue in turn. */
+  #deal(): Batch {
+    const shares = this.#inTurn().map((queue) => ({ queue, free: this.#free(queue), count: 0 }))
+    let room = this.#options.batchSize
+    for (let took = true; took && room > 0; ) {
+      took = false
+      for (const share of shares) {
+        if (room === 0 || share.count >= share.free) continue
+        share.count += 1
+        room -= 1
+        took = true
+      }
+    }
+    const parts = new Map<QueueProgress, readonly Message[]>()
+    for (const { queue, count } of shares) {
+      if (count === 0) continue
+      const isFree = this.#busy && ((message: Message) => this.#isFree(queue, message))
+      parts.set(queue, queue.take(count, isFree))
+    }
+    for (const [queue, messages] of parts)
+      for (const message of messages) this.#busy?.add(laneOf(queue, message))
+    this.#queues = [...this.#queues.filter((queue) => !parts.has(queue)), ...parts.keys()]
+    this.#running += 1
+    return { messages: [...parts.values()].flat(), parts }
+  }
+
+  #wake(): void {
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers()
+  }
+
+  /** Waits until something changes, or until `time`, and never for long. */
+  async #change(time: number | undefined): Promise<void> {
+    const until = Math.min(time ?? Infinity, this.#options.end, Date.now() + LOOK_AGAIN_MS)
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, Math.max(1, until - Date.now()))
+    })
+    await Promise.race([this.#changed.promise, timeout])
+    clearTimeout(timer)
+  }
+}
+
+/** What keeps its order: the messages of one sharding key in one queue. One without a key has no order to keep. */
+function laneOf({ queue }: QueueProgress, { systemProperties, queueOffset }: Message): string {
+  return `${queueKey(queue)} ${systemProperties['__SHARDINGKEY'] ?? `#${queueOffset}`}`
+}

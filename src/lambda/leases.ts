@@ -1,0 +1,72 @@
+/**
+ * The leases of an invocation: queue locks under a client id of its own, which no clone of the sandbox can know
+ * (protocol.md 11). A lease lives for 60 s at the broker; it is renewed every 20 s and before each commit. It is no fence: a
+ * broker that restarts forgets it, so that commits look for themselves (QueueProgress.commit).
+ */
+import { setTimeout as wait } from 'node:timers/promises'
+import type { PullConsumer } from '../client/puller.ts'
+import type { MessageQueue } from '../commands/message-queue.ts'
+import type { CallOptions } from '../net/deadline.ts'
+import { queueKey } from './event.ts'
+
+const RENEW_MS = 20_000
+/** What another invocation holds is asked for once more: it may be ending. */
+const SECOND_TRY_MS = 700
+
+export interface Leases {
+  holds(queue: MessageQueue): boolean
+  /** Renews all that are held and forgets those that are another's now. Rejects when no broker can be asked. */
+  renew(limits: CallOptions): Promise<void>
+  /** Gives all of them back. Whatever fails, they end by themselves. */
+  release(limits: CallOptions): Promise<void>
+}
+
+/** Takes what it can get of `queues`. */
+export async function takeLeases(
+  consumer: PullConsumer,
+  queues: readonly MessageQueue[],
+  limits: CallOptions & { deadlineMs: number },
+): Promise<Leases> {
+  const held = new Map<string, MessageQueue>()
+  const lock = async (some: readonly MessageQueue[], until: CallOptions): Promise<void> => {
+    if (some.length === 0) return
+    const granted = new Set((await consumer.lock(some, until)).map(queueKey))
+    for (const queue of some) {
+      const key = queueKey(queue)
+      if (granted.has(key)) held.set(key, queue)
+      else held.delete(key)
+    }
+  }
+  await lock(queues, limits)
+  const missing = queues.filter((queue) => !held.has(queueKey(queue)))
+  if (missing.length > 0 && Date.now() + 2 * SECOND_TRY_MS < limits.deadlineMs) {
+    await wait(SECOND_TRY_MS * (0.5 + Math.random() / 2))
+    await lock(missing, limits)
+  }
+
+  let renewal: Promise<void> | undefined
+  let isOver = false
+  // What a failed renewal means shows at the next commit, which asks again.
+  const renewNow = (): void => {
+    renewal = lock([...held.values()], limits)
+      .catch(() => undefined)
+      .finally(arm)
+  }
+  let timer: NodeJS.Timeout | undefined
+  const arm = (): void => {
+    if (!isOver) timer = setTimeout(renewNow, RENEW_MS)
+  }
+  arm()
+
+  return {
+    holds: (queue) => held.has(queueKey(queue)),
+    renew: async (until) => await lock([...held.values()], until),
+    async release(last) {
+      isOver = true
+      clearTimeout(timer)
+      await renewal
+      const queues = [...held.values()]
+      if (queues.length > 0) await consumer.unlock(queues, last).catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * What becomes of each record of a batch, and the commit behind it. A record is done with when it was handled, or when a
+ * broker has acknowledged that it comes again or is a dead letter; only then may the offset pass it.
+ *
+ * Records are sent back by request 36 alone: a message that is *sent* to the retry topic while queues are leased would go
+ * straight to the dead-letter topic (protocol.md 10.2).
+ */
+import type { PullConsumer } from '../client/puller.ts'
+import type { Message } from '../client/values.ts'
+import type { CallOptions } from '../net/deadline.ts'
+import { recordIdOf } from './event.ts'
+import type { Batch } from './intake.ts'
+import type { Leases } from './leases.ts'
+import type { ResolvedEventSource } from './options.ts'
+import type { PlacedUndecodable, QueueProgress } from './queue-progress.ts'
+
+/** The last requests may use most of what is kept back before the invocation's real end. */
+const RESERVE_MS = 400
+/** Send-backs on their way at once. */
+const AT_ONCE = 64
+/** To the dead-letter topic, at once. */
+const DEAD_LETTER = -1
+
+/** How a batch ended. */
+export interface Verdict {
+  failed: ReadonlySet<Message>
+  /** The handler threw, or broke its contract: nothing is known of single records. */
+  error?: unknown
+  /** The handler was not done when the invocation had to end. */
+  isCutOff?: boolean
+}
+
+export class Settlement {
+  readonly #consumer: PullConsumer
+  readonly #leases: Leases | undefined
+  readonly #source: ResolvedEventSource
+  readonly #end: number
+  /** One commit at a time: they must not overtake each other. */
+  #committing: Promise<void> = Promise.resolve()
+
+  constructor(consumer: PullConsumer, leases: Leases | undefined, source: ResolvedEventSource, end: number) {
+    this.#consumer = consumer
+    this.#leases = leases
+    this.#source = source
+    this.#end = end
+  }
+
+  /** For requests that must still be made when the time of the handler is over. */
+  get limits(): CallOptions & { deadlineMs: number } {
+    return { deadlineMs: Math.max(this.#end, Date.now() + RESERVE_MS) }
+  }
+
+  /**
+   * Closes the books on a batch.
+   * @returns with `block`, the records to be tried again in this invocation
+   */
+  async settle({ parts }: Batch, verdict: Verdict, attempt: number): Promise<readonly Message[]> {
+    const again: Message[] = []
+    const backs: (() => Promise<void>)[] = []
+    for (const [queue, messages] of parts) {
+      for (const message of messages) {
+        if (!verdict.failed.has(message)) queue.handled(message)
+        else if (verdict.isCutOff)
+          queue.leave(message, 'the invocation ended before its records were handled')
+        else {
+          queue.counts.failed += 1
+          const next = this.#nextOf(message, verdict, attempt)
+          if (next === 'again') again.push(message)
+          else if (next === 'leave') queue.leave(message, `record ${recordIdOf(message)} failed`)
+          else backs.push(() => this.#sendBack(queue, message, next))
+        }
+      }
+    }
+    await inTurns(backs, AT_ONCE)
+    return again
+  }
+
+  #nextOf(message: Message, { error }: Verdict, attempt: number): 'again' | 'leave' | number {
+    const { onFailure, maximumRetryAttempts: most, retryLevels } = this.#source
+    if (onFailure === 'retry') {
+      if (this.isTooOld(message)) return DEAD_LETTER
+      return retryLevels[Math.min(message.reconsumeTimes, retryLevels.length - 1)] ?? 0
+    }
+    if (error !== undefined) return 'leave'
+    if (this.isTooOld(message)) return DEAD_LETTER
+    if (most === undefined) return 'leave'
+    return attempt < most ? 'again' : DEAD_LETTER
+  }
+
+  isTooOld({ bornTimestamp }: Message): boolean {
+    const { maximumAgeMs } = this.#source
+    return maximumAgeMs !== undefined && Date.now() - bornTimestamp > maximumAgeMs
+  }
+
+  /** Those that are too old to be handled become dead letters; gives the others. */
+  async expire(batch: Batch): Promise<Batch> {
+    const old = new Set(batch.messages.filter((message) => this.isTooOld(message)))
+    if (old.size === 0) return batch
+    const letters = [...batch.parts].flatMap(([queue, messages]) =>
+      messages
+        .filter((message) => old.has(message))
+        .map((message) => () => this.#sendBack(queue, message, DEAD_LETTER)),
+    )
+    await inTurns(letters, AT_ONCE)
+    return only(batch, (message) => !old.has(message))
+  }
+
+  /** What cannot be decoded fails at once, for the reason that it has. */
+  async undecodable(queue: QueueProgress, each: PlacedUndecodable): Promise<void> {
+    const { onFailure, maximumRetryAttempts } = this.#source
+    const reason = `offset ${each.queueOffset} cannot be decoded: ${each.reason.message}`
+    if (onFailure === 'block' && maximumRetryAttempts === undefined) return queue.leave(each, reason)
+    const { commitLogOffset, offsetMessageId } = each
+    const message = { queue: queue.queue, topic: this.#source.topic, commitLogOffset, offsetMessageId }
+    await this.#back(queue, each, message as Message, onFailure === 'block' ? DEAD_LETTER : 0)
+  }
+
+  async #sendBack(queue: QueueProgress, message: Message, delayLevel: number): Promise<void> {
+    await this.#back(queue, message, message, delayLevel)
+  }
+
+  async #back(
+    queue: QueueProgress,
+    place: Message | PlacedUndecodable,
+    message: Message,
+    delayLevel: number,
+  ): Promise<void> {
+    const { maximumRetryAttempts: most } = this.#source
+    try {
+      const maxReconsumeTimes = most === undefined ? {} : { maxReconsumeTimes: most }
+      await this.#consumer.sendBack(message, { ...this.limits, delayLevel, ...maxReconsumeTimes })
+      const isDead = delayLevel < 0 || (most !== undefined && (message.reconsumeTimes ?? 0) >= most)
+      queue.passed(place, isDead ? 'deadLettered' : 'sentBack')
+    } catch (error) {
+      // Nobody has the record now but its own queue: the offset must not pass it.
+      queue.leave(place, `offset ${place.queueOffset} could not be sent back: ${(error as Error).message}`)
+      queue.fail(error)
+    }
+  }
+
+  /** Commits what is done with, in every queue, when the leases are still ours. */
+  async commit(queues: readonly QueueProgress[]): Promise<void> {
+    const commit = async (): Promise<void> => {
+      const due = queues.filter((queue) => queue.isDirty)
+      if (due.length === 0) return
+      await this.#leases?.renew(this.limits).catch((error: unknown) => {
+        for (const queue of due) queue.fail(error)
+      })
+      await Promise.all(due.map((queue) => this.#commit(queue)))
+    }
+    this.#committing = this.#committing.then(commit)
+    await this.#committing
+  }
+
+  async #commit(queue: QueueProgress): Promise<void> {
+    if (this.#leases && !this.#leases.holds(queue.queue)) return queue.lose('its lease was lost')
+    await queue.commit(this.limits).catch((error: unknown) => queue.fail(error))
+  }
+}
+
+/** A batch without some of its messages. */
+export function only({ parts }: Batch, keep: (message: Message) => boolean): Batch {
+  const kept = new Map(
+    [...parts]
+      .map(([queue, messages]) => [queue, messages.filter(keep)] as const)
+      .filter(([, { length }]) => length > 0),
+  )
+  return { messages: [...kept.values()].flat(), parts: kept }
+}
+
+async function inTurns(works: readonly (() => Promise<void>)[], atOnce: number): Promise<void> {
+  for (let at = 0; at < works.length; at += atOnce)
+    await Promise.all(works.slice(at, at + atOnce).map((work) => work()))
+}

@@ -1,0 +1,114 @@
+/**
+ * The loop of one invocation: a batch at a time (or several, with `parallelizationFactor`), each handled, settled and
+ * committed before the next. It ends when the queues are drained, when the time is nearly over, or when the handler has
+ * thrown: an outage of what the handler needs must not pump a topic into the dead-letter queue.
+ */
+import { setTimeout as wait } from 'node:timers/promises'
+import { recordIdOf } from './event.ts'
+import { type Batch, Intake } from './intake.ts'
+import type { ResolvedEventSource } from './options.ts'
+import type { QueueProgress } from './queue-progress.ts'
+import { only, type Settlement, type Verdict } from './settle.ts'
+
+/** Between two attempts at a record that blocks its queue, in ms: what Apache's orderly consumer pauses. */
+const BLOCK_PAUSE_MS = 1_000
+
+export class Worker {
+  /** What the handler has thrown. */
+  error: unknown
+  readonly #queues: readonly QueueProgress[]
+  readonly #settlement: Settlement
+  readonly #intake: Intake
+  readonly #factor: number
+  readonly #end: number
+  /** What the longest batch has taken, in ms. */
+  #longestMs = 0
+
+  constructor(
+    source: ResolvedEventSource,
+    queues: readonly QueueProgress[],
+    settlement: Settlement,
+    end: number,
+  ) {
+    const { batchSize, windowMs, parallelizationFactor } = source
+    this.#queues = queues
+    this.#settlement = settlement
+    this.#factor = parallelizationFactor
+    this.#end = end
+    this.#intake = new Intake(queues, {
+      batchSize,
+      windowMs,
+      parallelizationFactor,
+      end,
+      onUndecodable: async (queue, each) => await settlement.undecodable(queue, each),
+    })
+  }
+
+  /** @param call the handler. Resolves when everything is settled; `error` and that of the queues say what went wrong */
+  async run(call: (batch: Batch) => Promise<Verdict>): Promise<void> {
+    try {
+      await Promise.all(Array.from({ length: this.#factor }, () => this.#work(call)))
+    } finally {
+      await this.#intake.close()
+      await this.#settlement.commit(this.#queues)
+    }
+  }
+
+  /** Reads to the end and hands out nothing. Resolves to the number of records that would have been. */
+  async count(): Promise<number> {
+    let count = 0
+    try {
+      for (let batch = await this.#intake.next(); batch; batch = await this.#intake.next()) {
+        count += batch.messages.length
+        for (const [queue, messages] of batch.parts) for (const message of messages) queue.handled(message)
+        this.#intake.release(batch)
+      }
+    } finally {
+      await this.#intake.close()
+    }
+    return count
+  }
+
+  async #work(call: (batch: Batch) => Promise<Verdict>): Promise<void> {
+    for (let batch = await this.#intake.next(); batch; batch = await this.#intake.next()) {
+      // A batch that would probably be cut off is better left where it is.
+      if (this.#isTooLate(0)) return this.#intake.stop()
+      await this.#handle(await this.#settlement.expire(batch), call)
+      await this.#settlement.commit(this.#queues)
+      this.#intake.release(batch)
+    }
+  }
+
+  async #handle(batch: Batch, call: (batch: Batch) => Promise<Verdict>): Promise<void> {
+    let rest = batch
+    for (let attempt = 0; rest.messages.length > 0; attempt++) {
+      const began = Date.now()
+      const verdict = await call(rest)
+      this.#longestMs = Math.max(this.#longestMs, Date.now() - began)
+      if (verdict.error !== undefined) {
+        this.error ??= verdict.error
+        this.#intake.stop()
+      }
+      const again = new Set(await this.#settlement.settle(rest, verdict, attempt))
+      rest = only(rest, (message) => again.has(message))
+      if (again.size > 0) await this.#pause(rest)
+      if (this.#intake.isOver) return
+    }
+  }
+
+  /** Before records that block their queues are tried once more, if there is time for it. */
+  async #pause({ parts }: Batch): Promise<void> {
+    if (this.#isTooLate(BLOCK_PAUSE_MS)) {
+      for (const [queue, messages] of parts)
+        for (const message of messages) queue.leave(message, `record ${recordIdOf(message)} failed`)
+      this.#intake.stop()
+      return
+    }
+    await this.#settlement.commit(this.#queues)
+    await wait(BLOCK_PAUSE_MS)
+  }
+
+  #isTooLate(pauseMs: number): boolean {
+    return Date.now() + pauseMs + this.#longestMs >= this.#end
+  }
+}
