@@ -36,6 +36,8 @@ export interface QueueCounts {
 /** A message whose bytes make no sense, with its place. */
 export type PlacedUndecodable = UndecodableMessage & { queueOffset: bigint; commitLogOffset: bigint }
 
+/** How often a queue is followed to another place in one invocation. */
+const MAX_MOVES = 3
 /** What a message takes in memory besides its body, roughly. */
 const MESSAGE_BYTES = 1_024
 
@@ -75,6 +77,7 @@ export class QueueProgress {
   /** Another's by now: nothing more is committed here. */
   #isLost = false
   #isReset = false
+  #moves = 0
   #moved: string | undefined
 
   constructor(
@@ -174,9 +177,10 @@ export class QueueProgress {
       const { startingPosition, startingPositionTimestamp } = this.#source
       to = await this.#consumer.startOffset(this.queue, startingPosition, startingPositionTimestamp, limits)
       reason = `the queue ends at ${maxOffset}`
-      this.#isDrained = to >= maxOffset
     }
-    if (to === from) return
+    // Where it stands already, it is only told so once; a broker that goes on telling must not keep the loop going.
+    this.#moves += 1
+    this.#isDrained = to >= maxOffset || this.#moves > MAX_MOVES
     this.#moved ??= `from ${from} to ${to}: ${reason}`
     this.#next = to
   }
