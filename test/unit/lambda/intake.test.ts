@@ -1,0 +1,147 @@
+/** How batches are made: sizes, windows, several at once. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { type Client, createClient, createProducer } from '../../../src/index.ts'
+import {
+  type EventSourceResult,
+  eventSource,
+  type RecordHandler,
+  type RocketMQEvent,
+  type RocketMQRecord,
+} from '../../../src/lambda/index.ts'
+import { lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+
+const flat = (event: RocketMQEvent): RocketMQRecord[] => Object.values(event.records).flat()
+
+async function run(
+  client: Client,
+  handle: RecordHandler,
+  options: object = {},
+  remainingMs = 6_000,
+): Promise<EventSourceResult> {
+  const handler = eventSource({ topic: 'orders', consumerGroup: 'billing', client, ...options }, handle)
+  return await handler(scheduledEvent(), lambdaContext({ remainingMs }))
+}
+
+describe('batches', () => {
+  it('are full while there is enough, whatever a single pull gives', async () => {
+    await using broker = await startBroker({ topics: { orders: { queues: 4 } } })
+    await using closing = closed(createClient({ nameServers: broker.nameServers }))
+    const { client } = closing
+    const messages = Array.from({ length: 250 }, (_, n) => ({ body: String(n) }))
+    const producer = createProducer(client, { producerGroup: 'shop' })
+    for (let queueId = 0; queueId < 4; queueId++)
+      await producer.sendBatch(
+        'orders',
+        messages.map((each) => ({ ...each, queue: { topic: 'orders', brokerName: 'broker-a', queueId } })),
+      )
+    const sizes: number[] = []
+
+    const { handled } = await run(client, async (event) => void sizes.push(flat(event).length), {
+      batchSize: 400,
+    })
+
+    assert.deepStrictEqual(
+      [handled, sizes.slice(0, 2), sizes.reduce((a, b) => a + b)],
+      [1_000, [400, 400], 1_000],
+    )
+  })
+
+  it('are kept open for the window, and closed when they are full', async () => {
+    await using broker = await startBroker({ topics: { orders: { queues: 2 } } })
+    await using closing = closed(createClient({ nameServers: broker.nameServers }))
+    const { client } = closing
+    const producer = createProducer(client, { producerGroup: 'shop' })
+    await producer.send({ topic: 'orders', body: 'a' })
+    const later = setTimeout(() => void producer.send({ topic: 'orders', body: 'b' }), 300)
+    const batches: string[][] = []
+
+    await run(
+      client,
+      async (event) => void batches.push(flat(event).map(({ body }) => body.toString())),
+      { maximumBatchingWindowInSeconds: 5, batchSize: 2 },
+      20_000,
+    )
+
+    clearTimeout(later)
+    assert.deepStrictEqual(
+      batches.map((each) => each.toSorted()),
+      [['a', 'b']],
+    )
+  })
+
+  it('need a window that is shorter than the invocation', async () => {
+    const client = createClient({ nameServers: '127.0.0.1:1' })
+
+    await assert.rejects(
+      run(client, async () => undefined, { maximumBatchingWindowInSeconds: 10 }),
+      { code: 'RMQ_CONFIG', field: 'maximumBatchingWindowInSeconds' },
+    )
+  })
+})
+
+describe('with parallelizationFactor', () => {
+  it('batches are handled at once, and the messages of a sharding key one after the other', async () => {
+    await using broker = await startBroker({ topics: { orders: { queues: 1 } } })
+    await using closing = closed(createClient({ nameServers: broker.nameServers }))
+    const { client } = closing
+    const producer = createProducer(client, { producerGroup: 'shop' })
+    for (let n = 0; n < 40; n++)
+      await producer.send({ topic: 'orders', body: String(n), shardingKey: `customer-${n % 8}` })
+    let running = 0
+    let most = 0
+    const busy = new Set<string>()
+    const seen = new Map<string, number[]>()
+    const handle: RecordHandler = async (event) => {
+      most = Math.max(most, ++running)
+      const keys = new Set(flat(event).map(({ body }) => `customer-${Number(body.toString()) % 8}`))
+      for (const key of keys) assert.ok(!busy.has(key), `${key} is in two batches`)
+      for (const key of keys) busy.add(key)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      for (const { body } of flat(event)) {
+        const number = Number(body.toString())
+        const key = `customer-${number % 8}`
+        seen.set(key, [...(seen.get(key) ?? []), number])
+      }
+      for (const key of keys) busy.delete(key)
+      running -= 1
+    }
+
+    const { handled } = await run(client, handle, { parallelizationFactor: 4, batchSize: 2 })
+
+    assert.deepStrictEqual([handled, most], [40, 4])
+    for (const numbers of seen.values())
+      assert.deepStrictEqual(
+        numbers,
+        numbers.toSorted((a, b) => a - b),
+      )
+  })
+
+  it('the offset stays before the lowest message that is not handled', async () => {
+    await using broker = await startBroker({ topics: { orders: { queues: 1 } } })
+    await using closing = closed(createClient({ nameServers: broker.nameServers }))
+    const { client } = closing
+    const producer = createProducer(client, { producerGroup: 'shop' })
+    for (let n = 0; n < 6; n++)
+      await producer.send({ topic: 'orders', body: String(n), shardingKey: `key-${n}` })
+    const handle: RecordHandler = async (event) => {
+      const [record] = flat(event)
+      if (record?.offset !== '1') return
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return { batchItemFailures: [{ itemIdentifier: record.recordId }] }
+    }
+
+    const result = await run(client, handle, { parallelizationFactor: 3, batchSize: 1, onFailure: 'block' })
+
+    const queue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
+    assert.deepStrictEqual(
+      [broker.committedOffset('billing', queue), result.handled, result.failed],
+      [1n, 1, 1],
+    )
+  })
+})
+
+const closed = (client: Client): { client: Client } & AsyncDisposable => ({
+  client,
+  [Symbol.asyncDispose]: () => client.close(),
+})

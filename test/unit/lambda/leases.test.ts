@@ -1,0 +1,207 @@
+/** Invocations that overlap, and what else may move a group's offset meanwhile: the leases and commits of the event source. */
+import assert from 'node:assert/strict'
+import { describe, it, type TestContext } from 'node:test'
+import { type Client, createClient, createProducer, createPullConsumer } from '../../../src/index.ts'
+import {
+  type EventSourceResult,
+  eventSource,
+  type RecordHandler,
+  type RocketMQEvent,
+} from '../../../src/lambda/index.ts'
+import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+
+const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
+
+async function setting(t: TestContext, queues = 1): Promise<{ broker: LocalBroker; client: Client }> {
+  const broker = await startBroker({ topics: { orders: { queues } } })
+  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 2_000 })
+  t.after(async () => {
+    await client.close()
+    await broker.close()
+  })
+  return { broker, client }
+}
+
+async function publish(client: Client, count: number, queueId = 0): Promise<void> {
+  const producer = createProducer(client, { producerGroup: 'shop' })
+  for (let n = 0; n < count; n++)
+    await producer.send({ topic: 'orders', body: String(n), queue: { ...QUEUE, queueId } })
+}
+
+async function run(
+  client: Client,
+  handle: RecordHandler,
+  options: object = {},
+  event: object = scheduledEvent(),
+): Promise<EventSourceResult> {
+  const handler = eventSource({ topic: 'orders', consumerGroup: 'billing', client, ...options }, handle)
+  return await handler(event, lambdaContext({ remainingMs: 6_000 }))
+}
+
+const bodies = (event: RocketMQEvent): string[] =>
+  Object.values(event.records)
+    .flat()
+    .map(({ body }) => body.toString())
+
+describe('invocations at once', () => {
+  it('handle no record twice: what one holds the other leaves', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 10)
+    const began = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const handled: string[] = []
+
+    const first = run(client, async (event) => {
+      began.resolve()
+      await go.promise
+      handled.push(...bodies(event))
+    })
+    await began.promise
+    const second = await run(client, async () => assert.fail('it is held by the first'))
+    go.resolve()
+    const { handled: count } = await first
+
+    assert.deepStrictEqual([second.handled, second.leftToOthers, second.queues], [0, 1, []])
+    assert.deepStrictEqual([count, handled.length, broker.committedOffset('billing', QUEUE)], [10, 10, 10n])
+  })
+
+  it('follow each other at once after a normal end, and after 60 s when one was killed', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 1)
+    const killed = createPullConsumer(client, { consumerGroup: 'billing' })
+
+    await run(client, async () => undefined)
+    await killed.lock([QUEUE])
+    const within = await run(client, async () => undefined)
+    await broker.clock.advance(60_500)
+    const after = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([within.leftToOthers, after.leftToOthers], [1, 0])
+  })
+
+  it('give the queues back also when the handler has thrown', async (t) => {
+    const { client } = await setting(t)
+    await publish(client, 1)
+
+    await assert.rejects(
+      run(client, () => Promise.reject(new RangeError('down'))),
+      /down/,
+    )
+    const next = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([next.leftToOthers], [0])
+  })
+
+  it('share the queues of a group that begins: whoever holds queue 0 sets where each begins', async (t) => {
+    const { broker, client } = await setting(t, 2)
+    await publish(client, 3, 1)
+    const latest = { startingPosition: 'LATEST' }
+    const payload = (queueId: number): object => ({
+      version: 1,
+      eventSource: 'orders',
+      queues: [{ ...QUEUE, queueId }],
+    })
+
+    const one = await run(client, async () => undefined, latest, payload(1))
+    const before = broker.committedOffset('billing', { ...QUEUE, queueId: 1 })
+    await run(client, async () => undefined, latest, payload(0))
+    const offsets = [0, 1].map((queueId) => broker.committedOffset('billing', { ...QUEUE, queueId }))
+    await publish(client, 1, 1)
+    const two = await run(client, async () => undefined, latest, payload(1))
+
+    assert.deepStrictEqual([one.leftToOthers, before, offsets, two.handled], [1, undefined, [0n, 3n], 1])
+  })
+})
+
+describe('a commit', () => {
+  it('is left out when somebody else has moved the group on, and moves nothing back', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 10)
+    const other = createPullConsumer(client, { consumerGroup: 'billing' })
+
+    const result = await run(client, async () => await other.commitOffset(QUEUE, 7n), { batchSize: 5 })
+
+    assert.match(result.queues[0]?.stopped ?? '', /somebody else has moved the group to 7/)
+    assert.deepStrictEqual([result.handled, broker.committedOffset('billing', QUEUE)], [0, 7n])
+  })
+
+  it('is left out when the lease is another’s', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 2)
+    const other = createPullConsumer(client, { consumerGroup: 'billing' })
+
+    const result = await run(client, async () => {
+      await broker.clock.advance(60_500)
+      await other.lock([QUEUE])
+    })
+
+    assert.match(result.queues[0]?.stopped ?? '', /lease was lost/)
+    assert.deepStrictEqual([result.handled, broker.committedOffset('billing', QUEUE)], [0, 0n])
+  })
+
+  it('is written again when a killed broker has lost it, with the leases', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 4)
+    let calls = 0
+
+    const result = await run(
+      client,
+      async () => {
+        calls += 1
+        if (calls !== 2) return
+        await broker.brokers[0]?.kill()
+        await broker.brokers[0]?.start()
+      },
+      { batchSize: 2 },
+    )
+
+    assert.deepStrictEqual([result.handled, calls, broker.committedOffset('billing', QUEUE)], [4, 2, 4n])
+  })
+})
+
+describe('an offset outside of the queue', () => {
+  it('beyond its end: the group begins anew where the mapping says, and the result tells it', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 3)
+    const consumer = createPullConsumer(client, { consumerGroup: 'billing' })
+    await consumer.pull(QUEUE, 0n)
+    await consumer.commitOffset(QUEUE, 900n)
+
+    const result = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([result.handled, broker.committedOffset('billing', QUEUE)], [3, 3n])
+    assert.deepStrictEqual(result.queues[0]?.moved, 'from 900 to 0: the queue ends at 3')
+  })
+
+  it('before its beginning: what has expired is counted as skipped', async (t) => {
+    await using broker = await startBroker({ topics: { orders: { queues: 1 } }, retentionBytes: 16 << 20 })
+    const client = createClient({ nameServers: broker.nameServers })
+    t.after(() => client.close())
+    await run(client, async () => undefined)
+    const producer = createProducer(client, { producerGroup: 'shop', compression: 'none' })
+    const body = Buffer.alloc(1 << 20, 'x')
+    for (let n = 0; n < 24; n++) await producer.send({ topic: 'orders', body })
+    const consumer = createPullConsumer(client, { consumerGroup: 'billing' })
+    const min = Number(await consumer.minOffset(QUEUE))
+
+    const result = await run(client, async () => undefined)
+
+    assert.ok(min > 0)
+    assert.deepStrictEqual([result.skipped, result.handled], [min, 24 - min])
+    assert.deepStrictEqual(result.queues[0]?.moved, `from 0 to ${min}: what came before ${min} has expired`)
+  })
+})
+
+describe('dryRun', () => {
+  it('tells what would be handled, and leaves no trace', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 40)
+    const other = createPullConsumer(client, { consumerGroup: 'billing' })
+    await other.lock([QUEUE])
+
+    const result = await run(client, async () => assert.fail('nothing is handled'), { dryRun: true })
+
+    assert.deepStrictEqual([result.wouldHandle, result.handled, result.leftToOthers], [40, 0, 0])
+    assert.deepStrictEqual(broker.committedOffset('billing', QUEUE), undefined)
+  })
+})
