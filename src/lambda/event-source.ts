@@ -21,12 +21,13 @@ import {
   resolveEventSource,
 } from './options.ts'
 import type { QueueCounts, QueueProgress, QueueSummary } from './queue-progress.ts'
+import { jsonLogger, report } from './report.ts'
 import { type BatchResponse, readBatchResponse } from './response.ts'
 import { Settlement, type Verdict } from './settle.ts'
 import { Worker } from './worker.ts'
 
-/** The leases are given back also when the time is over, in ms. */
-const UNLOCK_MS = 300
+/** How long after the end of the work the leases may be given back, in ms: before the invocation's real end. */
+const UNLOCK_MS = 450
 
 /** What the handler is given besides the event and the context. */
 export interface HandlerExtras {
@@ -88,15 +89,17 @@ export function eventSource(
   handle: RecordHandler,
 ): (event: unknown, context: LambdaContext) => Promise<EventSourceResult> {
   if (typeof handle !== 'function') throw new ConfigError('handler', 'takes an async function of the event')
-  const { client: clientOption, ...mapping } = options
+  const { client: clientOption, logger = jsonLogger, metrics, ...mapping } = options
   const source = resolveEventSource(mapping, 'eventSource')
   const client = clientOf(clientOption)
+  const tell: Tell = (...told) =>
+    report(source, logger, metrics === true ? {} : metrics || undefined, ...told)
   return async (event, context) => {
     const payload = readWorkerPayload(event)
     if (!source.enabled) return summarise([], 0)
     checkWindow(source, context)
     await client.thaw()
-    return await consume(source, client, payload?.queues, handle, context)
+    return await consume(source, client, payload?.queues, handle, context, tell)
   }
 }
 
@@ -110,12 +113,15 @@ function checkWindow({ windowMs }: ResolvedEventSource, context: LambdaContext):
   )
 }
 
+type Tell = (queues: readonly QueueProgress[], result: EventSourceResult, error: unknown) => void
+
 async function consume(
   source: ResolvedEventSource,
   client: Client,
   wanted: readonly MessageQueue[] | undefined,
   handle: RecordHandler,
   context: LambdaContext,
+  tell: Tell,
 ): Promise<EventSourceResult> {
   const end = invocationDeadline(context)
   const stop = new AbortController()
@@ -135,14 +141,21 @@ async function consume(
     const settlement = new Settlement(consumer, leases, source, end)
     const worker = new Worker(source, queues, settlement, end)
     const leftToOthers = own.length - queues.length
-    if (source.dryRun) return { ...summarise(queues, leftToOthers), wouldHandle: await worker.count() }
+    if (source.dryRun) {
+      const wouldHandle = await worker.count()
+      const result = { ...summarise(queues, leftToOthers), wouldHandle }
+      tell(queues, result, undefined)
+      return result
+    }
     await worker.run(async (batch) => await runHandler(source, client, batch, handle, context, stop.signal))
     const error = worker.error ?? queues.find((queue) => queue.error !== undefined)?.error
+    const result = summarise(queues, leftToOthers)
+    tell(queues, result, error)
     if (error !== undefined) throw error
-    return summarise(queues, leftToOthers)
+    return result
   } finally {
     clearTimeout(timer)
-    await leases?.release({ deadlineMs: Math.max(end, Date.now() + UNLOCK_MS) })
+    await leases?.release({ deadlineMs: end + UNLOCK_MS })
   }
 }
 

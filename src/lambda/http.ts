@@ -6,6 +6,8 @@ import { AuthError, BrokerError, ConfigError, RocketMQError, RouteError } from '
 /** What is read of a payload v2 event. */
 export interface HttpEvent {
   rawPath: string
+  /** Names in lower case. */
+  headers?: Readonly<Record<string, string | undefined>> | undefined
   body?: string | undefined
   isBase64Encoded?: boolean | undefined
   requestContext: { http: { method: string } }
@@ -40,6 +42,15 @@ export function isHttpEvent(event: unknown): event is HttpEvent {
   return (
     typeof context?.http?.method === 'string' && typeof (event as { rawPath?: unknown }).rawPath === 'string'
   )
+}
+
+/** The W3C trace context of a request, as message properties: a handler finds it in `record.properties`. */
+export function traceOf({ headers }: HttpEvent): Readonly<Record<string, string>> | undefined {
+  const { traceparent, tracestate } = headers ?? {}
+  if (traceparent === undefined || !/^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(traceparent))
+    return undefined
+  const isState = tracestate !== undefined && /^[\x20-\x7e]{1,512}$/.test(tracestate)
+  return isState ? { traceparent, tracestate } : { traceparent }
 }
 
 export function json(statusCode: number, value: unknown): HttpResponse {

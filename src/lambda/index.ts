@@ -29,4 +29,10 @@ export {
   publisher,
 } from './publisher.ts'
 export type { QueueSummary } from './queue-progress.ts'
+export type {
+  BatchDiagnostics,
+  EventSourceLogger,
+  InvocationDiagnostics,
+  MetricsOptions,
+} from './report.ts'
 export type { BatchResponse } from './response.ts'

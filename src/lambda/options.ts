@@ -10,6 +10,7 @@ import { checkText } from '../wire/checks.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { ClientOption } from './client-option.ts'
+import type { EventSourceLogger, MetricsOptions } from './report.ts'
 import { isoTime, parseWith } from './schema.ts'
 
 /** A mapping from a topic to a function, as it may stand in ROCKETMQ_EVENT_SOURCES. */
@@ -66,6 +67,10 @@ export type OnFailure = 'retry' | 'block'
 export interface EventSourceOptions extends EventSourceMapping {
   /** A client, or the options to create one. @default from the environment */
   client?: ClientOption | undefined
+  /** Is told what an invocation did: `console` and the Logger of Powertools fit. @default lines of JSON, no `debug` */
+  logger?: EventSourceLogger | undefined
+  /** Writes CloudWatch metrics in the embedded metric format; custom metrics are billed. @default false */
+  metrics?: boolean | MetricsOptions | undefined
 }
 
 const mapping: z.ZodMiniType<EventSourceMapping> = /* @__PURE__ */ z.strictObject({

@@ -24,6 +24,7 @@ import {
   problem,
   TooLargeError,
   toProblem,
+  traceOf,
 } from './http.ts'
 import { rocketmq } from './middleware.ts'
 import { isoTime, parseWith } from './schema.ts'
@@ -165,11 +166,12 @@ async function answerHttp(
       throw new HttpError(405, 'Method not allowed', 'publish with POST')
     const topic = allowedTopic(decodePath(encoded), topics)
     const body = readBody(event)
+    const trace = traceOf(event)
     if (!isMany(body)) {
-      const result = await sendOne(toOutgoing(topic, body, ''), producer, deadlineMs)
+      const result = await sendOne(toOutgoing(topic, body, '', trace), producer, deadlineMs)
       return isPublished(result) ? json(200, result) : problem(result)
     }
-    const results = await publishMany(topic, body, producer, deadlineMs)
+    const results = await publishMany(topic, body, producer, deadlineMs, trace)
     return json(results.every((each) => each.status === 200) ? 200 : 207, { results })
   } catch (error) {
     const document = toProblem(error)
@@ -199,6 +201,7 @@ async function publishMany(
   request: { messages: unknown },
   producer: Producer,
   deadlineMs: number,
+  trace?: Readonly<Record<string, string>>,
 ): Promise<PublishResult[]> {
   checkKeys('the request', request, ['messages'])
   const { messages: values } = request
@@ -207,7 +210,7 @@ async function publishMany(
     const Wrong = values.length === 0 ? ConfigError : TooLargeError
     throw new Wrong('messages', `takes 1 to ${MOST_MESSAGES} messages, got ${values.length}`)
   }
-  const messages = values.map((value, index) => toOutgoing(topic, value, `messages[${index}].`))
+  const messages = values.map((value, index) => toOutgoing(topic, value, `messages[${index}].`, trace))
   const batch = [...messages.entries()].filter(([, message]) => !isDelayed(message))
   const results: PublishResult[] = []
   const outcomes = await sendBatch(topic, batch, producer, deadlineMs)
@@ -278,13 +281,23 @@ const isMany = (body: unknown): body is { messages: unknown } =>
 const isDelayed = ({ delayLevel, delayMs, deliverAt }: OutgoingMessage): boolean =>
   delayLevel !== undefined || delayMs !== undefined || deliverAt !== undefined
 
-/** @param prefix of the names of fields in errors: `messages[3].` in a batch. @throws ConfigError */
-function toOutgoing(topic: string, value: unknown, prefix: string): OutgoingMessage {
+/**
+ * @param prefix of the names of fields in errors: `messages[3].` in a batch
+ * @param trace properties that the message has unless it brings its own
+ * @throws ConfigError
+ */
+function toOutgoing(
+  topic: string,
+  value: unknown,
+  prefix: string,
+  trace?: Readonly<Record<string, string>>,
+): OutgoingMessage {
   const what = prefix.slice(0, -1) || 'the message'
   const request = parseWith(messageRequest, value, { what, prefix, keys: KEYS })
   const { body, isBase64Encoded, deliverAt, ...rest } = request
   // As it came: what the schema makes of a record lacks `__proto__`.
-  const { properties } = value as MessageRequest
+  const { properties: own } = value as MessageRequest
+  const properties = trace ? { ...trace, ...own } : own
   const delay = {
     ...rest,
     properties,

@@ -25,6 +25,12 @@ export interface QueueSummary extends MessageQueue {
 
 /** What is counted per queue and summed up in the result. */
 export interface QueueCounts {
+  /** Read: whether it matched the filter and could be decoded or not. */
+  polled: number
+  /** Handed to the handler, each attempt. */
+  invoked: number
+  /** Places that the committed offset has passed. */
+  committed: number
   handled: number
   failed: number
   filtered: number
@@ -44,6 +50,9 @@ const MESSAGE_BYTES = 1_024
 export class QueueProgress {
   readonly queue: MessageQueue
   readonly counts: QueueCounts = {
+    polled: 0,
+    invoked: 0,
+    committed: 0,
     handled: 0,
     failed: 0,
     filtered: 0,
@@ -56,6 +65,8 @@ export class QueueProgress {
   /** When it was last asked for messages, epoch ms. */
   lookedAt = 0
   isPulling = false
+  /** Of what was handed out: the longest time since it was stored, in ms. */
+  oldestAgeMs = 0
   /** What has gone wrong here and lets the invocation fail. */
   error: unknown
   readonly #consumer: PullConsumer
@@ -152,6 +163,7 @@ export class QueueProgress {
       this.bytes += sizeOf(message)
     }
     for (const each of undecodable) this.#open.add(each)
+    this.counts.polled += Number(limit - from)
     this.counts.failed += undecodable.length
     this.counts.filtered += Number(limit - from) - messages.length - undecodable.length
     if (reason !== undefined) {
@@ -195,6 +207,8 @@ export class QueueProgress {
         if (isTaken) taken.push(message)
         return !isTaken
       })
+    // In a queue the first is the oldest.
+    if (taken[0]) this.oldestAgeMs = Math.max(this.oldestAgeMs, Date.now() - taken[0].storeTimestamp)
     for (const message of taken) {
       this.#open.add(message)
       this.bytes -= sizeOf(message)
@@ -271,6 +285,8 @@ export class QueueProgress {
   async begin(offset: bigint, limits: CallOptions): Promise<void> {
     try {
       await this.#consumer.commitOffset(this.queue, offset, limits)
+      if (this.#committed !== undefined && offset > this.#committed)
+        this.counts.committed += Number(offset - this.#committed)
       this.#committed = offset
     } catch (error) {
       if (!(error instanceof OffsetResetError)) throw error

@@ -14,8 +14,8 @@ import type { Leases } from './leases.ts'
 import type { ResolvedEventSource } from './options.ts'
 import type { PlacedUndecodable, QueueProgress } from './queue-progress.ts'
 
-/** The last requests may use most of what is kept back before the invocation's real end. */
-const RESERVE_MS = 400
+/** What the last requests may use of what is kept back before the invocation's real end, in ms; the leases have the rest. */
+const RESERVE_MS = 300
 /** Send-backs on their way at once. */
 const AT_ONCE = 64
 /** To the dead-letter topic, at once. */
@@ -46,8 +46,8 @@ export class Settlement {
   }
 
   /** For requests that must still be made when the time of the handler is over. */
-  get limits(): CallOptions & { deadlineMs: number } {
-    return { deadlineMs: Math.max(this.#end, Date.now() + RESERVE_MS) }
+  get limits(): CallOptions {
+    return { deadlineMs: this.#end + RESERVE_MS }
   }
 
   /**
@@ -58,6 +58,7 @@ export class Settlement {
     const again: Message[] = []
     const backs: (() => Promise<void>)[] = []
     for (const [queue, messages] of parts) {
+      queue.counts.invoked += messages.length
       for (const message of messages) {
         if (!verdict.failed.has(message)) queue.handled(message)
         else if (verdict.isCutOff)

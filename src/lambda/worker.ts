@@ -8,6 +8,7 @@ import { recordIdOf } from './event.ts'
 import { type Batch, Intake } from './intake.ts'
 import type { ResolvedEventSource } from './options.ts'
 import type { QueueProgress } from './queue-progress.ts'
+import { publishBatch } from './report.ts'
 import { only, type Settlement, type Verdict } from './settle.ts'
 
 /** Between two attempts at a record that blocks its queue, in ms: what Apache's orderly consumer pauses. */
@@ -19,7 +20,7 @@ export class Worker {
   readonly #queues: readonly QueueProgress[]
   readonly #settlement: Settlement
   readonly #intake: Intake
-  readonly #factor: number
+  readonly #source: ResolvedEventSource
   readonly #end: number
   /** What the longest batch has taken, in ms. */
   #longestMs = 0
@@ -33,7 +34,7 @@ export class Worker {
     const { batchSize, windowMs, parallelizationFactor } = source
     this.#queues = queues
     this.#settlement = settlement
-    this.#factor = parallelizationFactor
+    this.#source = source
     this.#end = end
     this.#intake = new Intake(queues, {
       batchSize,
@@ -47,7 +48,7 @@ export class Worker {
   /** @param call the handler. Resolves when everything is settled; `error` and that of the queues say what went wrong */
   async run(call: (batch: Batch) => Promise<Verdict>): Promise<void> {
     try {
-      await Promise.all(Array.from({ length: this.#factor }, () => this.#work(call)))
+      await Promise.all(Array.from({ length: this.#source.parallelizationFactor }, () => this.#work(call)))
     } finally {
       await this.#intake.close()
       await this.#settlement.commit(this.#queues)
@@ -84,12 +85,21 @@ export class Worker {
     for (let attempt = 0; rest.messages.length > 0; attempt++) {
       const began = Date.now()
       const verdict = await call(rest)
-      this.#longestMs = Math.max(this.#longestMs, Date.now() - began)
+      const durationMs = Date.now() - began
+      this.#longestMs = Math.max(this.#longestMs, durationMs)
       if (verdict.error !== undefined) {
         this.error ??= verdict.error
         this.#intake.stop()
       }
       const again = new Set(await this.#settlement.settle(rest, verdict, attempt))
+      publishBatch({
+        consumerGroup: this.#source.consumerGroup,
+        topic: this.#source.topic,
+        records: rest.messages.length,
+        failed: verdict.failed.size,
+        durationMs,
+        ...(verdict.error === undefined ? {} : { error: verdict.error }),
+      })
       rest = only(rest, (message) => again.has(message))
       if (again.size > 0) await this.#pause(rest)
       if (this.#intake.isOver) return

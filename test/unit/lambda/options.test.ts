@@ -16,6 +16,13 @@ describe('the options of an event source', () => {
       startingPositionTimestamp: undefined,
       filter: '*',
       enabled: true,
+      windowMs: 0,
+      onFailure: 'retry',
+      maximumRetryAttempts: undefined,
+      maximumAgeMs: undefined,
+      retryLevels: [],
+      parallelizationFactor: 1,
+      dryRun: false,
     })
   })
 
@@ -52,6 +59,15 @@ describe('the options of an event source', () => {
     ['filter', { filter: ' || ' }],
     ['filter.sql', { filter: { sql: ' ' } }],
     ['enabled', { enabled: 'yes' }],
+    ['maximumBatchingWindowInSeconds', { maximumBatchingWindowInSeconds: 301 }],
+    ['onFailure', { onFailure: 'drop' }],
+    ['maximumRetryAttempts', { maximumRetryAttempts: -1 }],
+    ['maximumRecordAgeInSeconds', { maximumRecordAgeInSeconds: 59 }],
+    ['retryLevels', { retryLevels: [] }],
+    ['retryLevels.1', { retryLevels: [1, 19] }],
+    ['retryLevels', { retryLevels: [1], onFailure: 'block' }],
+    ['parallelizationFactor', { parallelizationFactor: 11 }],
+    ['dryRun', { dryRun: 'yes' }],
     ['batchsize', { batchsize: 10 }],
   ] as const) {
     it(`are refused by name when ${field} is ${JSON.stringify(change)}`, () => {

@@ -1,0 +1,128 @@
+/**
+ * What an invocation of the event source tells besides its result: a structured log line, CloudWatch metrics in the
+ * embedded metric format under the names that Lambda's own event source mappings have, and events of
+ * node:diagnostics_channel. None of it holds a body, a key or a property.
+ */
+import { channel } from 'node:diagnostics_channel'
+import type { EventSourceResult } from './event-source.ts'
+import type { ResolvedEventSource } from './options.ts'
+import type { QueueProgress } from './queue-progress.ts'
+
+/** What is used of a logger: `console` has these methods, and so has the Logger of Powertools. */
+export interface EventSourceLogger {
+  debug(message: string, fields: Readonly<Record<string, unknown>>): void
+  info(message: string, fields: Readonly<Record<string, unknown>>): void
+  warn(message: string, fields: Readonly<Record<string, unknown>>): void
+}
+
+/** Metrics to write, one line to stdout for each invocation. */
+export interface MetricsOptions {
+  /** @default 'rocketmq-lambda' */
+  namespace?: string | undefined
+  /** Dimensions besides ConsumerGroup and Topic. @default none */
+  dimensions?: Readonly<Record<string, string>> | undefined
+}
+
+/** A message of the channel `rocketmq-lambda:batch`: a batch was handled and settled. */
+export interface BatchDiagnostics {
+  consumerGroup: string
+  topic: string
+  records: number
+  failed: number
+  /** In the handler. */
+  durationMs: number
+  /** What the handler threw. */
+  error?: unknown
+}
+
+/** A message of the channel `rocketmq-lambda:invocation`: an invocation is over. */
+export interface InvocationDiagnostics {
+  consumerGroup: string
+  topic: string
+  result: EventSourceResult
+  error?: unknown
+}
+
+export const BATCH_CHANNEL = 'rocketmq-lambda:batch'
+export const INVOCATION_CHANNEL = 'rocketmq-lambda:invocation'
+
+const batches = /* @__PURE__ */ channel(BATCH_CHANNEL)
+const invocations = /* @__PURE__ */ channel(INVOCATION_CHANNEL)
+
+export function publishBatch(message: BatchDiagnostics): void {
+  batches.publish(message)
+}
+
+/** Lines of JSON, as Lambda's log formats and CloudWatch Logs Insights read them; without the level `debug`. */
+export const jsonLogger: EventSourceLogger = {
+  debug: () => undefined,
+  info: (message, fields) => console.info(JSON.stringify({ level: 'INFO', message, ...fields })),
+  warn: (message, fields) => console.warn(JSON.stringify({ level: 'WARN', message, ...fields })),
+}
+
+/** @param error what the invocation fails with */
+export function report(
+  source: ResolvedEventSource,
+  logger: EventSourceLogger,
+  metrics: MetricsOptions | undefined,
+  queues: readonly QueueProgress[],
+  result: EventSourceResult,
+  error: unknown,
+): void {
+  const { consumerGroup, topic } = source
+  const { queues: summaries, ...counts } = result
+  for (const { stopped, moved, topic: storedTopic, brokerName, queueId } of summaries) {
+    const queue = { consumerGroup, topic: storedTopic, brokerName, queueId }
+    if (stopped !== undefined) logger.warn('queue left before its end', { ...queue, stopped })
+    if (moved !== undefined) logger.warn('offset moved', { ...queue, moved })
+  }
+  const isIdle = queues.every(({ counts: { polled } }) => polled === 0)
+  logger[isIdle ? 'debug' : 'info']('consumed', { consumerGroup, topic, ...counts })
+  if (metrics && !source.dryRun)
+    console.log(JSON.stringify(embeddedMetrics(source, metrics, queues, summaries)))
+  invocations.publish({ consumerGroup, topic, result, ...(error === undefined ? {} : { error }) })
+}
+
+/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html */
+function embeddedMetrics(
+  { consumerGroup, topic }: ResolvedEventSource,
+  { namespace = 'rocketmq-lambda', dimensions = {} }: MetricsOptions,
+  queues: readonly QueueProgress[],
+  summaries: EventSourceResult['queues'],
+): object {
+  const sum = (count: keyof QueueProgress['counts']): number =>
+    queues.reduce((total, { counts }) => total + counts[count], 0)
+  const lags = summaries.map(({ lag }) => lag)
+  const oldest = Math.max(0, ...queues.map(({ oldestAgeMs }) => oldestAgeMs))
+  const values: Record<string, number | number[]> = {
+    PolledEventCount: sum('polled'),
+    FilteredOutEventCount: sum('filtered'),
+    InvokedEventCount: sum('invoked'),
+    FailedInvokeEventCount: sum('failed'),
+    DroppedEventCount: sum('deadLettered') + sum('skipped'),
+    CommittedEventCount: sum('committed'),
+    // CloudWatch takes 100 values of a metric in one event.
+    ...(lags.length > 0 ? { OffsetLag: lags.slice(0, 100) } : {}),
+    MaxOffsetLag: Math.max(0, ...lags),
+    SumOffsetLag: lags.reduce((total, lag) => total + lag, 0),
+    OldestRecordAge: oldest,
+  }
+  const fixed = { ConsumerGroup: consumerGroup, Topic: topic, ...dimensions }
+  return {
+    _aws: {
+      Timestamp: Date.now(),
+      CloudWatchMetrics: [
+        {
+          Namespace: namespace,
+          Dimensions: [Object.keys(fixed)],
+          Metrics: Object.keys(values).map((Name) => ({
+            Name,
+            Unit: Name === 'OldestRecordAge' ? 'Milliseconds' : 'Count',
+          })),
+        },
+      ],
+    },
+    ...fixed,
+    ...values,
+  }
+}
