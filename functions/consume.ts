@@ -3,6 +3,9 @@
  *
  * With one mapping any event starts it, a schedule's for example. With several the event names one:
  * `{ "version": 1, "eventSource": "orders" }`, which is also what a schedule can be given as its input.
+ *
+ * With POWERTOOLS_METRICS_NAMESPACE it writes CloudWatch metrics, under the service POWERTOOLS_SERVICE_NAME;
+ * POWERTOOLS_METRICS_DISABLED=true turns them off.
  */
 import { readFileSync } from 'node:fs'
 import { createClient } from '../src/client/client.ts'
@@ -15,11 +18,21 @@ type Consume = ReturnType<typeof eventSource>
 
 const setting = process.env['ROCKETMQ_EVENT_SOURCES'] ?? ''
 const text = /^\s*[[{]/.test(setting) ? setting : readFile(setting)
+const {
+  POWERTOOLS_METRICS_NAMESPACE: namespace,
+  POWERTOOLS_METRICS_DISABLED,
+  POWERTOOLS_SERVICE_NAME,
+} = process.env
+const isMeasured = namespace !== undefined && namespace !== '' && POWERTOOLS_METRICS_DISABLED !== 'true'
+const metrics = isMeasured && {
+  namespace,
+  ...(POWERTOOLS_SERVICE_NAME ? { dimensions: { service: POWERTOOLS_SERVICE_NAME } } : {}),
+}
 const client = createClient()
 const sources = new Map<string, Consume>(
   Object.entries(parseEventSources(text)).map(([name, mapping]) => [
     name,
-    eventSource({ ...mapping, client }, handleRecords),
+    eventSource({ ...mapping, client, metrics }, handleRecords),
   ]),
 )
 
