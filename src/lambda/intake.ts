@@ -6,6 +6,7 @@
  */
 import type { Message } from '../client/values.ts'
 import { AbortError, DeadlineError } from '../errors.ts'
+import { retryTopic } from '../wire/names.ts'
 import { queueKey } from './event.ts'
 import type { PlacedUndecodable, QueueProgress } from './queue-progress.ts'
 
@@ -25,6 +26,8 @@ export interface IntakeOptions {
   windowMs: number
   /** Batches at once. */
   parallelizationFactor: number
+  /** How often a record may be sent back. */
+  mostAttempts: number
   /** When the work must be over, epoch ms. */
   end: number
   /** Queues of one batch have the same; undefined: any go together. */
@@ -65,17 +68,17 @@ export class Intake {
    * stopped, or the time is over. Each batch is given to `release` when it is done with.
    */
   async next(): Promise<Batch | undefined> {
-    const { batchSize, windowMs } = this.#options
+    const { windowMs } = this.#options
     let since: number | undefined
     while (!this.isOver) {
       this.#pump()
-      const ready = this.#countReady()
+      const ready = this.#inTurn()
       const now = Date.now()
-      since = ready === 0 ? undefined : (since ?? now)
-      if (ready >= batchSize) return this.#deal()
+      since = ready.length === 0 ? undefined : (since ?? now)
       if (since !== undefined) {
+        const isFull = ready.reduce((sum, queue) => sum + this.#free(queue), 0) >= this.#sizeOf(ready)
         const isWaiting = now < since + windowMs || (this.#pulls.size > 0 && now < since + GATHER_MS)
-        if (!isWaiting) return this.#deal()
+        if (isFull || !isWaiting) return this.#deal(ready)
       } else if (this.#pulls.size === 0 && this.#running === 0) return undefined
       await this.#change(since === undefined ? undefined : since + Math.max(windowMs, GATHER_MS))
     }
@@ -144,18 +147,25 @@ export class Intake {
     }
   }
 
-  /** How many may go into the next batch. */
-  #countReady(): number {
-    return this.#inTurn().reduce((sum, queue) => sum + this.#free(queue), 0)
+  /** The queues of the next batch: what was sent back is not mixed with what was not. */
+  #inTurn(): QueueProgress[] {
+    const { groupOf = () => '' } = this.#options
+    const ready = this.#queues.filter((queue) => this.#free(queue) > 0)
+    const group = (queue: QueueProgress): string => `${isRetry(queue)} ${groupOf(queue)}`
+    const [first] = ready
+    return first ? ready.filter((queue) => group(queue) === group(first)) : []
   }
 
-  /** The queues of the next batch. */
-  #inTurn(): QueueProgress[] {
-    const { groupOf } = this.#options
-    const ready = this.#queues.filter((queue) => this.#free(queue) > 0)
-    if (!groupOf || !ready[0]) return ready
-    const group = groupOf(ready[0])
-    return ready.filter((queue) => groupOf(queue) === group)
+  /**
+   * Smaller with each attempt, and one record at the last: those that failed together come again together, and a handler
+   * that throws because of one of them must not take the others to the dead-letter topic.
+   */
+  #sizeOf(queues: readonly QueueProgress[]): number {
+    const { batchSize, mostAttempts } = this.#options
+    let most = 0
+    for (const { waiting } of queues.filter(isRetry))
+      for (const { reconsumeTimes } of waiting.slice(0, batchSize)) most = Math.max(most, reconsumeTimes)
+    return most >= mostAttempts && most > 0 ? 1 : Math.max(1, Math.floor(batchSize / 4 ** most))
   }
 
   #free(queue: QueueProgress): number {
@@ -167,10 +177,10 @@ export class Intake {
     return !this.#busy?.has(laneOf(queue, message))
   }
 
-  /** Up to `batchSize`, shared fairly: one of each queue in turn. */
-  #deal(): Batch {
-    const shares = this.#inTurn().map((queue) => ({ queue, free: this.#free(queue), count: 0 }))
-    let room = this.#options.batchSize
+  /** As many as there may be, shared fairly: one of each queue in turn. */
+  #deal(queues: readonly QueueProgress[]): Batch {
+    const shares = queues.map((queue) => ({ queue, free: this.#free(queue), count: 0 }))
+    let room = this.#sizeOf(queues)
     for (let took = true; took && room > 0; ) {
       took = false
       for (const share of shares) {
@@ -214,3 +224,5 @@ export class Intake {
 function laneOf({ queue }: QueueProgress, { systemProperties, queueOffset }: Message): string {
   return `${queueKey(queue)} ${systemProperties['__SHARDINGKEY'] ?? `#${queueOffset}`}`
 }
+
+const isRetry = ({ queue }: QueueProgress): boolean => queue.topic.startsWith(retryTopic(''))

@@ -13,6 +13,8 @@ import { only, type Settlement, type Verdict } from './settle.ts'
 
 /** Between two attempts at a record that blocks its queue, in ms: what Apache's orderly consumer pauses. */
 const BLOCK_PAUSE_MS = 1_000
+/** Of a group, unless it was set otherwise. */
+const RETRY_MAX_TIMES = 16
 
 export class Worker {
   /** What the handler has thrown. */
@@ -31,7 +33,7 @@ export class Worker {
     settlement: Settlement,
     end: number,
   ) {
-    const { batchSize, windowMs, parallelizationFactor } = source
+    const { batchSize, windowMs, parallelizationFactor, maximumRetryAttempts } = source
     this.#queues = queues
     this.#settlement = settlement
     this.#source = source
@@ -40,6 +42,7 @@ export class Worker {
       batchSize,
       windowMs,
       parallelizationFactor,
+      mostAttempts: maximumRetryAttempts ?? RETRY_MAX_TIMES,
       end,
       onUndecodable: async (queue, each) => await settlement.undecodable(queue, each),
     })
@@ -48,7 +51,9 @@ export class Worker {
   /** @param call the handler. Resolves when everything is settled; `error` and that of the queues say what went wrong */
   async run(call: (batch: Batch) => Promise<Verdict>): Promise<void> {
     try {
-      await Promise.all(Array.from({ length: this.#source.parallelizationFactor }, () => this.#work(call)))
+      const works = Array.from({ length: this.#source.parallelizationFactor }, () => this.#work(call))
+      await Promise.allSettled(works)
+      await Promise.all(works)
     } finally {
       await this.#intake.close()
       await this.#settlement.commit(this.#queues)

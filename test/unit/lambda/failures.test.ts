@@ -311,3 +311,26 @@ async function sendBroken(client: Client): Promise<void> {
     deadline: client.deadline(),
   })
 }
+
+describe('records that failed together', () => {
+  it('come again in smaller batches, so that one of them does not take the others to the dead-letter topic', async () => {
+    await using own = await setting()
+    await own.publish(...'abcdefgh'.split(''))
+    const sizes: number[] = []
+    const done: string[] = []
+    const throwing: RecordHandler = async (event) => {
+      sizes.push(flat(event).length)
+      if (bodies(event).includes('d')) throw new RangeError('d is wrong')
+      done.push(...bodies(event))
+    }
+
+    for (let run = 0; run < 12; run++) {
+      await own.run(throwing, { maximumRetryAttempts: 3, batchSize: 8 }).catch(() => undefined)
+      await own.broker.clock.advance(3_600_000)
+    }
+
+    assert.deepStrictEqual(done.toSorted(), 'abcefgh'.split(''))
+    assert.deepStrictEqual(own.stored('%DLQ%billing'), ['d'])
+    assert.deepStrictEqual(sizes.slice(0, 2), [8, 2])
+  })
+})
