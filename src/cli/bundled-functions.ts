@@ -18,7 +18,7 @@ export function bundledFunctions(options: BundledFunctionsOptions): Record<strin
   const { nameServers, topics, consumerGroup, folder = bundleFolder() } = options
   const [topic] = topics
   const shared = { exportName: 'handler', memorySize: 512 }
-  const mapping = { [topic]: { topic, consumerGroup } }
+  const mapping = { [topic]: { topic, consumerGroup, maximumRetryAttempts: 3 } }
   return {
     publish: {
       ...shared,

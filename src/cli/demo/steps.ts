@@ -29,6 +29,9 @@ interface Published {
 }
 
 const MINUTE_MS = 60_000
+/** The delays of three attempts are over by then. */
+const MOST_MINUTES = 10
+const DEAD_LETTERS = `%DLQ%${CONSUMER_GROUP}`
 const ORDERS = [1, 2, 3]
 
 export const steps: readonly Step[] = [
@@ -86,6 +89,37 @@ export const steps: readonly Step[] = [
       return { seen: `${stored} stored, ${sum('committedOffset')} committed, lag ${sum('lag')}` }
     },
   },
+  {
+    title: 'An order is posted that consume will reject',
+    name: 'publish a bad order',
+    expected: '200, 4 stored',
+    run: async (stage) => {
+      const message = { body: { order: 4 }, keys: ['order-4'], properties: { reject: 'yes' } }
+      const { status, time } = await post(stage, TOPIC, message)
+      return { seen: `${status}, ${stage.broker.messages(TOPIC).length} stored`, time }
+    },
+  },
+  {
+    title: 'Minutes pass: it fails, comes again after 10 s, 30 s and 1 min, and is a dead letter in the end',
+    name: 'consume, until it gives up',
+    expected: '4 attempts, 3 sent back, 1 dead letter, lag 0',
+    run: async (stage) => {
+      const { broker } = stage
+      let attempts = 0
+      let sentBack = 0
+      for (let minute = 0; minute < MOST_MINUTES && broker.messages(DEAD_LETTERS).length === 0; minute++) {
+        const { result } = await consumeOnce(stage)
+        attempts += result.failed
+        sentBack += result.sentBack
+      }
+      const letters = broker.messages(DEAD_LETTERS)
+      for (const { properties } of letters) stage.print(`   ${properties['KEYS']} is in ${DEAD_LETTERS}`)
+      const lag = broker.lag().reduce((all, row) => all + row.lag, 0n)
+      return {
+        seen: `${attempts} attempts, ${sentBack} sent back, ${letters.length} dead letter, lag ${lag}`,
+      }
+    },
+  },
 ]
 
 interface Answer {
@@ -112,6 +146,22 @@ async function post(stage: Stage, topic: string, message: unknown): Promise<Answ
 }
 
 async function minutePasses(stage: Stage): Promise<Seen> {
+  const { invocation, result } = await consumeOnce(stage)
+  const start = invocation.report.initMs === undefined ? 'warm' : 'cold'
+  return {
+    seen: `${start}, ${result.handled} handled, ${result.failed} failed`,
+    time: timeOf([invocation]),
+  }
+}
+
+interface Consumed {
+  handled: number
+  failed: number
+  sentBack: number
+}
+
+/** Lets the schedule start consume. */
+async function consumeOnce(stage: Stage): Promise<{ invocation: InvocationRecord; result: Consumed }> {
   await stage.clock.advance(MINUTE_MS)
   await stage.lambda.idle()
   const invocations = stage.takeInvocations()
@@ -119,9 +169,7 @@ async function minutePasses(stage: Stage): Promise<Seen> {
   if (invocation === undefined || invocations.length > 1)
     throw new Error(`consume was started ${invocations.length} times`)
   if (invocation.functionError) throw new Error(errorOf(invocation.payload))
-  const { handled, failed } = JSON.parse(invocation.payload) as { handled: number; failed: number }
-  const start = invocation.report.initMs === undefined ? 'warm' : 'cold'
-  return { seen: `${start}, ${handled} handled, ${failed} failed`, time: timeOf(invocations) }
+  return { invocation, result: JSON.parse(invocation.payload) as Consumed }
 }
 
 function timeOf(invocations: readonly InvocationRecord[]): string {
