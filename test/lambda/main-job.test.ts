@@ -101,7 +101,8 @@ describe('the bundled functions on a real broker', { skip: !available }, () => {
     const lines = consumed.stdout
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as { messageId: string })
+      .map((line) => JSON.parse(line) as { message: string; messageId: string })
+      .filter(({ message }) => message === 'record')
     assert.deepStrictEqual(new Set(lines.map((line) => line.messageId)), new Set(ids))
     const { handled, failed, remainingLag } = consumed.result as EventSourceResult
     assert.deepStrictEqual({ handled, failed, remainingLag }, { handled: 250, failed: 0, remainingLag: 0 })
@@ -216,7 +217,7 @@ describe('the bundled functions on a real broker', { skip: !available }, () => {
     const environment = {
       ROCKETMQ_NAMESRV_ADDR: rocketmq.nameServers,
       ROCKETMQ_EVENT_SOURCES: JSON.stringify({
-        mapping: { topic: 'partial', consumerGroup: 'partial-group', batchSize: 4 },
+        mapping: { topic: 'partial', consumerGroup: 'partial-group', batchSize: 4, onFailure: 'block' },
       }),
     }
 
@@ -240,7 +241,10 @@ describe('the bundled functions on a real broker', { skip: !available }, () => {
       `async (event) => { if (Object.values(event.records).flat().some((each) => each.body.toString() === '12')) throw new RangeError('the database is down') }`,
     )
 
-    const run = await poll({ topic: 'thrown', consumerGroup: 'thrown-group', batchSize: 10 }, throwing)
+    const run = await poll(
+      { topic: 'thrown', consumerGroup: 'thrown-group', batchSize: 10, onFailure: 'block' },
+      throwing,
+    )
 
     assert.deepStrictEqual(
       [run.error?.name, run.error?.message, run.exitCode],
