@@ -41,31 +41,37 @@ test('each order has its invoice, and its offset is committed', async () => {
   deepStrictEqual(broker.committedOffset('billing', queue), 2n)
 })
 
-test('the offset stops before an order that cannot be billed', async (t) => {
+test('an order that cannot be billed is tried four times and then a dead letter; the others are billed', async (t) => {
   t.mock.method(console, 'error', () => {})
   const { broker, handler } = await shop(order('order-1', 450), order('order-2', -1), order('order-3', 100))
   await using _ = broker
 
-  const { handled, failed } = await handler(scheduledEvent(), lambdaContext())
+  const { handled, sentBack } = await handler(scheduledEvent(), lambdaContext())
+  for (let attempt = 0; attempt < 3; attempt++) {
+    await broker.clock.advance(60_000)
+    await handler(scheduledEvent(), lambdaContext())
+  }
 
-  deepStrictEqual({ handled, failed }, { handled: 1, failed: 1 })
-  deepStrictEqual(invoices(broker), [{ order: 'order-1', totalCents: 900 }])
-  deepStrictEqual(broker.committedOffset('billing', queue), 1n)
+  deepStrictEqual({ handled, sentBack }, { handled: 2, sentBack: 1 })
+  deepStrictEqual(invoices(broker).length, 2)
+  deepStrictEqual(broker.committedOffset('billing', queue), 3n)
+  const [letter, ...more] = broker.messages('%DLQ%billing').map(({ body }) => JSON.parse(body.toString()))
+  deepStrictEqual([letter, more], [order('order-2', -1), []])
 })
 
-test('what a busy broker does not take is billed by the next invocation', async (t) => {
+test('what a busy broker does not take is billed ten seconds later', async (t) => {
   t.mock.method(console, 'error', () => {})
   const { broker, handler } = await shop(order('order-1', 450))
   await using _ = broker
   const busy = broker.faults.add({ fault: 'busy', code: 310, topic: 'invoices' })
 
   await handler(scheduledEvent(), lambdaContext())
-  deepStrictEqual([invoices(broker), broker.committedOffset('billing', queue)], [[], 0n])
+  deepStrictEqual(invoices(broker), [])
 
   busy.remove()
+  await broker.clock.advance(10_500)
   await handler(scheduledEvent(), lambdaContext())
   deepStrictEqual(invoices(broker), [{ order: 'order-1', totalCents: 900 }])
-  deepStrictEqual(broker.committedOffset('billing', queue), 1n)
 })
 
 test('an order is billed again when a killed broker has lost the commit', async () => {
