@@ -6,12 +6,12 @@
  */
 import type { Client } from '../client/client.ts'
 import { createPullConsumer } from '../client/puller.ts'
+import type { Message } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError, DeadlineError, ResponseError } from '../errors.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { createEvent, type RocketMQEvent, RocketMQRecord } from './event.ts'
-import type { Batch } from './intake.ts'
 import { type Leases, takeLeases } from './leases.ts'
 import { oneOf, openQueues, queuesOf } from './open-queues.ts'
 import {
@@ -20,8 +20,8 @@ import {
   readWorkerPayload,
   resolveEventSource,
 } from './options.ts'
-import type { QueueCounts, QueueProgress, QueueSummary } from './queue-progress.ts'
-import { jsonLogger, report } from './report.ts'
+import { noCounts, type QueueCounts, type QueueProgress, type QueueSummary } from './queue-progress.ts'
+import { jsonLogger, report, type Totals } from './report.ts'
 import { type BatchResponse, readBatchResponse } from './response.ts'
 import { Settlement, type Verdict } from './settle.ts'
 import { Worker } from './worker.ts'
@@ -96,7 +96,7 @@ export function eventSource(
     report(source, logger, metrics === true ? {} : metrics || undefined, ...told)
   return async (event, context) => {
     const payload = readWorkerPayload(event)
-    if (!source.enabled) return summarise([], 0)
+    if (!source.enabled) return summarise(noCounts(), [], 0)
     checkWindow(source, context)
     await client.thaw()
     return await consume(source, client, payload?.queues, handle, context, tell)
@@ -113,7 +113,18 @@ function checkWindow({ windowMs }: ResolvedEventSource, context: LambdaContext):
   )
 }
 
-type Tell = (queues: readonly QueueProgress[], result: EventSourceResult, error: unknown) => void
+type Tell = (totals: Totals, result: EventSourceResult, error: unknown) => void
+
+/** One invocation. */
+interface Invocation {
+  source: ResolvedEventSource
+  client: Client
+  /** When the work must be over, epoch ms. */
+  end: number
+  /** Calls the handler. */
+  call: (messages: readonly Message[]) => Promise<Verdict>
+  tell: Tell
+}
 
 async function consume(
   source: ResolvedEventSource,
@@ -129,6 +140,20 @@ async function consume(
     () => stop.abort(new DeadlineError('the invocation is ending')),
     Math.max(0, end - Date.now()),
   )
+  const call: Invocation['call'] = async (messages) =>
+    await runHandler(source, client, messages, handle, context, stop.signal)
+  const invocation = { source, client, end, call, tell }
+  try {
+    return source.mode === 'pop' ? await pop(invocation) : await pull(invocation, wanted)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function pull(
+  { source, client, end, call, tell }: Invocation,
+  wanted: readonly MessageQueue[] | undefined,
+): Promise<EventSourceResult> {
   const consumer = createPullConsumer(client, { consumerGroup: source.consumerGroup, filter: source.filter })
   const limits = { deadlineMs: end }
   let leases: Leases | undefined
@@ -140,30 +165,36 @@ async function consume(
     const queues = await openQueues(source, consumer, all, held, limits)
     const settlement = new Settlement(consumer, leases, source, end)
     const worker = new Worker(source, queues, settlement, end)
-    const leftToOthers = own.length - queues.length
-    if (source.dryRun) {
-      const wouldHandle = await worker.count()
-      const result = { ...summarise(queues, leftToOthers), wouldHandle }
-      tell(queues, result, undefined)
-      return result
-    }
-    await worker.run(async (batch) => await runHandler(source, client, batch, handle, context, stop.signal))
+    const wouldHandle = source.dryRun ? { wouldHandle: await worker.count() } : {}
+    if (!source.dryRun) await worker.run(async ({ messages }) => await call(messages))
     const error = worker.error ?? queues.find((queue) => queue.error !== undefined)?.error
-    const result = summarise(queues, leftToOthers)
-    tell(queues, result, error)
+    const totals = totalsOf(queues)
+    const summaries = queues.map((queue) => queue.summary())
+    const result = { ...summarise(totals.counts, summaries, own.length - queues.length), ...wouldHandle }
+    tell(totals, result, error)
     if (error !== undefined) throw error
     return result
   } finally {
-    clearTimeout(timer)
     await leases?.release({ deadlineMs: end + UNLOCK_MS })
   }
+}
+
+/** Loaded on demand: what pulls need not have it in its bundle's entry. */
+async function pop({ source, client, end, call, tell }: Invocation): Promise<EventSourceResult> {
+  const { PopWorker } = await import('./pop-worker.ts')
+  const worker = new PopWorker(source, client, end)
+  await worker.run(call)
+  const result = summarise(worker.counts, [], 0)
+  tell(worker, result, worker.error)
+  if (worker.error !== undefined) throw worker.error
+  return result
 }
 
 /** Which messages failed. A thrown error, or a response that breaks the contract, fails all of them. */
 async function runHandler(
   source: ResolvedEventSource,
   client: Client,
-  { messages }: Batch,
+  messages: readonly Message[],
   handle: RecordHandler,
   context: LambdaContext,
   signal: AbortSignal,
@@ -204,19 +235,18 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   })
 }
 
-function summarise(progress: readonly QueueProgress[], leftToOthers: number): EventSourceResult {
-  const queues = progress.map((each) => each.summary())
-  const sum = (count: keyof QueueCounts): number =>
-    progress.reduce((total, { counts }) => total + counts[count], 0)
-  return {
-    handled: sum('handled'),
-    failed: sum('failed'),
-    filtered: sum('filtered'),
-    sentBack: sum('sentBack'),
-    deadLettered: sum('deadLettered'),
-    skipped: sum('skipped'),
-    remainingLag: queues.reduce((total, each) => total + each.lag, 0),
-    leftToOthers,
-    queues,
-  }
+function totalsOf(queues: readonly QueueProgress[]): Totals {
+  const counts = noCounts()
+  for (const queue of queues)
+    for (const name of Object.keys(counts) as (keyof QueueCounts)[]) counts[name] += queue.counts[name]
+  return { counts, oldestAgeMs: Math.max(0, ...queues.map(({ oldestAgeMs }) => oldestAgeMs)) }
+}
+
+function summarise(
+  { handled, failed, filtered, sentBack, deadLettered, skipped }: QueueCounts,
+  queues: QueueSummary[],
+  leftToOthers: number,
+): EventSourceResult {
+  const remainingLag = queues.reduce((total, { lag }) => total + lag, 0)
+  return { handled, failed, filtered, sentBack, deadLettered, skipped, remainingLag, leftToOthers, queues }
 }

@@ -156,16 +156,12 @@ export class Intake {
     return first ? ready.filter((queue) => group(queue) === group(first)) : []
   }
 
-  /**
-   * Smaller with each attempt, and one record at the last: those that failed together come again together, and a handler
-   * that throws because of one of them must not take the others to the dead-letter topic.
-   */
   #sizeOf(queues: readonly QueueProgress[]): number {
     const { batchSize, mostAttempts } = this.#options
     let most = 0
     for (const { waiting } of queues.filter(isRetry))
       for (const { reconsumeTimes } of waiting.slice(0, batchSize)) most = Math.max(most, reconsumeTimes)
-    return most >= mostAttempts && most > 0 ? 1 : Math.max(1, Math.floor(batchSize / 4 ** most))
+    return batchSizeAt(most, batchSize, mostAttempts)
   }
 
   #free(queue: QueueProgress): number {
@@ -218,6 +214,15 @@ export class Intake {
     await Promise.race([this.#changed.promise, timeout])
     clearTimeout(timer)
   }
+}
+
+/**
+ * Smaller with each attempt, and one record at the last: those that failed together come again together, and a handler
+ * that throws because of one of them must not take the others to the dead-letter topic.
+ */
+export function batchSizeAt(attempt: number, batchSize: number, mostAttempts: number): number {
+  if (attempt > 0 && attempt >= mostAttempts) return 1
+  return Math.max(1, Math.floor(batchSize / 4 ** attempt))
 }
 
 /** What keeps its order: the messages of one sharding key in one queue. One without a key has no order to keep. */

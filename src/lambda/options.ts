@@ -58,6 +58,11 @@ export interface EventSourceMapping {
    * queue. @default 1
    */
   parallelizationFactor?: number | undefined
+  /**
+   * `pull`: queues are leased, order is kept, offsets are committed. `pop` (RocketMQ 5): each record is acknowledged, any
+   * number of invocations at once, no order. A group uses one of them, never both. @default 'pull'
+   */
+  mode?: 'pull' | 'pop' | undefined
   /** Pulls, filters and reports; handles, commits, locks and sends nothing. @default false */
   dryRun?: boolean | undefined
 }
@@ -89,6 +94,7 @@ const mapping: z.ZodMiniType<EventSourceMapping> = /* @__PURE__ */ z.strictObjec
     z.array(z.int().check(z.minimum(1), z.maximum(18))).check(z.minLength(1), z.maxLength(100)),
   ),
   parallelizationFactor: z.optional(z.int().check(z.minimum(1), z.maximum(10))),
+  mode: z.optional(z.enum(['pull', 'pop'])),
   dryRun: z.optional(z.boolean()),
 })
 
@@ -106,6 +112,7 @@ const MAPPING_KEYS: readonly (keyof EventSourceMapping)[] = [
   'maximumRecordAgeInSeconds',
   'retryLevels',
   'parallelizationFactor',
+  'mode',
   'dryRun',
 ]
 
@@ -124,6 +131,7 @@ export interface ResolvedEventSource {
   maximumAgeMs: number | undefined
   retryLevels: readonly number[]
   parallelizationFactor: number
+  mode: 'pull' | 'pop'
   dryRun: boolean
 }
 
@@ -146,8 +154,25 @@ export function resolveEventSource(value: EventSourceMapping, what: string): Res
     windowMs: (options.maximumBatchingWindowInSeconds ?? 0) * 1_000,
     ...failurePolicy(options),
     parallelizationFactor: options.parallelizationFactor ?? 1,
+    mode: checkMode(options),
     dryRun: options.dryRun ?? false,
   }
+}
+
+function checkMode({
+  mode = 'pull',
+  onFailure,
+  startingPosition,
+  dryRun,
+}: EventSourceMapping): 'pull' | 'pop' {
+  if (mode === 'pull') return mode
+  const needed = 'needs mode pull: '
+  if (onFailure === 'block')
+    throw new ConfigError('onFailure', `${needed}what is popped has no order to keep`)
+  if (startingPosition !== undefined && startingPosition !== 'TRIM_HORIZON')
+    throw new ConfigError('startingPosition', `${needed}a group that pops begins at the first message`)
+  if (dryRun) throw new ConfigError('dryRun', `${needed}to look at messages a pop would have to hide them`)
+  return mode
 }
 
 type FailurePolicy = Pick<

@@ -39,6 +39,18 @@ export interface QueueCounts {
   skipped: number
 }
 
+export const noCounts = (): QueueCounts => ({
+  polled: 0,
+  invoked: 0,
+  committed: 0,
+  handled: 0,
+  failed: 0,
+  filtered: 0,
+  sentBack: 0,
+  deadLettered: 0,
+  skipped: 0,
+})
+
 /** A message whose bytes make no sense, with its place. */
 export type PlacedUndecodable = UndecodableMessage & { queueOffset: bigint; commitLogOffset: bigint }
 
@@ -49,17 +61,7 @@ const MESSAGE_BYTES = 1_024
 
 export class QueueProgress {
   readonly queue: MessageQueue
-  readonly counts: QueueCounts = {
-    polled: 0,
-    invoked: 0,
-    committed: 0,
-    handled: 0,
-    failed: 0,
-    filtered: 0,
-    sentBack: 0,
-    deadLettered: 0,
-    skipped: 0,
-  }
+  readonly counts: QueueCounts = noCounts()
   /** Bytes of what waits. */
   bytes = 0
   /** When it was last asked for messages, epoch ms. */

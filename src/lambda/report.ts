@@ -6,7 +6,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { EventSourceResult } from './event-source.ts'
 import type { ResolvedEventSource } from './options.ts'
-import type { QueueProgress } from './queue-progress.ts'
+import type { QueueCounts } from './queue-progress.ts'
 
 /** What is used of a logger: `console` has these methods, and so has the Logger of Powertools. */
 export interface EventSourceLogger {
@@ -60,12 +60,18 @@ export const jsonLogger: EventSourceLogger = {
   warn: (message, fields) => console.warn(JSON.stringify({ level: 'WARN', message, ...fields })),
 }
 
+/** The counts of all queues, and the longest time since a record that was handed out had been stored. */
+export interface Totals {
+  counts: QueueCounts
+  oldestAgeMs: number
+}
+
 /** @param error what the invocation fails with */
 export function report(
   source: ResolvedEventSource,
   logger: EventSourceLogger,
   metrics: MetricsOptions | undefined,
-  queues: readonly QueueProgress[],
+  totals: Totals,
   result: EventSourceResult,
   error: unknown,
 ): void {
@@ -76,10 +82,9 @@ export function report(
     if (stopped !== undefined) logger.warn('queue left before its end', { ...queue, stopped })
     if (moved !== undefined) logger.warn('offset moved', { ...queue, moved })
   }
-  const isIdle = queues.every(({ counts: { polled } }) => polled === 0)
-  logger[isIdle ? 'debug' : 'info']('consumed', { consumerGroup, topic, ...counts })
+  logger[totals.counts.polled === 0 ? 'debug' : 'info']('consumed', { consumerGroup, topic, ...counts })
   if (metrics && !source.dryRun)
-    console.log(JSON.stringify(embeddedMetrics(source, metrics, queues, summaries)))
+    console.log(JSON.stringify(embeddedMetrics(source, metrics, totals, summaries)))
   invocations.publish({ consumerGroup, topic, result, ...(error === undefined ? {} : { error }) })
 }
 
@@ -87,25 +92,22 @@ export function report(
 function embeddedMetrics(
   { consumerGroup, topic }: ResolvedEventSource,
   { namespace = 'rocketmq-lambda', dimensions = {} }: MetricsOptions,
-  queues: readonly QueueProgress[],
+  { counts, oldestAgeMs }: Totals,
   summaries: EventSourceResult['queues'],
 ): object {
-  const sum = (count: keyof QueueProgress['counts']): number =>
-    queues.reduce((total, { counts }) => total + counts[count], 0)
   const lags = summaries.map(({ lag }) => lag)
-  const oldest = Math.max(0, ...queues.map(({ oldestAgeMs }) => oldestAgeMs))
   const values: Record<string, number | number[]> = {
-    PolledEventCount: sum('polled'),
-    FilteredOutEventCount: sum('filtered'),
-    InvokedEventCount: sum('invoked'),
-    FailedInvokeEventCount: sum('failed'),
-    DroppedEventCount: sum('deadLettered') + sum('skipped'),
-    CommittedEventCount: sum('committed'),
+    PolledEventCount: counts.polled,
+    FilteredOutEventCount: counts.filtered,
+    InvokedEventCount: counts.invoked,
+    FailedInvokeEventCount: counts.failed,
+    DroppedEventCount: counts.deadLettered + counts.skipped,
+    CommittedEventCount: counts.committed,
     // CloudWatch takes 100 values of a metric in one event.
     ...(lags.length > 0 ? { OffsetLag: lags.slice(0, 100) } : {}),
     MaxOffsetLag: Math.max(0, ...lags),
     SumOffsetLag: lags.reduce((total, lag) => total + lag, 0),
-    OldestRecordAge: oldest,
+    OldestRecordAge: oldestAgeMs,
   }
   const fixed = { ConsumerGroup: consumerGroup, Topic: topic, ...dimensions }
   return {

@@ -15,11 +15,13 @@ import type { ResolvedEventSource } from './options.ts'
 import type { PlacedUndecodable, QueueProgress } from './queue-progress.ts'
 
 /** What the last requests may use of what is kept back before the invocation's real end, in ms; the leases have the rest. */
-const RESERVE_MS = 300
+export const RESERVE_MS = 300
 /** Send-backs on their way at once. */
 const AT_ONCE = 64
 /** To the dead-letter topic, at once. */
-const DEAD_LETTER = -1
+export const DEAD_LETTER = -1
+/** The retryMaxTimes of a group, unless it was set otherwise. */
+export const RETRY_MAX_TIMES = 16
 
 /** How a batch ended. */
 export interface Verdict {
@@ -79,23 +81,18 @@ export class Settlement {
   #nextOf(message: Message, { error }: Verdict, attempt: number): 'again' | 'leave' | number {
     const { onFailure, maximumRetryAttempts: most, retryLevels } = this.#source
     if (onFailure === 'retry') {
-      if (this.isTooOld(message)) return DEAD_LETTER
+      if (isTooOld(this.#source, message)) return DEAD_LETTER
       return retryLevels[Math.min(message.reconsumeTimes, retryLevels.length - 1)] ?? 0
     }
     if (error !== undefined) return 'leave'
-    if (this.isTooOld(message)) return DEAD_LETTER
+    if (isTooOld(this.#source, message)) return DEAD_LETTER
     if (most === undefined) return 'leave'
     return attempt < most ? 'again' : DEAD_LETTER
   }
 
-  isTooOld({ bornTimestamp }: Message): boolean {
-    const { maximumAgeMs } = this.#source
-    return maximumAgeMs !== undefined && Date.now() - bornTimestamp > maximumAgeMs
-  }
-
   /** Those that are too old to be handled become dead letters; gives the others. */
   async expire(batch: Batch): Promise<Batch> {
-    const old = new Set(batch.messages.filter((message) => this.isTooOld(message)))
+    const old = new Set(batch.messages.filter((message) => isTooOld(this.#source, message)))
     if (old.size === 0) return batch
     const letters = [...batch.parts].flatMap(([queue, messages]) =>
       messages
@@ -159,6 +156,9 @@ export class Settlement {
   }
 }
 
+export const isTooOld = ({ maximumAgeMs }: ResolvedEventSource, { bornTimestamp }: Message): boolean =>
+  maximumAgeMs !== undefined && Date.now() - bornTimestamp > maximumAgeMs
+
 /** A batch without some of its messages. */
 export function only({ parts }: Batch, keep: (message: Message) => boolean): Batch {
   const kept = new Map(
@@ -169,7 +169,8 @@ export function only({ parts }: Batch, keep: (message: Message) => boolean): Bat
   return { messages: [...kept.values()].flat(), parts: kept }
 }
 
-async function inTurns(works: readonly (() => Promise<void>)[], atOnce: number): Promise<void> {
+/** All of them, so many at once. */
+export async function inTurns(works: readonly (() => Promise<void>)[], atOnce: number): Promise<void> {
   for (let at = 0; at < works.length; at += atOnce)
     await Promise.all(works.slice(at, at + atOnce).map((work) => work()))
 }

@@ -9,12 +9,10 @@ import { type Batch, Intake } from './intake.ts'
 import type { ResolvedEventSource } from './options.ts'
 import type { QueueProgress } from './queue-progress.ts'
 import { publishBatch } from './report.ts'
-import { only, type Settlement, type Verdict } from './settle.ts'
+import { only, RETRY_MAX_TIMES, type Settlement, type Verdict } from './settle.ts'
 
 /** Between two attempts at a record that blocks its queue, in ms: what Apache's orderly consumer pauses. */
 const BLOCK_PAUSE_MS = 1_000
-/** Of a group, unless it was set otherwise. */
-const RETRY_MAX_TIMES = 16
 
 export class Worker {
   /** What the handler has thrown. */

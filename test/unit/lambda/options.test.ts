@@ -22,6 +22,7 @@ describe('the options of an event source', () => {
       maximumAgeMs: undefined,
       retryLevels: [],
       parallelizationFactor: 1,
+      mode: 'pull',
       dryRun: false,
     })
   })

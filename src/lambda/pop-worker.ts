@@ -1,0 +1,243 @@
+/**
+ * The loop of an invocation in mode `pop` (RocketMQ 5): no leases, no offsets, any number of invocations at once. A broker
+ * hides what it gives for a minute; while it is handled it is hidden for longer, and it is acknowledged when it was handled. What
+ * failed is hidden until its next attempt. Brokers make no dead letters of popped messages, however often they come
+ * back (protocol.md 14), so it is done here.
+ */
+import type { Client } from '../client/client.ts'
+import { createPopConsumer, type PopConsumer } from '../client/popper.ts'
+import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
+import type { PoppedMessage } from '../client/values.ts'
+import type { CallOptions } from '../net/deadline.ts'
+import { batchSizeAt } from './intake.ts'
+import type { ResolvedEventSource } from './options.ts'
+import { noCounts, type QueueCounts } from './queue-progress.ts'
+import { publishBatch } from './report.ts'
+import { DEAD_LETTER, inTurns, isTooOld, RESERVE_MS, RETRY_MAX_TIMES, type Verdict } from './settle.ts'
+
+/** Hidden from other invocations for so long, and again before that is over. */
+const INVISIBLE_MS = 60_000
+const EXTEND_MS = 20_000
+/** With a window, how long a broker may hold one pop of it. */
+const LONGEST_POP_MS = 5_000
+/** Requests about single messages on their way at once. */
+const AT_ONCE = 64
+/** The delay levels as brokers are shipped, in seconds: 1 s to 2 h. */
+const LEVELS = [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1_200, 1_800, 3_600, 7_200]
+/** Of the first attempt after a failure: 10 s, as when a record is sent back. */
+const FIRST_LEVEL = 3
+
+/** Calls the handler with a batch. */
+export type CallHandler = (messages: readonly PoppedMessage[]) => Promise<Verdict>
+
+export class PopWorker {
+  readonly counts: QueueCounts = noCounts()
+  oldestAgeMs = 0
+  /** What lets the invocation fail. */
+  error: unknown
+  readonly #source: ResolvedEventSource
+  readonly #consumer: PopConsumer
+  readonly #sendBack: PullConsumer['sendBack']
+  readonly #end: number
+  /** Popped and neither acknowledged nor hidden until another attempt. */
+  readonly #inHand = new Set<PoppedMessage>()
+  #timer: NodeJS.Timeout | undefined
+  #extending: Promise<void> = Promise.resolve()
+  #isStopping = false
+  #longestMs = 0
+
+  constructor(source: ResolvedEventSource, client: Client, end: number) {
+    const { consumerGroup, filter } = source
+    this.#source = source
+    this.#consumer = createPopConsumer(client, { consumerGroup, filter })
+    this.#sendBack = createPullConsumer(client, { consumerGroup }).sendBack
+    this.#end = end
+  }
+
+  /** Resolves when the topic is drained or the time is over. */
+  async run(call: CallHandler): Promise<void> {
+    this.#extendLater()
+    try {
+      const works = Array.from({ length: this.#source.parallelizationFactor }, () => this.#work(call))
+      await Promise.allSettled(works)
+      await Promise.all(works)
+    } finally {
+      clearTimeout(this.#timer)
+      this.#timer = undefined
+      await this.#extending
+    }
+  }
+
+  get #limits(): CallOptions {
+    return { deadlineMs: this.#end + RESERVE_MS }
+  }
+
+  /** A batch that would probably be cut off is better not popped. */
+  get #isOver(): boolean {
+    return this.#isStopping || Date.now() + this.#longestMs >= this.#end
+  }
+
+  async #work(call: CallHandler): Promise<void> {
+    while (!this.#isOver) {
+      const messages = await this.#gather()
+      if (messages.length === 0) return
+      for (const batch of this.#split(await this.#expire(messages))) {
+        if (this.#isOver) return
+        await this.#handle(batch, call)
+      }
+    }
+  }
+
+  /** Up to a batch: what there is, or with a window what comes within it. */
+  async #gather(): Promise<PoppedMessage[]> {
+    const { topic, batchSize, windowMs } = this.#source
+    const gathered: PoppedMessage[] = []
+    let until = 0
+    while (gathered.length < batchSize && !this.#isOver) {
+      const waitMs = gathered.length === 0 ? 0 : Math.min(until - Date.now(), LONGEST_POP_MS)
+      if (gathered.length > 0 && waitMs <= 0) break
+      const maxMessages = batchSize - gathered.length
+      const options = { maxMessages, waitMs, invisibleMs: INVISIBLE_MS, deadlineMs: this.#end }
+      const { messages, undecodable } = await this.#consumer.pop(topic, options)
+      this.#take(messages, undecodable.length)
+      if (messages.length === 0 && gathered.length === 0) break
+      until ||= Date.now() + windowMs
+      gathered.push(...messages)
+    }
+    return gathered
+  }
+
+  #take(messages: readonly PoppedMessage[], undecodable: number): void {
+    const now = Date.now()
+    this.counts.polled += messages.length + undecodable
+    // Nobody can acknowledge them: they come again.
+    this.counts.failed += undecodable
+    for (const message of messages) {
+      this.#inHand.add(message)
+      this.oldestAgeMs = Math.max(this.oldestAgeMs, now - message.storeTimestamp)
+    }
+  }
+
+  /** What came back is not mixed with what did not, and comes in smaller batches with each attempt. */
+  #split(messages: readonly PoppedMessage[]): PoppedMessage[][] {
+    const { batchSize, maximumRetryAttempts: most = RETRY_MAX_TIMES } = this.#source
+    const batches: PoppedMessage[][] = []
+    for (const [attempts, group] of Map.groupBy(messages, ({ reconsumeTimes }) => reconsumeTimes)) {
+      const size = batchSizeAt(attempts, batchSize, most)
+      for (let at = 0; at < group.length; at += size) batches.push(group.slice(at, at + size))
+    }
+    return batches
+  }
+
+  async #expire(messages: readonly PoppedMessage[]): Promise<PoppedMessage[]> {
+    const old = messages.filter((message) => isTooOld(this.#source, message))
+    await inTurns(
+      old.map((message) => () => this.#bury(message)),
+      AT_ONCE,
+    )
+    return messages.filter((message) => !old.includes(message))
+  }
+
+  async #handle(batch: readonly PoppedMessage[], call: CallHandler): Promise<void> {
+    const { consumerGroup, topic } = this.#source
+    const began = Date.now()
+    const verdict = await call(batch)
+    const durationMs = Date.now() - began
+    this.#longestMs = Math.max(this.#longestMs, durationMs)
+    this.counts.invoked += batch.length
+    if (verdict.error !== undefined) {
+      this.error ??= verdict.error
+      this.#isStopping = true
+    }
+    if (!verdict.isCutOff) await this.#settle(batch, verdict)
+    const { failed, error } = verdict
+    publishBatch({
+      consumerGroup,
+      topic,
+      records: batch.length,
+      failed: failed.size,
+      durationMs,
+      ...(error === undefined ? {} : { error }),
+    })
+  }
+
+  async #settle(batch: readonly PoppedMessage[], { failed }: Verdict): Promise<void> {
+    const done = batch.filter((message) => !failed.has(message))
+    this.counts.failed += failed.size
+    this.counts.handled += await this.#acknowledge(done)
+    const rest = batch.filter((message) => failed.has(message))
+    await inTurns(
+      rest.map((message) => () => this.#retry(message)),
+      AT_ONCE,
+    )
+  }
+
+  /** Resolves to how many a broker has acknowledged that they are done. */
+  async #acknowledge(messages: readonly PoppedMessage[]): Promise<number> {
+    if (messages.length === 0) return 0
+    await this.#letGo(messages)
+    return await this.#consumer.ack(messages, this.#limits).then(
+      () => messages.length,
+      (error: unknown) => {
+        // They may be done and may come again.
+        this.error ??= error
+        this.#isStopping = true
+        return 0
+      },
+    )
+  }
+
+  /** Hides it until its next attempt, or makes a dead letter of it. */
+  async #retry(message: PoppedMessage): Promise<void> {
+    const { maximumRetryAttempts: most = RETRY_MAX_TIMES, retryLevels } = this.#source
+    const { reconsumeTimes } = message
+    if (reconsumeTimes >= most || isTooOld(this.#source, message)) return await this.#bury(message)
+    const level =
+      retryLevels[Math.min(reconsumeTimes, retryLevels.length - 1)] ?? FIRST_LEVEL + reconsumeTimes
+    const seconds = LEVELS[Math.min(level, LEVELS.length) - 1] ?? 0
+    await this.#letGo([message])
+    try {
+      await this.#consumer.changeInvisibleDuration(message, seconds * 1_000, this.#limits)
+      this.counts.sentBack += 1
+    } catch (error) {
+      // It comes again when its present time is over.
+      this.error ??= error
+    }
+  }
+
+  /** Acknowledged only when the dead letter is stored. */
+  async #bury(message: PoppedMessage): Promise<void> {
+    // Its route is the topic's: that of a pop's retry topic appears only with the broker's next report.
+    const copy = Object.create(message, { queue: { value: { ...message.queue, topic: this.#source.topic } } })
+    try {
+      await this.#sendBack(copy, { ...this.#limits, delayLevel: DEAD_LETTER })
+      this.counts.deadLettered += await this.#acknowledge([message])
+    } catch (error) {
+      this.error ??= error
+    }
+  }
+
+  /** From now on nothing changes their receipts: one that was replaced acknowledges nothing. */
+  async #letGo(messages: readonly PoppedMessage[]): Promise<void> {
+    for (const message of messages) this.#inHand.delete(message)
+    await this.#extending
+  }
+
+  /** Hides what is in hand for longer before its time is over, again and again until `run` ends. */
+  #extendLater(): void {
+    this.#timer = setTimeout(() => {
+      const works = [...this.#inHand].map((message) => async () => await this.#extend(message))
+      this.#extending = inTurns(works, AT_ONCE).finally(() => {
+        if (this.#timer) this.#extendLater()
+      })
+    }, EXTEND_MS)
+  }
+
+  async #extend(message: PoppedMessage): Promise<void> {
+    if (!this.#inHand.has(message)) return
+    // If that fails it comes again while it is being handled, which handlers are ready for.
+    await this.#consumer
+      .changeInvisibleDuration(message, INVISIBLE_MS, { deadlineMs: this.#end })
+      .catch(() => undefined)
+  }
+}

@@ -1,0 +1,221 @@
+/** Consuming by pops: the event source in mode `pop`, on the local broker. */
+import assert from 'node:assert/strict'
+import { describe, it, type TestContext } from 'node:test'
+import { type Client, createClient, createProducer } from '../../../src/index.ts'
+import {
+  type EventSourceOptions,
+  type EventSourceResult,
+  eventSource,
+  type RecordHandler,
+  type RocketMQEvent,
+  type RocketMQRecord,
+} from '../../../src/lambda/index.ts'
+import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+
+const QUIET = { debug: () => undefined, info: () => undefined, warn: () => undefined }
+/** Beyond what a popped message is hidden for. */
+const HIDDEN_MS = 65_000
+
+async function setting(t: TestContext, count: number): Promise<{ broker: LocalBroker; client: Client }> {
+  const broker = await startBroker({ topics: { orders: { queues: 2 } } })
+  const client = createClient({ nameServers: broker.nameServers })
+  t.after(async () => {
+    await client.close()
+    await broker.close()
+  })
+  const producer = createProducer(client, { producerGroup: 'shop' })
+  for (let n = 0; n < count; n++) await producer.send({ topic: 'orders', body: String(n) })
+  return { broker, client }
+}
+
+async function run(
+  client: Client,
+  handle: RecordHandler,
+  options: Partial<EventSourceOptions> = {},
+  remainingMs = 6_000,
+): Promise<EventSourceResult> {
+  const handler = eventSource(
+    { topic: 'orders', consumerGroup: 'billing', mode: 'pop', client, logger: QUIET, ...options },
+    handle,
+  )
+  return await handler(scheduledEvent(), lambdaContext({ remainingMs }))
+}
+
+const flat = (event: RocketMQEvent): RocketMQRecord[] => Object.values(event.records).flat()
+const bodies = (event: RocketMQEvent): string[] => flat(event).map(({ body }) => body.toString())
+const failing =
+  (...wrong: string[]): RecordHandler =>
+  async (event) => ({
+    batchItemFailures: flat(event)
+      .filter(({ body }) => wrong.includes(body.toString()))
+      .map(({ recordId }) => ({ itemIdentifier: recordId })),
+  })
+
+describe('in mode pop', () => {
+  it('records are handled in batches, acknowledged, and do not come again', async (t) => {
+    const { broker, client } = await setting(t, 70)
+    const batches: string[][] = []
+
+    const result = await run(client, async (event) => void batches.push(bodies(event)), { batchSize: 40 })
+    await broker.clock.advance(HIDDEN_MS)
+    const again = await run(client, async () => assert.fail('all were acknowledged'))
+
+    assert.deepStrictEqual([result.handled, again.handled, batches.flat().length], [70, 0, 70])
+    assert.deepStrictEqual(new Set(batches.flat()).size, 70)
+    assert.ok(batches.every(({ length }) => length <= 40))
+  })
+
+  it('a record that failed comes again after its delay, as a retry, and the others do not', async (t) => {
+    const { broker, client } = await setting(t, 3)
+    const seen: [string, number, string, string][] = []
+
+    const first = await run(client, failing('1'))
+    await broker.clock.advance(9_000)
+    const early = await run(client, async () => assert.fail('it is too early'))
+    await broker.clock.advance(6_000)
+    await run(client, async (event) => {
+      for (const each of flat(event))
+        seen.push([each.body.toString(), each.reconsumeTimes, each.topic, each.sourceTopic])
+    })
+
+    assert.deepStrictEqual([first.handled, first.failed, first.sentBack, early.handled], [2, 1, 1, 0])
+    assert.deepStrictEqual(seen, [['1', 1, 'orders', '%RETRY%billing_orders']])
+  })
+
+  it('a record whose attempts are used up becomes a dead letter', async (t) => {
+    const { broker, client } = await setting(t, 1)
+    const results: number[][] = []
+
+    for (let attempt = 0; attempt < 4; attempt++) {
+      const result = await run(client, failing('0'), { maximumRetryAttempts: 2, retryLevels: [1] })
+      results.push([result.failed, result.sentBack, result.deadLettered])
+      await broker.clock.advance(HIDDEN_MS)
+    }
+
+    assert.deepStrictEqual(results, [
+      [1, 1, 0],
+      [1, 1, 0],
+      [1, 0, 1],
+      [0, 0, 0],
+    ])
+    assert.deepStrictEqual(
+      broker.messages('%DLQ%billing').map(({ body }) => body.toString()),
+      ['0'],
+    )
+  })
+
+  it('a handler that throws fails its batch, and nothing more is popped', async (t) => {
+    const { broker, client } = await setting(t, 10)
+    let calls = 0
+
+    const running = run(
+      client,
+      () => {
+        calls += 1
+        return Promise.reject(new RangeError('down'))
+      },
+      { batchSize: 4 },
+    )
+    await assert.rejects(running, /down/)
+    const others = await run(client, async () => undefined)
+    await broker.clock.advance(HIDDEN_MS)
+    const rest = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([calls, others.handled, rest.handled], [1, 6, 4])
+  })
+
+  it('what an invocation was killed with comes again when it is no longer hidden', async (t) => {
+    const { broker, client } = await setting(t, 2)
+
+    await assert.rejects(
+      run(client, () => new Promise(() => undefined), {}, 800),
+      { code: 'RMQ_DEADLINE' },
+    )
+    const within = await run(client, async () => assert.fail('it is hidden'))
+    await broker.clock.advance(HIDDEN_MS)
+    const after = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([within.handled, after.handled], [0, 2])
+  })
+
+  it('what is being handled stays hidden for as long as that takes', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { broker, client } = await setting(t, 1)
+    const began = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const handled: string[] = []
+
+    const running = run(
+      client,
+      async (event) => {
+        began.resolve()
+        await go.promise
+        handled.push(...bodies(event))
+      },
+      {},
+      400_000,
+    )
+    await began.promise
+    for (let n = 0; n < 6; n++) {
+      await broker.clock.advance(20_000)
+      t.mock.timers.tick(20_000)
+      await settled()
+    }
+    const meanwhile = await run(client, async () => assert.fail('it is being handled'), {}, 400_000)
+    go.resolve()
+    const { handled: count } = await running
+    await broker.clock.advance(HIDDEN_MS)
+    const after = await run(client, async () => assert.fail('it was acknowledged'), {}, 400_000)
+
+    assert.deepStrictEqual([meanwhile.handled, count, handled, after.handled], [0, 1, ['0'], 0])
+  })
+
+  it('any number of invocations share a topic, and none handles what another does', async (t) => {
+    const { client } = await setting(t, 60)
+    const handled: string[] = []
+    const handle: RecordHandler = async (event) => {
+      handled.push(...bodies(event))
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+
+    await Promise.all([1, 2, 3].map(async () => await run(client, handle, { batchSize: 5 })))
+
+    assert.deepStrictEqual([handled.length, new Set(handled).size], [60, 60])
+  })
+
+  it('an acknowledgement that is refused fails the invocation, and the records come again', async (t) => {
+    const { broker, client } = await setting(t, 2)
+    const fault = broker.faults.add({
+      fault: 'refuse',
+      code: [200_051, 200_151],
+      responseCode: 1,
+      remark: 'no',
+      times: 1,
+    })
+
+    await assert.rejects(
+      run(client, async () => undefined),
+      /no/,
+    )
+    await broker.clock.advance(HIDDEN_MS)
+    const again = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([fault.hits, again.handled], [1, 2])
+  })
+
+  for (const [field, options] of [
+    ['onFailure', { onFailure: 'block' }],
+    ['startingPosition', { startingPosition: 'LATEST' }],
+    ['dryRun', { dryRun: true }],
+  ] as const) {
+    it(`${field} ${JSON.stringify(options[field as never])} is refused when the handler is made`, () => {
+      const mapping = { topic: 'orders', consumerGroup: 'billing', mode: 'pop' as const, ...options }
+      assert.throws(() => eventSource(mapping, async () => undefined), { code: 'RMQ_CONFIG', field })
+    })
+  }
+})
+
+/** Some turns of the loop: for what goes over sockets. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
