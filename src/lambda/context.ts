@@ -2,6 +2,7 @@
 export interface LambdaContext {
   getRemainingTimeInMillis(): number
   awsRequestId?: string
+  invokedFunctionArn?: string
 }
 
 /**

@@ -11,7 +11,8 @@ import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError, DeadlineError, ResponseError } from '../errors.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
-import { createEvent, type RocketMQEvent, RocketMQRecord } from './event.ts'
+import { recordIdOf } from './event.ts'
+import { type EventFormatName, type Events, loadFormat } from './format.ts'
 import { type Leases, takeLeases } from './leases.ts'
 import { oneOf, openQueues, queuesOf } from './open-queues.ts'
 import {
@@ -23,8 +24,10 @@ import {
 import { noCounts, type QueueCounts, type QueueProgress, type QueueSummary } from './queue-progress.ts'
 import { jsonLogger, report, type Totals } from './report.ts'
 import { type BatchResponse, readBatchResponse } from './response.ts'
+import { checkSchema, createScreen } from './screen.ts'
 import { Settlement, type Verdict } from './settle.ts'
-import { Worker } from './worker.ts'
+import type { StandardSchema } from './standard-schema.ts'
+import { type Handling, Worker } from './worker.ts'
 
 /** How long after the end of the work the leases may be given back, in ms: before the invocation's real end. */
 const UNLOCK_MS = 450
@@ -37,20 +40,35 @@ export interface HandlerExtras {
   client: Client
 }
 
-interface RecordHandlerMethod {
-  handle(
-    event: RocketMQEvent,
-    context: LambdaContext,
-    extras: HandlerExtras,
-    // biome-ignore lint/suspicious/noConfusingVoidType: what an async function without a return statement gives
-  ): Promise<BatchResponse | null | undefined | void>
+// biome-ignore lint/suspicious/noConfusingVoidType: what an async function without a return statement gives
+type Answer = BatchResponse | null | undefined | void
+
+interface RecordHandlerMethod<Event> {
+  handle(event: Event, context: LambdaContext, extras: HandlerExtras): Promise<Answer>
 }
 
 /**
  * An async function, or a middy instance. It may ask for more of the context than {@link LambdaContext} has, as middy's
  * types do: what Lambda hands over is handed on. Only of a method does the compiler allow that.
  */
-export type RecordHandler = RecordHandlerMethod['handle']
+export type RecordHandler<Format extends EventFormatName = 'rocketmq'> = RecordHandlerMethod<
+  Events[Format]
+>['handle']
+
+interface LambdaHandlerMethod<Event> {
+  handle(
+    event: Event,
+    context: LambdaContext,
+    callback: (error?: Error | string | null, result?: unknown) => void,
+    // biome-ignore lint/suspicious/noConfusingVoidType: as @types/aws-lambda has it
+  ): Promise<Answer> | void
+}
+
+/**
+ * A handler with the type that @types/aws-lambda has for functions of SQS or Kafka. That type lets it return no promise, and
+ * take a callback; here it must be async all the same.
+ */
+export type LambdaHandler<Format extends 'kafka' | 'sqs'> = LambdaHandlerMethod<Events[Format]>['handle']
 
 /** What an invocation returns. */
 export interface EventSourceResult {
@@ -84,12 +102,21 @@ export interface EventSourceResult {
  * })
  * @throws ConfigError naming the option, when it is made
  */
-export function eventSource(
-  options: EventSourceOptions,
-  handle: RecordHandler,
+export function eventSource<Format extends EventFormatName = 'rocketmq'>(
+  options: EventSourceOptions<Format>,
+  handle: RecordHandler<Format>,
+): (event: unknown, context: LambdaContext) => Promise<EventSourceResult>
+export function eventSource<Format extends 'kafka' | 'sqs'>(
+  options: EventSourceOptions<Format>,
+  handle: LambdaHandler<Format>,
+): (event: unknown, context: LambdaContext) => Promise<EventSourceResult>
+export function eventSource<Format extends EventFormatName>(
+  options: EventSourceOptions<Format>,
+  handle: AnyHandler,
 ): (event: unknown, context: LambdaContext) => Promise<EventSourceResult> {
   if (typeof handle !== 'function') throw new ConfigError('handler', 'takes an async function of the event')
-  const { client: clientOption, logger = jsonLogger, metrics, ...mapping } = options
+  const { client: clientOption, schema: schemaOption, logger = jsonLogger, metrics, ...mapping } = options
+  const schema = checkSchema(schemaOption)
   const source = resolveEventSource(mapping, 'eventSource')
   const client = clientOf(clientOption)
   const tell: Tell = (...told) =>
@@ -99,9 +126,14 @@ export function eventSource(
     if (!source.enabled) return summarise(noCounts(), [], 0)
     checkWindow(source, context)
     await client.thaw()
-    return await consume(source, client, payload?.queues, handle, context, tell)
+    return await consume({ ...source, schema }, client, payload?.queues, handle, context, tell)
   }
 }
+
+type Source = ResolvedEventSource & { schema: StandardSchema | undefined }
+
+/** Which event it takes, its format says. */
+type AnyHandler = (event: never, context: LambdaContext, extras: never) => unknown
 
 function checkWindow({ windowMs }: ResolvedEventSource, context: LambdaContext): void {
   const remaining = context.getRemainingTimeInMillis()
@@ -121,16 +153,15 @@ interface Invocation {
   client: Client
   /** When the work must be over, epoch ms. */
   end: number
-  /** Calls the handler. */
-  call: (messages: readonly Message[]) => Promise<Verdict>
+  handling: Handling
   tell: Tell
 }
 
 async function consume(
-  source: ResolvedEventSource,
+  source: Source,
   client: Client,
   wanted: readonly MessageQueue[] | undefined,
-  handle: RecordHandler,
+  handle: AnyHandler,
   context: LambdaContext,
   tell: Tell,
 ): Promise<EventSourceResult> {
@@ -140,10 +171,9 @@ async function consume(
     () => stop.abort(new DeadlineError('the invocation is ending')),
     Math.max(0, end - Date.now()),
   )
-  const call: Invocation['call'] = async (messages) =>
-    await runHandler(source, client, messages, handle, context, stop.signal)
-  const invocation = { source, client, end, call, tell }
   try {
+    const handling = await handlingOf(source, client, handle, context, stop.signal)
+    const invocation = { source, client, end, handling, tell }
     return source.mode === 'pop' ? await pop(invocation) : await pull(invocation, wanted)
   } finally {
     clearTimeout(timer)
@@ -151,7 +181,7 @@ async function consume(
 }
 
 async function pull(
-  { source, client, end, call, tell }: Invocation,
+  { source, client, end, handling, tell }: Invocation,
   wanted: readonly MessageQueue[] | undefined,
 ): Promise<EventSourceResult> {
   const consumer = createPullConsumer(client, { consumerGroup: source.consumerGroup, filter: source.filter })
@@ -164,9 +194,9 @@ async function pull(
     const held = leases ? own.filter(leases.holds) : own
     const queues = await openQueues(source, consumer, all, held, limits)
     const settlement = new Settlement(consumer, leases, source, end)
-    const worker = new Worker(source, queues, settlement, end)
+    const worker = new Worker(source, queues, settlement, handling, end)
     const wouldHandle = source.dryRun ? { wouldHandle: await worker.count() } : {}
-    if (!source.dryRun) await worker.run(async ({ messages }) => await call(messages))
+    if (!source.dryRun) await worker.run()
     const error = worker.error ?? queues.find((queue) => queue.error !== undefined)?.error
     const totals = totalsOf(queues)
     const summaries = queues.map((queue) => queue.summary())
@@ -180,30 +210,50 @@ async function pull(
 }
 
 /** Loaded on demand: what pulls need not have it in its bundle's entry. */
-async function pop({ source, client, end, call, tell }: Invocation): Promise<EventSourceResult> {
+async function pop({ source, client, end, handling, tell }: Invocation): Promise<EventSourceResult> {
   const { PopWorker } = await import('./pop-worker.ts')
-  const worker = new PopWorker(source, client, end)
-  await worker.run(call)
+  const worker = new PopWorker(source, client, handling, end)
+  await worker.run()
   const result = summarise(worker.counts, [], 0)
   tell(worker, result, worker.error)
   if (worker.error !== undefined) throw worker.error
   return result
 }
 
-/** Which messages failed. A thrown error, or a response that breaks the contract, fails all of them. */
-async function runHandler(
-  source: ResolvedEventSource,
+/** What is done with each batch of the invocation. */
+async function handlingOf(
+  { eventFormat, schema, consumerGroup }: Source,
   client: Client,
-  messages: readonly Message[],
-  handle: RecordHandler,
+  handle: AnyHandler,
   context: LambdaContext,
   signal: AbortSignal,
-): Promise<Verdict> {
-  const records = messages.map((message) => new RocketMQRecord(message))
-  const event = createEvent(records, client.nameServers.addresses.join(';'), source.consumerGroup)
+): Promise<Handling> {
+  const parsed = new WeakMap<Message, { value: unknown }>()
+  const format = await loadFormat(eventFormat)
+  const screen = await createScreen(format, schema, parsed)
+  const bootstrapServers = client.nameServers.addresses
+  const origin = { recordIdOf, bootstrapServers, consumerGroup, context, parsed }
+  return {
+    groupOf: format.groupOf,
+    screen: (messages) => orFailed(messages, signal, () => untilAborted(screen(messages), signal)),
+    call: (messages) =>
+      orFailed(messages, signal, async () => {
+        const event = format.createEvent(messages, origin)
+        const answer = handle(event as never, context, { signal, client } as never) as Promise<unknown>
+        const response = await untilAborted(answer, signal)
+        return { failed: readBatchResponse(response, messages, format.identifiers) }
+      }),
+  }
+}
+
+/** A thrown error, such as that for a response that breaks the contract, fails all messages. */
+async function orFailed<T>(
+  messages: readonly Message[],
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T | Verdict> {
   try {
-    const response = await untilAborted<unknown>(handle(event, context, { signal, client }), signal)
-    return { failed: readBatchResponse(response, messages) }
+    return await work()
   } catch (error) {
     return {
       failed: new Set(messages),

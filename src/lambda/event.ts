@@ -41,8 +41,10 @@ export class RocketMQRecord {
   readonly properties: Readonly<Record<string, string>>
   readonly reconsumeTimes: number
   readonly #body: Buffer
+  readonly #parsed: { value: unknown } | undefined
 
-  constructor(message: Message) {
+  /** @param parsed what a schema has made of the body */
+  constructor(message: Message, parsed?: { value: unknown }) {
     const { queue } = message
     this.offset = message.queueOffset.toString()
     this.recordId = recordIdOf(message)
@@ -60,6 +62,7 @@ export class RocketMQRecord {
     this.properties = message.properties
     this.reconsumeTimes = message.reconsumeTimes
     this.#body = message.body
+    this.#parsed = parsed
   }
 
   /** The body as it was received, not copied. */
@@ -72,8 +75,12 @@ export class RocketMQRecord {
     return this.#body.toString('base64')
   }
 
-  /** The body parsed as JSON. @throws ProtocolError naming the record; its text does not hold the body */
+  /**
+   * The body parsed as JSON; with a `schema` what that has made of it.
+   * @throws ProtocolError naming the record; its text does not hold the body
+   */
   json(): unknown {
+    if (this.#parsed) return this.#parsed.value
     try {
       return JSON.parse(this.#body.toString())
     } catch {

@@ -9,8 +9,12 @@ export {
   type EventSourceResult,
   eventSource,
   type HandlerExtras,
+  type LambdaHandler,
   type RecordHandler,
 } from './event-source.ts'
+export type { EventFormatName } from './format.ts'
+export type { KafkaEvent, KafkaRecord } from './format-kafka.ts'
+export type { SqsEvent, SqsRecord } from './format-sqs.ts'
 export type { HttpEvent, HttpResponse, Problem } from './http.ts'
 export { type RocketMQMiddleware, type RocketMQMiddlewareOptions, rocketmq } from './middleware.ts'
 export {
@@ -35,4 +39,5 @@ export type {
   InvocationDiagnostics,
   MetricsOptions,
 } from './report.ts'
-export type { BatchResponse } from './response.ts'
+export type { BatchResponse, KafkaIdentifier } from './response.ts'
+export type { StandardSchema } from './standard-schema.ts'

@@ -10,8 +10,10 @@ import { checkText } from '../wire/checks.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { ClientOption } from './client-option.ts'
+import type { EventFormatName } from './format.ts'
 import type { EventSourceLogger, MetricsOptions } from './report.ts'
 import { isoTime, parseWith } from './schema.ts'
+import type { StandardSchema } from './standard-schema.ts'
 
 /** A mapping from a topic to a function, as it may stand in ROCKETMQ_EVENT_SOURCES. */
 export interface EventSourceMapping {
@@ -63,13 +65,24 @@ export interface EventSourceMapping {
    * number of invocations at once, no order. A group uses one of them, never both. @default 'pull'
    */
   mode?: 'pull' | 'pop' | undefined
+  /**
+   * What the handler is given: RocketMQ's own event, or the one that functions of a self-managed Kafka cluster or of an SQS
+   * queue get. @default 'rocketmq'
+   */
+  eventFormat?: EventFormatName | undefined
   /** Pulls, filters and reports; handles, commits, locks and sends nothing. @default false */
   dryRun?: boolean | undefined
 }
 
 export type OnFailure = 'retry' | 'block'
 
-export interface EventSourceOptions extends EventSourceMapping {
+export interface EventSourceOptions<Format extends EventFormatName = 'rocketmq'> extends EventSourceMapping {
+  eventFormat?: Format | undefined
+  /**
+   * A Standard Schema (of Zod, Valibot, ArkType, …) for bodies that are JSON. What does not fit goes the way of `onFailure`
+   * without being handled; of what does `record.json()` gives the schema's output. @default none
+   */
+  schema?: StandardSchema | undefined
   /** A client, or the options to create one. @default from the environment */
   client?: ClientOption | undefined
   /** Is told what an invocation did: `console` and the Logger of Powertools fit. @default lines of JSON, no `debug` */
@@ -95,6 +108,7 @@ const mapping: z.ZodMiniType<EventSourceMapping> = /* @__PURE__ */ z.strictObjec
   ),
   parallelizationFactor: z.optional(z.int().check(z.minimum(1), z.maximum(10))),
   mode: z.optional(z.enum(['pull', 'pop'])),
+  eventFormat: z.optional(z.enum(['rocketmq', 'kafka', 'sqs'])),
   dryRun: z.optional(z.boolean()),
 })
 
@@ -113,6 +127,7 @@ const MAPPING_KEYS: readonly (keyof EventSourceMapping)[] = [
   'retryLevels',
   'parallelizationFactor',
   'mode',
+  'eventFormat',
   'dryRun',
 ]
 
@@ -132,6 +147,7 @@ export interface ResolvedEventSource {
   retryLevels: readonly number[]
   parallelizationFactor: number
   mode: 'pull' | 'pop'
+  eventFormat: EventFormatName
   dryRun: boolean
 }
 
@@ -155,6 +171,7 @@ export function resolveEventSource(value: EventSourceMapping, what: string): Res
     ...failurePolicy(options),
     parallelizationFactor: options.parallelizationFactor ?? 1,
     mode: checkMode(options),
+    eventFormat: options.eventFormat ?? 'rocketmq',
     dryRun: options.dryRun ?? false,
   }
 }
@@ -240,6 +257,14 @@ export function readWorkerPayload(event: unknown): WorkerPayload | undefined {
   return parseWith(payload, event, { what: 'event' })
 }
 
+/** Options that JSON cannot hold. */
+function refuseCode(source: unknown): void {
+  for (const option of ['schema', 'client', 'logger']) {
+    if (typeof source === 'object' && source !== null && Object.hasOwn(source, option))
+      throw new ConfigError(option, 'cannot stand in JSON: give it to eventSource() in code')
+  }
+}
+
 /**
  * Reads the text of ROCKETMQ_EVENT_SOURCES: mappings by name.
  * @example parseEventSources('{ "orders": { "topic": "orders", "consumerGroup": "billing" } }')
@@ -271,6 +296,7 @@ export function parseEventSources(text: string): Record<string, EventSourceMappi
   }
   for (const [name, source] of Object.entries(sources)) {
     try {
+      refuseCode(source)
       resolveEventSource(source as EventSourceMapping, name)
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error

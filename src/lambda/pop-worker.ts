@@ -14,6 +14,7 @@ import type { ResolvedEventSource } from './options.ts'
 import { noCounts, type QueueCounts } from './queue-progress.ts'
 import { publishBatch } from './report.ts'
 import { DEAD_LETTER, inTurns, isTooOld, RESERVE_MS, RETRY_MAX_TIMES, type Verdict } from './settle.ts'
+import type { Handling } from './worker.ts'
 
 /** Hidden from other invocations for so long, and again before that is over. */
 const INVISIBLE_MS = 60_000
@@ -27,9 +28,6 @@ const LEVELS = [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1
 /** Of the first attempt after a failure: 10 s, as when a record is sent back. */
 const FIRST_LEVEL = 3
 
-/** Calls the handler with a batch. */
-export type CallHandler = (messages: readonly PoppedMessage[]) => Promise<Verdict>
-
 export class PopWorker {
   readonly counts: QueueCounts = noCounts()
   oldestAgeMs = 0
@@ -38,6 +36,7 @@ export class PopWorker {
   readonly #source: ResolvedEventSource
   readonly #consumer: PopConsumer
   readonly #sendBack: PullConsumer['sendBack']
+  readonly #handling: Handling
   readonly #end: number
   /** Popped and neither acknowledged nor hidden until another attempt. */
   readonly #inHand = new Set<PoppedMessage>()
@@ -46,7 +45,8 @@ export class PopWorker {
   #isStopping = false
   #longestMs = 0
 
-  constructor(source: ResolvedEventSource, client: Client, end: number) {
+  constructor(source: ResolvedEventSource, client: Client, handling: Handling, end: number) {
+    this.#handling = handling
     const { consumerGroup, filter } = source
     this.#source = source
     this.#consumer = createPopConsumer(client, { consumerGroup, filter })
@@ -55,10 +55,10 @@ export class PopWorker {
   }
 
   /** Resolves when the topic is drained or the time is over. */
-  async run(call: CallHandler): Promise<void> {
+  async run(): Promise<void> {
     this.#extendLater()
     try {
-      const works = Array.from({ length: this.#source.parallelizationFactor }, () => this.#work(call))
+      const works = Array.from({ length: this.#source.parallelizationFactor }, () => this.#work())
       await Promise.allSettled(works)
       await Promise.all(works)
     } finally {
@@ -77,13 +77,13 @@ export class PopWorker {
     return this.#isStopping || Date.now() + this.#longestMs >= this.#end
   }
 
-  async #work(call: CallHandler): Promise<void> {
+  async #work(): Promise<void> {
     while (!this.#isOver) {
       const messages = await this.#gather()
       if (messages.length === 0) return
       for (const batch of this.#split(await this.#expire(messages))) {
         if (this.#isOver) return
-        await this.#handle(batch, call)
+        await this.#handle(batch)
       }
     }
   }
@@ -122,8 +122,10 @@ export class PopWorker {
   #split(messages: readonly PoppedMessage[]): PoppedMessage[][] {
     const { batchSize, maximumRetryAttempts: most = RETRY_MAX_TIMES } = this.#source
     const batches: PoppedMessage[][] = []
-    for (const [attempts, group] of Map.groupBy(messages, ({ reconsumeTimes }) => reconsumeTimes)) {
-      const size = batchSizeAt(attempts, batchSize, most)
+    const { groupOf = () => '' } = this.#handling
+    const alike = ({ reconsumeTimes, queue }: PoppedMessage): string => `${reconsumeTimes} ${groupOf(queue)}`
+    for (const group of Map.groupBy(messages, alike).values()) {
+      const size = batchSizeAt(group[0]?.reconsumeTimes ?? 0, batchSize, most)
       for (let at = 0; at < group.length; at += size) batches.push(group.slice(at, at + size))
     }
     return batches
@@ -138,18 +140,24 @@ export class PopWorker {
     return messages.filter((message) => !old.includes(message))
   }
 
-  async #handle(batch: readonly PoppedMessage[], call: CallHandler): Promise<void> {
+  async #handle(batch: readonly PoppedMessage[]): Promise<void> {
+    const refused = await this.#handling.screen(batch)
+    if ('failed' in refused) return await this.#settle(batch, refused)
+    const unfit = batch.filter((message) => refused.has(message))
+    this.counts.failed += unfit.length
+    await this.#retryAll(unfit)
+    const rest = batch.filter((message) => !refused.has(message))
+    if (rest.length > 0) await this.#call(rest)
+  }
+
+  async #call(batch: readonly PoppedMessage[]): Promise<void> {
     const { consumerGroup, topic } = this.#source
     const began = Date.now()
-    const verdict = await call(batch)
+    const verdict = await this.#handling.call(batch)
     const durationMs = Date.now() - began
     this.#longestMs = Math.max(this.#longestMs, durationMs)
     this.counts.invoked += batch.length
-    if (verdict.error !== undefined) {
-      this.error ??= verdict.error
-      this.#isStopping = true
-    }
-    if (!verdict.isCutOff) await this.#settle(batch, verdict)
+    await this.#settle(batch, verdict)
     const { failed, error } = verdict
     publishBatch({
       consumerGroup,
@@ -161,13 +169,21 @@ export class PopWorker {
     })
   }
 
-  async #settle(batch: readonly PoppedMessage[], { failed }: Verdict): Promise<void> {
-    const done = batch.filter((message) => !failed.has(message))
+  async #settle(batch: readonly PoppedMessage[], { failed, error, isCutOff }: Verdict): Promise<void> {
+    if (error !== undefined) {
+      this.error ??= error
+      this.#isStopping = true
+    }
+    // What was cut off comes again when its time is over.
+    if (isCutOff) return
     this.counts.failed += failed.size
-    this.counts.handled += await this.#acknowledge(done)
-    const rest = batch.filter((message) => failed.has(message))
+    this.counts.handled += await this.#acknowledge(batch.filter((message) => !failed.has(message)))
+    await this.#retryAll(batch.filter((message) => failed.has(message)))
+  }
+
+  async #retryAll(messages: readonly PoppedMessage[]): Promise<void> {
     await inTurns(
-      rest.map((message) => () => this.#retry(message)),
+      messages.map((message) => () => this.#retry(message)),
       AT_ONCE,
     )
   }

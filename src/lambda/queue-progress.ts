@@ -81,6 +81,7 @@ export class QueueProgress {
   #finished: bigint[] = []
   /** The first place that has to be read again. */
   #left: bigint | undefined
+  readonly #start: bigint
   /** Where to pull next. */
   #next: bigint
   #committed: bigint | undefined
@@ -104,6 +105,7 @@ export class QueueProgress {
     this.#source = source
     this.queue = queue
     this.#committed = committed
+    this.#start = start
     this.#next = start
     this.#max = start
   }
@@ -120,6 +122,11 @@ export class QueueProgress {
 
   get isStopped(): boolean {
     return this.#stopped !== undefined
+  }
+
+  /** Whether a record before it has been left: it comes again behind that. */
+  isBehindLeft({ queueOffset }: Message): boolean {
+    return this.#left !== undefined && queueOffset > this.#left
   }
 
   /** Whether there is something to commit. */
@@ -316,7 +323,7 @@ export class QueueProgress {
   }
 
   summary(): QueueSummary {
-    const committed = this.#committed ?? this.#next
+    const committed = this.#committed ?? this.#start
     return {
       ...this.queue,
       committedOffset: committed.toString(),

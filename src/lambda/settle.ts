@@ -60,7 +60,6 @@ export class Settlement {
     const again: Message[] = []
     const backs: (() => Promise<void>)[] = []
     for (const [queue, messages] of parts) {
-      queue.counts.invoked += messages.length
       for (const message of messages) {
         if (!verdict.failed.has(message)) queue.handled(message)
         else if (verdict.isCutOff)
@@ -78,7 +77,7 @@ export class Settlement {
     return again
   }
 
-  #nextOf(message: Message, { error }: Verdict, attempt: number): 'again' | 'leave' | number {
+  #nextOf(message: Message, { error }: Pick<Verdict, 'error'>, attempt: number): 'again' | 'leave' | number {
     const { onFailure, maximumRetryAttempts: most, retryLevels } = this.#source
     if (onFailure === 'retry') {
       if (isTooOld(this.#source, message)) return DEAD_LETTER
@@ -100,7 +99,35 @@ export class Settlement {
         .map((message) => () => this.#sendBack(queue, message, DEAD_LETTER)),
     )
     await inTurns(letters, AT_ONCE)
-    return only(batch, (message) => !old.has(message))
+    return this.#inOrder(only(batch, (message) => !old.has(message)))
+  }
+
+  /** Those that cannot be given to the handler fail at once, each for its reason; gives the others. */
+  async refuse(batch: Batch, reasons: ReadonlyMap<Message, string>): Promise<Batch> {
+    if (reasons.size === 0) return batch
+    const backs: (() => Promise<void>)[] = []
+    for (const [queue, messages] of batch.parts) {
+      for (const message of messages.filter((each) => reasons.has(each))) {
+        const reason = `record ${recordIdOf(message)} ${reasons.get(message)}`
+        // Another attempt in this invocation would end in the same way.
+        const next = this.#nextOf(message, {}, Infinity)
+        if (typeof next !== 'number') queue.leave(message, reason)
+        else backs.push(() => this.#sendBack(queue, message, next))
+        queue.counts.failed += 1
+      }
+    }
+    await inTurns(backs, AT_ONCE)
+    return this.#inOrder(only(batch, (message) => !reasons.has(message)))
+  }
+
+  /** With `block` nothing is handled that stands behind a record that was left. */
+  #inOrder(batch: Batch): Batch {
+    if (this.#source.onFailure !== 'block') return batch
+    return only(batch, (message, queue) => {
+      const isBehind = queue.isBehindLeft(message)
+      if (isBehind) queue.leave(message, 'a record before it has failed')
+      return !isBehind
+    })
   }
 
   /** What cannot be decoded fails at once, for the reason that it has. */
@@ -160,10 +187,10 @@ export const isTooOld = ({ maximumAgeMs }: ResolvedEventSource, { bornTimestamp 
   maximumAgeMs !== undefined && Date.now() - bornTimestamp > maximumAgeMs
 
 /** A batch without some of its messages. */
-export function only({ parts }: Batch, keep: (message: Message) => boolean): Batch {
+export function only({ parts }: Batch, keep: (message: Message, queue: QueueProgress) => boolean): Batch {
   const kept = new Map(
     [...parts]
-      .map(([queue, messages]) => [queue, messages.filter(keep)] as const)
+      .map(([queue, messages]) => [queue, messages.filter((each) => keep(each, queue))] as const)
       .filter(([, { length }]) => length > 0),
   )
   return { messages: [...kept.values()].flat(), parts: kept }

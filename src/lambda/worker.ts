@@ -4,6 +4,8 @@
  * thrown: an outage of what the handler needs must not pump a topic into the dead-letter queue.
  */
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Message } from '../client/values.ts'
+import type { MessageQueue } from '../commands/message-queue.ts'
 import { recordIdOf } from './event.ts'
 import { type Batch, Intake } from './intake.ts'
 import type { ResolvedEventSource } from './options.ts'
@@ -14,12 +16,23 @@ import { only, RETRY_MAX_TIMES, type Settlement, type Verdict } from './settle.t
 /** Between two attempts at a record that blocks its queue, in ms: what Apache's orderly consumer pauses. */
 const BLOCK_PAUSE_MS = 1_000
 
+/** What is done with a batch. Neither throws: a verdict has the error. */
+export interface Handling {
+  /** Queues of one batch have the same; undefined: any go together. */
+  groupOf?: ((queue: MessageQueue) => string) | undefined
+  /** Which messages the handler cannot be given, and why; a verdict when that could not be found out. */
+  screen(messages: readonly Message[]): Promise<ReadonlyMap<Message, string> | Verdict>
+  /** Calls the handler. */
+  call(messages: readonly Message[]): Promise<Verdict>
+}
+
 export class Worker {
   /** What the handler has thrown. */
   error: unknown
   readonly #queues: readonly QueueProgress[]
   readonly #settlement: Settlement
   readonly #intake: Intake
+  readonly #handling: Handling
   readonly #source: ResolvedEventSource
   readonly #end: number
   /** What the longest batch has taken, in ms. */
@@ -29,11 +42,13 @@ export class Worker {
     source: ResolvedEventSource,
     queues: readonly QueueProgress[],
     settlement: Settlement,
+    handling: Handling,
     end: number,
   ) {
     const { batchSize, windowMs, parallelizationFactor, maximumRetryAttempts } = source
     this.#queues = queues
     this.#settlement = settlement
+    this.#handling = handling
     this.#source = source
     this.#end = end
     this.#intake = new Intake(queues, {
@@ -42,14 +57,15 @@ export class Worker {
       parallelizationFactor,
       mostAttempts: maximumRetryAttempts ?? RETRY_MAX_TIMES,
       end,
+      groupOf: handling.groupOf && ((queue) => handling.groupOf?.(queue.queue) ?? ''),
       onUndecodable: async (queue, each) => await settlement.undecodable(queue, each),
     })
   }
 
-  /** @param call the handler. Resolves when everything is settled; `error` and that of the queues say what went wrong */
-  async run(call: (batch: Batch) => Promise<Verdict>): Promise<void> {
+  /** Resolves when everything is settled; `error` and that of the queues say what went wrong. */
+  async run(): Promise<void> {
     try {
-      const works = Array.from({ length: this.#source.parallelizationFactor }, () => this.#work(call))
+      const works = Array.from({ length: this.#source.parallelizationFactor }, () => this.#work())
       await Promise.allSettled(works)
       await Promise.all(works)
     } finally {
@@ -63,8 +79,13 @@ export class Worker {
     let count = 0
     try {
       for (let batch = await this.#intake.next(); batch; batch = await this.#intake.next()) {
-        count += batch.messages.length
-        for (const [queue, messages] of batch.parts) for (const message of messages) queue.handled(message)
+        const refused = await this.#handling.screen(batch.messages)
+        if ('failed' in refused) throw refused.error
+        count += batch.messages.length - refused.size
+        for (const [queue, messages] of batch.parts) {
+          queue.counts.failed += messages.filter((message) => refused.has(message)).length
+          for (const message of messages) queue.handled(message)
+        }
         this.#intake.release(batch)
       }
     } finally {
@@ -73,28 +94,33 @@ export class Worker {
     return count
   }
 
-  async #work(call: (batch: Batch) => Promise<Verdict>): Promise<void> {
+  async #work(): Promise<void> {
     for (let batch = await this.#intake.next(); batch; batch = await this.#intake.next()) {
       // A batch that would probably be cut off is better left where it is.
       if (this.#isTooLate(0)) return this.#intake.stop()
-      await this.#handle(await this.#settlement.expire(batch), call)
+      await this.#handle(await this.#screen(await this.#settlement.expire(batch)))
       await this.#settlement.commit(this.#queues)
       this.#intake.release(batch)
     }
   }
 
-  async #handle(batch: Batch, call: (batch: Batch) => Promise<Verdict>): Promise<void> {
+  /** Gives what the handler can be given; the rest goes its way. */
+  async #screen(batch: Batch): Promise<Batch> {
+    const found = await this.#handling.screen(batch.messages)
+    if (!('failed' in found)) return await this.#settlement.refuse(batch, found)
+    await this.#settle(batch, found, 0)
+    return only(batch, () => false)
+  }
+
+  async #handle(batch: Batch): Promise<void> {
     let rest = batch
     for (let attempt = 0; rest.messages.length > 0; attempt++) {
       const began = Date.now()
-      const verdict = await call(rest)
+      for (const [queue, { length }] of rest.parts) queue.counts.invoked += length
+      const verdict = await this.#handling.call(rest.messages)
       const durationMs = Date.now() - began
       this.#longestMs = Math.max(this.#longestMs, durationMs)
-      if (verdict.error !== undefined) {
-        this.error ??= verdict.error
-        this.#intake.stop()
-      }
-      const again = new Set(await this.#settlement.settle(rest, verdict, attempt))
+      const again = await this.#settle(rest, verdict, attempt)
       publishBatch({
         consumerGroup: this.#source.consumerGroup,
         topic: this.#source.topic,
@@ -107,6 +133,15 @@ export class Worker {
       if (again.size > 0) await this.#pause(rest)
       if (this.#intake.isOver) return
     }
+  }
+
+  /** Gives those to be tried again. */
+  async #settle(batch: Batch, verdict: Verdict, attempt: number): Promise<ReadonlySet<Message>> {
+    if (verdict.error !== undefined) {
+      this.error ??= verdict.error
+      this.#intake.stop()
+    }
+    return new Set(await this.#settlement.settle(batch, verdict, attempt))
   }
 
   /** Before records that block their queues are tried once more, if there is time for it. */

@@ -5,7 +5,18 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { MiddyfiedHandler } from '@middy/core'
-import type { Context, Handler, ScheduledEvent, SQSBatchResponse } from 'aws-lambda'
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type {
+  Context,
+  Handler,
+  MSKHandler,
+  ScheduledEvent,
+  SelfManagedKafkaEvent,
+  SelfManagedKafkaHandler,
+  SQSBatchResponse,
+  SQSEvent,
+  SQSHandler,
+} from 'aws-lambda'
 import type {
   BatchedMessage,
   BatchResult,
@@ -22,13 +33,18 @@ import type {
   RocketMQError,
   SendResult,
 } from '../../src/index.ts'
-import type {
-  BatchResponse,
-  EventSourceOptions,
+import {
+  type BatchResponse,
+  type EventSourceMapping,
+  type EventSourceOptions,
   eventSource,
-  publisher,
-  RecordHandler,
-  RocketMQEvent,
+  type KafkaEvent,
+  type LambdaHandler,
+  type publisher,
+  type RecordHandler,
+  type RocketMQEvent,
+  type SqsEvent,
+  type StandardSchema,
 } from '../../src/lambda/index.ts'
 
 type Fits<Value, Type> = [Value] extends [Type] ? true : false
@@ -105,6 +121,52 @@ it('handlers that return nothing, or an SQS batch response, are record handlers'
   no<Fits<() => Promise<string>, RecordHandler>>()
   no<Fits<(event: ScheduledEvent) => Promise<void>, RecordHandler>>()
   no<Fits<() => void, RecordHandler>>()
+  assert.ok(true)
+})
+
+it('the events of other sources are those of @types/aws-lambda', () => {
+  yes<Fits<KafkaEvent, SelfManagedKafkaEvent>>()
+  yes<Fits<SqsEvent, SQSEvent>>()
+  assert.ok(true)
+})
+
+it('handlers of SQS and of self-managed Kafka are taken as they are, those of other events are not', () => {
+  yes<Fits<SQSHandler, LambdaHandler<'sqs'>>>()
+  yes<Fits<SelfManagedKafkaHandler, LambdaHandler<'kafka'>>>()
+  no<Fits<SelfManagedKafkaHandler, LambdaHandler<'sqs'>>>()
+  no<Fits<SQSHandler, LambdaHandler<'kafka'>>>()
+  // It may read the ARN of a cluster of Amazon MSK.
+  no<Fits<MSKHandler, LambdaHandler<'kafka'>>>()
+  yes<Fits<(event: SQSEvent) => Promise<SQSBatchResponse>, RecordHandler<'sqs'>>>()
+  yes<Fits<MiddyfiedHandler<SQSEvent, SQSBatchResponse, Error, Context>, RecordHandler<'sqs'>>>()
+  no<Fits<() => Promise<string>, LambdaHandler<'sqs'>>>()
+  assert.ok(true)
+})
+
+it('the handler of an event source takes the event of its format', () => {
+  const made = (options: EventSourceOptions, mapping: EventSourceMapping, sqs: SQSHandler): unknown[] => [
+    eventSource(options, async (event) => {
+      yes<Same<typeof event, RocketMQEvent>>()
+    }),
+    eventSource({ ...options, eventFormat: 'kafka' }, async (event) => {
+      yes<Same<typeof event, KafkaEvent>>()
+    }),
+    eventSource({ ...options, eventFormat: 'sqs' }, async (event, _context, { signal }) => {
+      yes<Same<typeof event, SqsEvent>>()
+      yes<Same<typeof signal, AbortSignal>>()
+    }),
+    eventSource({ ...options, eventFormat: 'sqs' }, sqs),
+    // @ts-expect-error an SQS handler wants SQS events
+    eventSource(options, sqs),
+    // What a mapping from JSON says is known when it runs.
+    eventSource(mapping, async (event: RocketMQEvent) => void event.records),
+  ]
+  assert.equal(typeof made, 'function')
+})
+
+it('a schema is any Standard Schema', () => {
+  yes<Fits<StandardSchemaV1<unknown, { order: number }>, StandardSchema>>()
+  no<Fits<{ parse(value: unknown): unknown }, StandardSchema>>()
   assert.ok(true)
 })
 

@@ -100,6 +100,39 @@ const flat = (event: { records: Record<string, RocketMQRecord[]> }): RocketMQRec
   Object.values(event.records).flat()
 
 describe('the event source', () => {
+  it('does not hand over an offset that a Kafka event could not hold', async (t) => {
+    const unsafe = 2n ** 53n
+    const cluster = await consuming(
+      t,
+      holding(filled(0, unsafe), {
+        [RequestCode.PULL_MESSAGE]: () => ({
+          ext: {
+            suggestWhichBrokerId: '0',
+            nextBeginOffset: String(unsafe + 1n),
+            minOffset: '0',
+            maxOffset: String(unsafe + 1n),
+          },
+          body: storedMessage({ queueOffset: unsafe }),
+        }),
+      }),
+    )
+
+    const result = await run(cluster, async () => assert.fail('it does not fit'), {
+      eventFormat: 'kafka',
+      onFailure: 'block',
+    })
+
+    const [{ committedOffset, stopped } = {}] = result.queues
+    assert.deepStrictEqual(
+      [result.failed, committedOffset, stopped],
+      [
+        1,
+        String(unsafe),
+        `record orders/broker-a/0/${unsafe} cannot be in a Kafka event: its offset is not exact as a number`,
+      ],
+    )
+  })
+
   it('hands over all messages in batches of at most batchSize, and commits behind each', async (t) => {
     const log = filled(70, 0n)
     const cluster = await consuming(t, holding(log))

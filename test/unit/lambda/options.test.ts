@@ -23,6 +23,7 @@ describe('the options of an event source', () => {
       retryLevels: [],
       parallelizationFactor: 1,
       mode: 'pull',
+      eventFormat: 'rocketmq',
       dryRun: false,
     })
   })
@@ -102,6 +103,12 @@ describe('ROCKETMQ_EVENT_SOURCES', () => {
     ['{"orders":7}', 'ROCKETMQ_EVENT_SOURCES.orders'],
     ['{"orders":{"topic":"orders"}}', 'ROCKETMQ_EVENT_SOURCES.orders.consumerGroup'],
     ['{"orders":{"topic":"orders","consumerGroup":"g","colour":1}}', 'ROCKETMQ_EVENT_SOURCES.orders.colour'],
+    ['{"orders":{"topic":"orders","consumerGroup":"g","schema":{}}}', 'ROCKETMQ_EVENT_SOURCES.orders.schema'],
+    ['{"orders":{"topic":"orders","consumerGroup":"g","client":{}}}', 'ROCKETMQ_EVENT_SOURCES.orders.client'],
+    [
+      '{"orders":{"topic":"orders","consumerGroup":"g","eventFormat":"json"}}',
+      'ROCKETMQ_EVENT_SOURCES.orders.eventFormat',
+    ],
   ] as const) {
     it(`is refused with the field named when it is ${JSON.stringify(text)}`, () => {
       assert.throws(
@@ -110,6 +117,17 @@ describe('ROCKETMQ_EVENT_SOURCES', () => {
       )
     })
   }
+})
+
+describe('options of code only', () => {
+  it('are refused in JSON, with a word on where they go', () => {
+    const text = JSON.stringify({ orders: { ...orders, schema: {} } })
+
+    assert.throws(() => parseEventSources(text), {
+      message:
+        /ROCKETMQ_EVENT_SOURCES\.orders\.schema: cannot stand in JSON: give it to eventSource\(\) in code/,
+    })
+  })
 })
 
 describe('the event that starts an event source', () => {

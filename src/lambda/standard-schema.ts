@@ -1,0 +1,58 @@
+/**
+ * Validates the bodies of messages by a schema of any vendor that speaks Standard Schema (standardschema.dev): Zod,
+ * Valibot, ArkType and others.
+ */
+import { isUtf8 } from 'node:buffer'
+import type { Message } from '../client/values.ts'
+
+/** The part of Standard Schema 1 that is used. */
+export interface StandardSchema {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => StandardResult | Promise<StandardResult>
+  }
+}
+
+export type StandardResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] }
+
+export interface StandardIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** What is told of an issue; a schema's messages may be of any length. */
+const MAX_REASON = 300
+
+/** Puts what the schema makes of a body into `parsed`, or gives the reason why it does not fit. */
+export async function validate(
+  schema: StandardSchema,
+  message: Message,
+  parsed: Pick<WeakMap<Message, { value: unknown }>, 'set'>,
+): Promise<string | undefined> {
+  const body = jsonOf(message)
+  if (!body) return 'does not fit the schema: its body is not JSON'
+  const result = await schema['~standard'].validate(body.value)
+  if (result.issues) return `does not fit the schema: ${describe(result.issues)}`.slice(0, MAX_REASON)
+  parsed.set(message, { value: result.value })
+  return undefined
+}
+
+function jsonOf({ body }: Message): { value: unknown } | undefined {
+  // Decoded as it comes, what is not UTF-8 would be replaced: a body that was never sent.
+  if (!isUtf8(body)) return undefined
+  try {
+    return { value: JSON.parse(body.toString()) }
+  } catch {
+    return undefined
+  }
+}
+
+function describe([issue, ...others]: readonly StandardIssue[]): string {
+  if (!issue) return 'it says no more'
+  const path = issue.path?.map((step) => String(typeof step === 'object' ? step.key : step)).join('.')
+  const more = others.length > 0 ? ` (and ${others.length} more)` : ''
+  return `${path ? `${path}: ` : ''}${issue.message}${more}`
+}

@@ -1,0 +1,45 @@
+/** An event source against the local broker: one topic with one queue, a client, and what became of it. */
+import { type Client, createClient, createProducer, type Producer } from '../../src/index.ts'
+import { type EventSourceResult, eventSource, type RecordHandler } from '../../src/lambda/index.ts'
+import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../src/testing/index.ts'
+
+export interface Consuming extends AsyncDisposable {
+  broker: LocalBroker
+  client: Client
+  producer: Producer
+  publish(...bodies: (string | Uint8Array)[]): Promise<void>
+  /** Runs an invocation. */
+  run(handle: unknown, options?: object, remainingMs?: number): Promise<EventSourceResult>
+  /** The bodies of the messages of a topic. */
+  stored(topic: string): string[]
+  /** Of queue 0 on the first broker. */
+  committed(group?: string): bigint | undefined
+}
+
+export async function consuming(options: { brokers?: number } = {}): Promise<Consuming> {
+  const broker = await startBroker({ ...options, topics: { orders: { queues: 1 } } })
+  const client = createClient({ nameServers: broker.nameServers })
+  const producer = createProducer(client, { producerGroup: 'shop' })
+  return {
+    broker,
+    client,
+    producer,
+    async publish(...bodies) {
+      for (const body of bodies) await producer.send({ topic: 'orders', body })
+    },
+    async run(handle, source = {}, remainingMs = 5_000) {
+      const handler = eventSource(
+        { topic: 'orders', consumerGroup: 'billing', client, ...source },
+        handle as RecordHandler,
+      )
+      return await handler(scheduledEvent(), lambdaContext({ remainingMs }))
+    },
+    stored: (topic) => broker.messages(topic).map(({ body }) => body.toString()),
+    committed: (group = 'billing') =>
+      broker.committedOffset(group, { topic: 'orders', brokerName: 'broker-a', queueId: 0 }),
+    async [Symbol.asyncDispose]() {
+      await client.close()
+      await broker.close()
+    },
+  }
+}
