@@ -226,7 +226,7 @@ export function batchSizeAt(attempt: number, batchSize: number, mostAttempts: nu
 }
 
 /** What keeps its order: the messages of one sharding key in one queue. One without a key has no order to keep. */
-function laneOf({ queue }: QueueProgress, { systemProperties, queueOffset }: Message): string {
+export function laneOf({ queue }: QueueProgress, { systemProperties, queueOffset }: Message): string {
   return `${queueKey(queue)} ${systemProperties['__SHARDINGKEY'] ?? `#${queueOffset}`}`
 }
 

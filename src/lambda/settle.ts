@@ -9,7 +9,7 @@ import type { PullConsumer } from '../client/puller.ts'
 import type { Message } from '../client/values.ts'
 import type { CallOptions } from '../net/deadline.ts'
 import { recordIdOf } from './event.ts'
-import type { Batch } from './intake.ts'
+import { type Batch, laneOf } from './intake.ts'
 import type { Leases } from './leases.ts'
 import type { ResolvedEventSource } from './options.ts'
 import type { PlacedUndecodable, QueueProgress } from './queue-progress.ts'
@@ -54,19 +54,32 @@ export class Settlement {
 
   /**
    * Closes the books on a batch.
+   * @param attempts how often each record has been tried, which is counted here
    * @returns with `block`, the records to be tried again in this invocation
    */
-  async settle({ parts }: Batch, verdict: Verdict, attempt: number): Promise<readonly Message[]> {
+  async settle(
+    { parts }: Batch,
+    verdict: Verdict,
+    attempts: Map<Message, number> = new Map(),
+  ): Promise<readonly Message[]> {
     const again: Message[] = []
     const backs: (() => Promise<void>)[] = []
+    const { onFailure, maximumRetryAttempts, parallelizationFactor } = this.#source
     for (const [queue, messages] of parts) {
+      const lanes = new Set<string>()
       for (const message of messages) {
         if (!verdict.failed.has(message)) queue.handled(message)
         else if (verdict.isCutOff)
           queue.leave(message, 'the invocation ended before its records were handled')
         else {
           queue.counts.failed += 1
-          const next = this.#nextOf(message, verdict, attempt)
+          const lane = parallelizationFactor > 1 ? laneOf(queue, message) : ''
+          // Only the first of those that keep their order has been tried: processors report what is behind it, too.
+          const isBehind = onFailure === 'block' && maximumRetryAttempts !== undefined && lanes.has(lane)
+          lanes.add(lane)
+          const attempt = attempts.get(message) ?? 0
+          if (!isBehind) attempts.set(message, attempt + 1)
+          const next = isBehind && !verdict.error ? 'again' : this.#nextOf(message, verdict, attempt)
           if (next === 'again') again.push(message)
           else if (next === 'leave') queue.leave(message, `record ${recordIdOf(message)} failed`)
           else backs.push(() => this.#sendBack(queue, message, next))

@@ -108,19 +108,20 @@ export class Worker {
   async #screen(batch: Batch): Promise<Batch> {
     const found = await this.#handling.screen(batch.messages)
     if (!('failed' in found)) return await this.#settlement.refuse(batch, found)
-    await this.#settle(batch, found, 0)
+    await this.#settle(batch, found)
     return only(batch, () => false)
   }
 
   async #handle(batch: Batch): Promise<void> {
     let rest = batch
-    for (let attempt = 0; rest.messages.length > 0; attempt++) {
+    const attempts = new Map<Message, number>()
+    while (rest.messages.length > 0) {
       const began = Date.now()
       for (const [queue, { length }] of rest.parts) queue.counts.invoked += length
       const verdict = await this.#handling.call(rest.messages)
       const durationMs = Date.now() - began
       this.#longestMs = Math.max(this.#longestMs, durationMs)
-      const again = await this.#settle(rest, verdict, attempt)
+      const again = await this.#settle(rest, verdict, attempts)
       publishBatch({
         consumerGroup: this.#source.consumerGroup,
         topic: this.#source.topic,
@@ -136,12 +137,16 @@ export class Worker {
   }
 
   /** Gives those to be tried again. */
-  async #settle(batch: Batch, verdict: Verdict, attempt: number): Promise<ReadonlySet<Message>> {
+  async #settle(
+    batch: Batch,
+    verdict: Verdict,
+    attempts?: Map<Message, number>,
+  ): Promise<ReadonlySet<Message>> {
     if (verdict.error !== undefined) {
       this.error ??= verdict.error
       this.#intake.stop()
     }
-    return new Set(await this.#settlement.settle(batch, verdict, attempt))
+    return new Set(await this.#settlement.settle(batch, verdict, attempts))
   }
 
   /** Before records that block their queues are tried once more, if there is time for it. */

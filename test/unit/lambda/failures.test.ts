@@ -265,6 +265,24 @@ describe('with onFailure block', () => {
     assert.deepStrictEqual(own.stored('%DLQ%billing'), ['b'])
   })
 
+  it('what is reported behind a record that failed uses up no attempts of its own', async () => {
+    await using own = await setting()
+    await own.publish('a', 'b', 'c', 'd')
+    const done: string[] = []
+    const inOrder: RecordHandler = async (event) => {
+      const records = flat(event)
+      const first = records.findIndex(({ body }) => body.toString() === 'b')
+      const until = first === -1 ? records.length : first
+      done.push(...records.slice(0, until).map(({ body }) => body.toString()))
+      return { batchItemFailures: records.slice(until).map(({ recordId }) => ({ itemIdentifier: recordId })) }
+    }
+
+    const result = await own.run(inOrder, { onFailure: 'block', maximumRetryAttempts: 0 })
+
+    assert.deepStrictEqual([done, own.stored('%DLQ%billing')], [['a', 'c', 'd'], ['b']])
+    assert.deepStrictEqual([result.handled, result.deadLettered, own.committed()], [3, 1, 4n])
+  })
+
   it('a handler that throws leaves everything where it is, whatever attempts there are', async () => {
     await using own = await setting()
     await own.publish('a')
