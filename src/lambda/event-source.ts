@@ -191,7 +191,7 @@ async function pull(
     const all = await queuesOf(source, consumer, limits)
     const own = wanted ? all.filter(oneOf(wanted)) : all
     leases = source.dryRun ? undefined : await takeLeases(consumer, own, limits)
-    const held = leases ? own.filter(leases.holds) : own
+    const held = leases ? own.filter((queue) => leases?.holds(queue)) : own
     const queues = await openQueues(source, consumer, all, held, limits)
     const settlement = new Settlement(consumer, leases, source, end)
     const worker = new Worker(source, queues, settlement, handling, end)

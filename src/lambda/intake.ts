@@ -137,10 +137,9 @@ export class Intake {
   }
 
   async #pull(queue: QueueProgress): Promise<void> {
-    const { end, onUndecodable } = this.#options
     try {
-      const undecodable = await queue.pull({ deadlineMs: end, signal: this.#abort.signal })
-      for (const each of undecodable) await onUndecodable(queue, each)
+      const limits = { deadlineMs: this.#options.end, signal: this.#abort.signal }
+      for (const each of await queue.pull(limits)) await this.#options.onUndecodable(queue, each)
     } catch (error) {
       // What the end of the invocation cuts off is no failure: nothing of it was handed out.
       if (!(error instanceof DeadlineError || error instanceof AbortError)) queue.fail(error)

@@ -35,7 +35,8 @@ export class PopWorker {
   error: unknown
   readonly #source: ResolvedEventSource
   readonly #consumer: PopConsumer
-  readonly #sendBack: PullConsumer['sendBack']
+  /** For dead letters. */
+  readonly #puller: Pick<PullConsumer, 'sendBack'>
   readonly #handling: Handling
   readonly #end: number
   /** Popped and neither acknowledged nor hidden until another attempt. */
@@ -50,7 +51,7 @@ export class PopWorker {
     const { consumerGroup, filter } = source
     this.#source = source
     this.#consumer = createPopConsumer(client, { consumerGroup, filter })
-    this.#sendBack = createPullConsumer(client, { consumerGroup }).sendBack
+    this.#puller = createPullConsumer(client, { consumerGroup })
     this.#end = end
   }
 
@@ -226,7 +227,7 @@ export class PopWorker {
     // Its route is the topic's: that of a pop's retry topic appears only with the broker's next report.
     const copy = Object.create(message, { queue: { value: { ...message.queue, topic: this.#source.topic } } })
     try {
-      await this.#sendBack(copy, { ...this.#limits, delayLevel: DEAD_LETTER })
+      await this.#puller.sendBack(copy, { ...this.#limits, delayLevel: DEAD_LETTER })
       this.counts.deadLettered += await this.#acknowledge([message])
     } catch (error) {
       this.error ??= error

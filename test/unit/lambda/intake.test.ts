@@ -39,6 +39,7 @@ describe('batches', () => {
 
     const { handled } = await run(client, async (event) => void sizes.push(flat(event).length), {
       batchSize: 400,
+      maximumBatchingWindowInSeconds: 1,
     })
 
     assert.deepStrictEqual(
