@@ -7,17 +7,15 @@
  * With POWERTOOLS_METRICS_NAMESPACE it writes CloudWatch metrics, under the service POWERTOOLS_SERVICE_NAME;
  * POWERTOOLS_METRICS_DISABLED=true turns them off.
  */
-import { readFileSync } from 'node:fs'
 import { createClient } from '../src/client/client.ts'
 import { ConfigError } from '../src/errors.ts'
 import { eventSource } from '../src/lambda/event-source.ts'
-import { parseEventSources, readWorkerPayload } from '../src/lambda/options.ts'
+import { readWorkerPayload } from '../src/lambda/options.ts'
+import { readEventSources } from './event-sources.ts'
 import { handleRecords } from './handle-records.ts'
 
 type Consume = ReturnType<typeof eventSource>
 
-const setting = process.env['ROCKETMQ_EVENT_SOURCES'] ?? ''
-const text = /^\s*[[{]/.test(setting) ? setting : readFile(setting)
 const {
   POWERTOOLS_METRICS_NAMESPACE: namespace,
   POWERTOOLS_METRICS_DISABLED,
@@ -30,7 +28,7 @@ const metrics = isMeasured && {
 }
 const client = createClient()
 const sources = new Map<string, Consume>(
-  Object.entries(parseEventSources(text)).map(([name, mapping]) => [
+  Object.entries(readEventSources()).map(([name, mapping]) => [
     name,
     eventSource({ ...mapping, client, metrics }, handleRecords),
   ]),
@@ -46,16 +44,4 @@ function sourceOf(event: unknown): Consume {
   const source = (typeof name === 'string' ? sources.get(name) : undefined) ?? (isAnyEvent ? only : undefined)
   if (source) return source
   throw new ConfigError('eventSource', `takes the name of a mapping: ${[...sources.keys()].join(', ')}`)
-}
-
-function readFile(path: string): string {
-  if (path === '')
-    throw new ConfigError('ROCKETMQ_EVENT_SOURCES', 'is not set; it takes JSON, or the path of a JSON file')
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new ConfigError('ROCKETMQ_EVENT_SOURCES', `no file can be read at ${JSON.stringify(path)}`, {
-      cause,
-    })
-  }
 }

@@ -14,7 +14,7 @@ const root: string = join(import.meta.dirname, '..')
 const out: string = join(root, '.build', 'functions')
 
 /** The deployable entries; a file that no deployment names (`handle-records`) is not one. */
-export const functionNames: readonly string[] = ['publish', 'consume']
+export const functionNames: readonly string[] = ['publish', 'consume', 'dispatch']
 
 export const bundleOptions: BuildOptions = {
   bundle: true,

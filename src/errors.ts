@@ -23,6 +23,8 @@ export const ErrorCode = {
   ROUTE: 'RMQ_ROUTE',
   CLOSED: 'RMQ_CLOSED',
   RESPONSE: 'RMQ_RESPONSE',
+  INVOKE: 'RMQ_INVOKE',
+  FUNCTION: 'RMQ_FUNCTION',
 } as const
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
 
@@ -213,3 +215,11 @@ export type ClosedError = InstanceType<typeof ClosedError>
 /** A handler's answer breaks the response contract, so that the whole batch counts as failed. Correct the handler. */
 export const ResponseError: ErrorClass<'ResponseError'> = /* @__PURE__ */ defineError('Response', 'RESPONSE')
 export type ResponseError = InstanceType<typeof ResponseError>
+
+/** Lambda did not invoke a function: throttled, unreachable, not permitted, or no such function. What it got stays undone. */
+export const InvokeError: ErrorClass<'InvokeError'> = /* @__PURE__ */ defineError('Invoke', 'INVOKE', true)
+export type InvokeError = InstanceType<typeof InvokeError>
+
+/** A function was invoked and failed; the message has its own `errorType` and `errorMessage`. Correct the function. */
+export const FunctionError: ErrorClass<'FunctionError'> = /* @__PURE__ */ defineError('Function', 'FUNCTION')
+export type FunctionError = InstanceType<typeof FunctionError>

@@ -2,6 +2,7 @@
 export interface LambdaContext {
   getRemainingTimeInMillis(): number
   awsRequestId?: string
+  /** With `continuation`: what is invoked again. */
   invokedFunctionArn?: string
 }
 

@@ -4,6 +4,12 @@
  * @module
  */
 export type { LambdaContext } from './context.ts'
+export {
+  type DispatcherOptions,
+  type DispatchResult,
+  type DispatchSummary,
+  dispatcher,
+} from './dispatcher.ts'
 export type { RocketMQEvent, RocketMQRecord } from './event.ts'
 export {
   type EventSourceResult,
@@ -16,11 +22,13 @@ export type { EventFormatName } from './format.ts'
 export type { KafkaEvent, KafkaRecord } from './format-kafka.ts'
 export type { SqsEvent, SqsRecord } from './format-sqs.ts'
 export type { HttpEvent, HttpResponse, Problem } from './http.ts'
+export type { LambdaApi } from './lambda-invoke.ts'
 export { type RocketMQMiddleware, type RocketMQMiddlewareOptions, rocketmq } from './middleware.ts'
 export {
   type EventSourceMapping,
   type EventSourceOptions,
   parseEventSources,
+  type Target,
   type WorkerPayload,
 } from './options.ts'
 export {

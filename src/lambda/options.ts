@@ -11,6 +11,7 @@ import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { ClientOption } from './client-option.ts'
 import type { EventFormatName } from './format.ts'
+import type { LambdaApi } from './lambda-invoke.ts'
 import type { EventSourceLogger, MetricsOptions } from './report.ts'
 import { isoTime, parseWith } from './schema.ts'
 import type { StandardSchema } from './standard-schema.ts'
@@ -72,6 +73,27 @@ export interface EventSourceMapping {
   eventFormat?: EventFormatName | undefined
   /** Pulls, filters and reports; handles, commits, locks and sends nothing. @default false */
   dryRun?: boolean | undefined
+  /** A function that is given the events in place of a handler: a mapping has one or the other. */
+  target?: Target | undefined
+  /**
+   * Whether an invocation that runs out of time with messages left invokes its own function again, at most 12 times in a
+   * row. @default false
+   */
+  continuation?: boolean | undefined
+  /** For the dispatcher: the most workers that it invokes at a time, 1 to 1,000. @default 10 */
+  maximumConcurrency?: number | undefined
+  /** For the dispatcher: a worker for each so many messages that wait, 1 to 1,000,000,000. @default 1000 */
+  lagThreshold?: number | undefined
+  /** For the dispatcher: no worker as long as no more messages wait than so many, 0 to 1,000,000,000. @default 0 */
+  activationLagThreshold?: number | undefined
+}
+
+/** A function of Lambda, in any language. */
+export interface Target {
+  /** Its name, or its ARN. */
+  functionName: string
+  /** An alias or a version. @default what the name says, else $LATEST */
+  qualifier?: string | undefined
 }
 
 export type OnFailure = 'retry' | 'block'
@@ -89,6 +111,10 @@ export interface EventSourceOptions<Format extends EventFormatName = 'rocketmq'>
   logger?: EventSourceLogger | undefined
   /** Writes CloudWatch metrics in the embedded metric format; custom metrics are billed. @default false */
   metrics?: boolean | MetricsOptions | undefined
+  /** For `target` and `continuation`: AWS's client. @default one that is made for the invocation and closed with it */
+  lambda?: LambdaApi | undefined
+  /** What a hand-over by `continuation` calls the mapping. @default the topic */
+  name?: string | undefined
 }
 
 const mapping: z.ZodMiniType<EventSourceMapping> = /* @__PURE__ */ z.strictObject({
@@ -110,6 +136,16 @@ const mapping: z.ZodMiniType<EventSourceMapping> = /* @__PURE__ */ z.strictObjec
   mode: z.optional(z.enum(['pull', 'pop'])),
   eventFormat: z.optional(z.enum(['rocketmq', 'kafka', 'sqs'])),
   dryRun: z.optional(z.boolean()),
+  target: z.optional(
+    z.strictObject({
+      functionName: z.string().check(z.minLength(1)),
+      qualifier: z.optional(z.string().check(z.minLength(1))),
+    }),
+  ),
+  continuation: z.optional(z.boolean()),
+  maximumConcurrency: z.optional(z.int().check(z.minimum(1), z.maximum(1_000))),
+  lagThreshold: z.optional(z.int().check(z.minimum(1), z.maximum(1e9))),
+  activationLagThreshold: z.optional(z.int().check(z.minimum(0), z.maximum(1e9))),
 })
 
 const MAPPING_KEYS: readonly (keyof EventSourceMapping)[] = [
@@ -129,6 +165,11 @@ const MAPPING_KEYS: readonly (keyof EventSourceMapping)[] = [
   'mode',
   'eventFormat',
   'dryRun',
+  'target',
+  'continuation',
+  'maximumConcurrency',
+  'lagThreshold',
+  'activationLagThreshold',
 ]
 
 export interface ResolvedEventSource {
@@ -149,6 +190,11 @@ export interface ResolvedEventSource {
   mode: 'pull' | 'pop'
   eventFormat: EventFormatName
   dryRun: boolean
+  target: Target | undefined
+  continuation: boolean
+  maximumConcurrency: number
+  lagThreshold: number
+  activationLagThreshold: number
 }
 
 /** @param what names the mapping in errors. @throws ConfigError naming the option */
@@ -173,6 +219,11 @@ export function resolveEventSource(value: EventSourceMapping, what: string): Res
     mode: checkMode(options),
     eventFormat: options.eventFormat ?? 'rocketmq',
     dryRun: options.dryRun ?? false,
+    target: options.target,
+    continuation: options.continuation ?? false,
+    maximumConcurrency: options.maximumConcurrency ?? 10,
+    lagThreshold: options.lagThreshold ?? 1_000,
+    activationLagThreshold: options.activationLagThreshold ?? 0,
   }
 }
 
@@ -238,7 +289,12 @@ export interface WorkerPayload {
   /** The name of the mapping. */
   eventSource: string
   queues?: MessageQueue[] | undefined
+  /** How many invocations in a row have run out of time before this one (option `continuation`). */
+  continuation?: number | undefined
 }
+
+/** Invocations of one worker in a row, the first not counted: Lambda stops a function that invokes itself at 16. */
+export const MOST_CONTINUATIONS = 12
 
 const payload: z.ZodMiniType<WorkerPayload> = /* @__PURE__ */ z.strictObject({
   version: z.literal(1),
@@ -248,6 +304,7 @@ const payload: z.ZodMiniType<WorkerPayload> = /* @__PURE__ */ z.strictObject({
       z.strictObject({ topic: z.string(), brokerName: z.string(), queueId: z.int().check(z.minimum(0)) }),
     ),
   ),
+  continuation: z.optional(z.int().check(z.minimum(1), z.maximum(MOST_CONTINUATIONS))),
 })
 
 /** The payload of a dispatcher or of a schedule that names a mapping; undefined for any other event. */
@@ -294,10 +351,20 @@ export function parseEventSources(text: string): Record<string, EventSourceMappi
       'takes at least one mapping by name: { "orders": { "topic": …, "consumerGroup": … } }',
     )
   }
+  resolveEventSources(sources as Record<string, EventSourceMapping>, field)
+  return sources as Record<string, EventSourceMapping>
+}
+
+/** @throws ConfigError whose field begins with `field` and the name of the mapping */
+export function resolveEventSources(
+  sources: Readonly<Record<string, EventSourceMapping>>,
+  field: string,
+): Map<string, ResolvedEventSource> {
+  const resolved = new Map<string, ResolvedEventSource>()
   for (const [name, source] of Object.entries(sources)) {
     try {
       refuseCode(source)
-      resolveEventSource(source as EventSourceMapping, name)
+      resolved.set(name, resolveEventSource(source, name))
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       const { field: option = name, message } = error
@@ -305,5 +372,5 @@ export function parseEventSources(text: string): Record<string, EventSourceMappi
       throw new ConfigError(path, message.slice(option.length + 2), { cause: error })
     }
   }
-  return sources as Record<string, EventSourceMapping>
+  return resolved
 }
