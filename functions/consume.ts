@@ -30,7 +30,8 @@ const client = createClient()
 const sources = new Map<string, Consume>(
   Object.entries(readEventSources()).map(([name, mapping]) => [
     name,
-    eventSource({ ...mapping, client, metrics }, handleRecords),
+    // One with a target is handled there.
+    eventSource({ ...mapping, name, client, metrics }, mapping.target ? undefined : handleRecords),
   ]),
 )
 

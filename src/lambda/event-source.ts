@@ -7,19 +7,21 @@
 import type { Client } from '../client/client.ts'
 import { createPullConsumer } from '../client/puller.ts'
 import type { Message } from '../client/values.ts'
-import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError, DeadlineError, ResponseError } from '../errors.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { recordIdOf } from './event.ts'
 import { type EventFormatName, type Events, loadFormat } from './format.ts'
+import { createInvoker, type Invoker } from './lambda-invoke.ts'
 import { type Leases, takeLeases } from './leases.ts'
 import { oneOf, openQueues, queuesOf } from './open-queues.ts'
 import {
   type EventSourceOptions,
+  MOST_CONTINUATIONS,
   type ResolvedEventSource,
   readWorkerPayload,
   resolveEventSource,
+  type WorkerPayload,
 } from './options.ts'
 import { noCounts, type QueueCounts, type QueueProgress, type QueueSummary } from './queue-progress.ts'
 import { jsonLogger, report, type Totals } from './report.ts'
@@ -27,10 +29,16 @@ import { type BatchResponse, readBatchResponse } from './response.ts'
 import { checkSchema, createScreen } from './screen.ts'
 import { Settlement, type Verdict } from './settle.ts'
 import type { StandardSchema } from './standard-schema.ts'
+import { targetHandler, targetVerdict } from './target.ts'
 import { type Handling, Worker } from './worker.ts'
 
 /** How long after the end of the work the leases may be given back, in ms: before the invocation's real end. */
 const UNLOCK_MS = 450
+/** What `continuation` keeps back besides, in ms: AWS's client has to be loaded and connected by then. */
+const HAND_OVER_MS = 1_500
+/** Never most of a short invocation. */
+const handOverMs = (context: LambdaContext): number =>
+  Math.min(HAND_OVER_MS, context.getRemainingTimeInMillis() / 3)
 
 /** What the handler is given besides the event and the context. */
 export interface HandlerExtras {
@@ -90,6 +98,8 @@ export interface EventSourceResult {
   leftToOthers: number
   /** With `dryRun`: records that would have been handled. */
   wouldHandle?: number
+  /** The time was over, and an invocation that goes on has been asked for (option `continuation`). */
+  continued?: true
   queues: QueueSummary[]
 }
 
@@ -100,11 +110,12 @@ export interface EventSourceResult {
  * export const handler = eventSource({ topic: 'orders', consumerGroup: 'billing' }, async (event) => {
  *   for (const record of Object.values(event.records).flat()) await charge(record.json())
  * })
+ * @param handle left out when the mapping has a `target`
  * @throws ConfigError naming the option, when it is made
  */
 export function eventSource<Format extends EventFormatName = 'rocketmq'>(
   options: EventSourceOptions<Format>,
-  handle: RecordHandler<Format>,
+  handle?: RecordHandler<Format>,
 ): (event: unknown, context: LambdaContext) => Promise<EventSourceResult>
 export function eventSource<Format extends 'kafka' | 'sqs'>(
   options: EventSourceOptions<Format>,
@@ -112,21 +123,39 @@ export function eventSource<Format extends 'kafka' | 'sqs'>(
 ): (event: unknown, context: LambdaContext) => Promise<EventSourceResult>
 export function eventSource<Format extends EventFormatName>(
   options: EventSourceOptions<Format>,
-  handle: AnyHandler,
+  handle?: AnyHandler,
 ): (event: unknown, context: LambdaContext) => Promise<EventSourceResult> {
-  if (typeof handle !== 'function') throw new ConfigError('handler', 'takes an async function of the event')
-  const { client: clientOption, schema: schemaOption, logger = jsonLogger, metrics, ...mapping } = options
+  const {
+    client: clientOption,
+    schema: schemaOption,
+    lambda,
+    name = options.topic,
+    logger = jsonLogger,
+    metrics,
+    ...mapping
+  } = options
   const schema = checkSchema(schemaOption)
   const source = resolveEventSource(mapping, 'eventSource')
+  checkHandler(source, handle)
   const client = clientOf(clientOption)
   const tell: Tell = (...told) =>
     report(source, logger, metrics === true ? {} : metrics || undefined, ...told)
   return async (event, context) => {
-    const payload = readWorkerPayload(event)
+    const payload = readWorkerPayload(event) ?? { version: 1, eventSource: name }
     if (!source.enabled) return summarise(noCounts(), [], 0)
     checkWindow(source, context)
     await client.thaw()
-    return await consume({ ...source, schema }, client, payload?.queues, handle, context, tell)
+    const invoker = createInvoker(lambda)
+    try {
+      const handler = handle ?? targetHandler(source, invoker)
+      const { isOutOfTime, ...result } = await consume({ ...source, schema }, client, payload, handler, context, tell)
+      const { continuation = 0 } = payload
+      if (!source.continuation || !isOutOfTime || continuation >= MOST_CONTINUATIONS) return result
+      await handOver(invoker, { ...payload, continuation: continuation + 1 }, context)
+      return { ...result, continued: true }
+    } finally {
+      invoker.close()
+    }
   }
 }
 
@@ -134,6 +163,22 @@ type Source = ResolvedEventSource & { schema: StandardSchema | undefined }
 
 /** Which event it takes, its format says. */
 type AnyHandler = (event: never, context: LambdaContext, extras: never) => unknown
+
+function checkHandler({ target }: ResolvedEventSource, handle: AnyHandler | undefined): void {
+  if (target === undefined && typeof handle !== 'function')
+    throw new ConfigError('handler', 'takes an async function of the event; or give the mapping a target')
+  if (target !== undefined && handle !== undefined)
+    throw new ConfigError('target', 'takes the place of the handler: give one of them')
+}
+
+/** Invokes this function again, for the same queues. All is committed and given back by then. */
+async function handOver(invoker: Invoker, payload: WorkerPayload, context: LambdaContext): Promise<void> {
+  const { invokedFunctionArn: functionName } = context
+  if (functionName === undefined)
+    throw new ConfigError('continuation', 'needs Lambda’s context: it has no invokedFunctionArn')
+  const signal = AbortSignal.timeout(Math.max(1, context.getRemainingTimeInMillis()))
+  await invoker.start({ functionName }, payload, signal)
+}
 
 function checkWindow({ windowMs }: ResolvedEventSource, context: LambdaContext): void {
   const remaining = context.getRemainingTimeInMillis()
@@ -146,6 +191,9 @@ function checkWindow({ windowMs }: ResolvedEventSource, context: LambdaContext):
 }
 
 type Tell = (totals: Totals, result: EventSourceResult, error: unknown) => void
+
+/** A result, and whether more could have been done with more time. */
+type Ended = EventSourceResult & { isOutOfTime: boolean }
 
 /** One invocation. */
 interface Invocation {
@@ -160,12 +208,12 @@ interface Invocation {
 async function consume(
   source: Source,
   client: Client,
-  wanted: readonly MessageQueue[] | undefined,
+  payload: WorkerPayload,
   handle: AnyHandler,
   context: LambdaContext,
   tell: Tell,
-): Promise<EventSourceResult> {
-  const end = invocationDeadline(context)
+): Promise<Ended> {
+  const end = invocationDeadline(context) - (source.continuation ? handOverMs(context) : 0)
   const stop = new AbortController()
   const timer = setTimeout(
     () => stop.abort(new DeadlineError('the invocation is ending')),
@@ -174,7 +222,7 @@ async function consume(
   try {
     const handling = await handlingOf(source, client, handle, context, stop.signal)
     const invocation = { source, client, end, handling, tell }
-    return source.mode === 'pop' ? await pop(invocation) : await pull(invocation, wanted)
+    return source.mode === 'pop' ? await pop(invocation) : await pull(invocation, payload)
   } finally {
     clearTimeout(timer)
   }
@@ -182,8 +230,8 @@ async function consume(
 
 async function pull(
   { source, client, end, handling, tell }: Invocation,
-  wanted: readonly MessageQueue[] | undefined,
-): Promise<EventSourceResult> {
+  { queues: wanted }: WorkerPayload,
+): Promise<Ended> {
   const consumer = createPullConsumer(client, { consumerGroup: source.consumerGroup, filter: source.filter })
   const limits = { deadlineMs: end }
   let leases: Leases | undefined
@@ -203,26 +251,27 @@ async function pull(
     const result = { ...summarise(totals.counts, summaries, own.length - queues.length), ...wouldHandle }
     tell(totals, result, error)
     if (error !== undefined) throw error
-    return result
+    const isLeft = summaries.some(({ lag, stopped }) => lag > 0 && stopped === undefined)
+    return { ...result, isOutOfTime: worker.isOutOfTime && isLeft && !source.dryRun }
   } finally {
     await leases?.release({ deadlineMs: end + UNLOCK_MS })
   }
 }
 
 /** Loaded on demand: what pulls need not have it in its bundle's entry. */
-async function pop({ source, client, end, handling, tell }: Invocation): Promise<EventSourceResult> {
+async function pop({ source, client, end, handling, tell }: Invocation): Promise<Ended> {
   const { PopWorker } = await import('./pop-worker.ts')
   const worker = new PopWorker(source, client, handling, end)
   await worker.run()
   const result = summarise(worker.counts, [], 0)
   tell(worker, result, worker.error)
   if (worker.error !== undefined) throw worker.error
-  return result
+  return { ...result, isOutOfTime: worker.isOutOfTime }
 }
 
 /** What is done with each batch of the invocation. */
 async function handlingOf(
-  { eventFormat, schema, consumerGroup }: Source,
+  { eventFormat, schema, consumerGroup, target }: Source,
   client: Client,
   handle: AnyHandler,
   context: LambdaContext,
@@ -236,13 +285,15 @@ async function handlingOf(
   return {
     groupOf: format.groupOf,
     screen: (messages) => orFailed(messages, signal, () => untilAborted(screen(messages), signal)),
-    call: (messages) =>
-      orFailed(messages, signal, async () => {
+    call: (messages) => {
+      const work = async (): Promise<Verdict> => {
         const event = format.createEvent(messages, origin)
         const answer = handle(event as never, context, { signal, client } as never) as Promise<unknown>
         const response = await untilAborted(answer, signal)
         return { failed: readBatchResponse(response, messages, format.identifiers) }
-      }),
+      }
+      return orFailed(messages, signal, work, target && targetVerdict)
+    },
   }
 }
 
@@ -251,6 +302,7 @@ async function orFailed<T>(
   messages: readonly Message[],
   signal: AbortSignal,
   work: () => Promise<T>,
+  meaningOf: (error: unknown) => Partial<Verdict> = () => ({}),
 ): Promise<T | Verdict> {
   try {
     return await work()
@@ -259,6 +311,7 @@ async function orFailed<T>(
       failed: new Set(messages),
       error: error ?? new TypeError('the handler threw undefined'),
       isCutOff: signal.aborted,
+      ...meaningOf(error),
     }
   }
 }

@@ -4,7 +4,7 @@
  *
  * Its client lives for one invocation: a socket that was kept over a freeze would be dead, and look alive.
  */
-import { ConfigError, FunctionError, InvokeError } from '../errors.ts'
+import { ConfigError, DeadlineError, FunctionError, InvokeError } from '../errors.ts'
 
 type Sdk = typeof import('@aws-sdk/client-lambda')
 
@@ -36,7 +36,7 @@ const CONNECT_MS = 3_000
 /** An event that is sent twice starts a worker that finds the queues leased; a batch that is sent twice is handled twice. */
 const EVENT_ATTEMPTS = 3
 /** What Lambda has refused for want of room did not run, so that it can be sent again: before each such attempt, in ms. */
-const THROTTLED_MS = [250, 1_000, 3_000]
+const THROTTLED_MS = [100, 500, 1_500]
 
 interface Answer {
   FunctionError?: string
@@ -75,7 +75,9 @@ export function createInvoker(own?: LambdaApi): Invoker {
         return (await client.send(command as never, { abortSignal: signal })) as Answer
       } catch (cause) {
         const pause = isThrottled(cause) ? THROTTLED_MS[turn] : undefined
-        if (pause === undefined || !(await hasWaited(pause, signal))) throw notInvoked(functionName, cause)
+        const isOver = signal.aborted || (pause !== undefined && !(await hasWaited(pause, signal)))
+        if (isOver) throw new DeadlineError(`${functionName} had not answered when the invocation had to end`)
+        if (pause === undefined) throw notInvoked(functionName, cause)
       }
     }
   }
@@ -116,10 +118,10 @@ async function hasWaited(ms: number, signal: AbortSignal): Promise<boolean> {
 }
 
 function notInvoked(functionName: string, cause: unknown): InvokeError {
+  const name = nameOf(cause) ?? 'Error'
   const { message = String(cause) } = (cause ?? {}) as Partial<Error>
-  return new InvokeError(`function ${functionName} was not invoked: ${nameOf(cause) ?? 'Error'}: ${message}`, {
-    cause,
-  })
+  const field = name === 'RequestTooLargeException' ? 'payload' : undefined
+  return new InvokeError(`invoking function ${functionName} failed: ${name}: ${message}`, { field, cause })
 }
 
 /** The function's own error, as far as it has said one. */

@@ -69,13 +69,18 @@ export class PopWorker {
     }
   }
 
+  /** Whether the time was over; what is left is not known. */
+  get isOutOfTime(): boolean {
+    return Date.now() + this.#longestMs >= this.#end
+  }
+
   get #limits(): CallOptions {
     return { deadlineMs: this.#end + RESERVE_MS }
   }
 
   /** A batch that would probably be cut off is better not popped. */
   get #isOver(): boolean {
-    return this.#isStopping || Date.now() + this.#longestMs >= this.#end
+    return this.#isStopping || this.isOutOfTime
   }
 
   async #work(): Promise<void> {
@@ -155,6 +160,12 @@ export class PopWorker {
     const { consumerGroup, topic } = this.#source
     const began = Date.now()
     const verdict = await this.#handling.call(batch)
+    if (verdict.isTooLarge && batch.length > 1) {
+      const middle = Math.ceil(batch.length / 2)
+      await this.#call(batch.slice(0, middle))
+      if (!this.#isOver) await this.#call(batch.slice(middle))
+      return
+    }
     const durationMs = Date.now() - began
     this.#longestMs = Math.max(this.#longestMs, durationMs)
     this.counts.invoked += batch.length

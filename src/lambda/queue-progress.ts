@@ -19,6 +19,8 @@ export interface QueueSummary extends MessageQueue {
   lag: number
   /** Why the queue was left before its end. */
   stopped?: string
+  /** Why a record failed that no function was given. */
+  failure?: string
   /** Where the group was moved to, and why, when its offset lay outside of the queue or was reset. */
   moved?: string
 }
@@ -69,6 +71,8 @@ export class QueueProgress {
   isPulling = false
   /** Of what was handed out: the longest time since it was stored, in ms. */
   oldestAgeMs = 0
+  /** Why a record failed that no function was given. */
+  failure: string | undefined
   /** What has gone wrong here and lets the invocation fail. */
   error: unknown
   readonly #consumer: PullConsumer
@@ -329,6 +333,7 @@ export class QueueProgress {
       committedOffset: committed.toString(),
       lag: Math.max(0, Number(this.#max - committed)),
       ...(this.#stopped === undefined ? {} : { stopped: this.#stopped }),
+      ...(this.failure === undefined ? {} : { failure: this.failure }),
       ...(this.#moved === undefined ? {} : { moved: this.#moved }),
     }
   }

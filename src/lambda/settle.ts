@@ -28,8 +28,12 @@ export interface Verdict {
   failed: ReadonlySet<Message>
   /** The handler threw, or broke its contract: nothing is known of single records. */
   error?: unknown
-  /** The handler was not done when the invocation had to end. */
+  /** The handler was not done when the invocation had to end, or a target was not invoked: the records stay where they are. */
   isCutOff?: boolean
+  /** The event was larger than what the function can be given. */
+  isTooLarge?: boolean
+  /** Where no function has said it: why they failed. */
+  reason?: string
 }
 
 export class Settlement {
@@ -70,9 +74,10 @@ export class Settlement {
       for (const message of messages) {
         if (!verdict.failed.has(message)) queue.handled(message)
         else if (verdict.isCutOff)
-          queue.leave(message, 'the invocation ended before its records were handled')
+          queue.leave(message, verdict.reason ?? 'the invocation ended before its records were handled')
         else {
           queue.counts.failed += 1
+          queue.failure ??= verdict.reason
           const lane = parallelizationFactor > 1 ? laneOf(queue, message) : ''
           // Only the first of those that keep their order has been tried: processors report what is behind it, too.
           const isBehind = onFailure === 'block' && maximumRetryAttempts !== undefined && lanes.has(lane)
@@ -81,7 +86,7 @@ export class Settlement {
           if (!isBehind) attempts.set(message, attempt + 1)
           const next = isBehind && !verdict.error ? 'again' : this.#nextOf(message, verdict, attempt)
           if (next === 'again') again.push(message)
-          else if (next === 'leave') queue.leave(message, `record ${recordIdOf(message)} failed`)
+          else if (next === 'leave') queue.leave(message, failureOf(message, verdict))
           else backs.push(() => this.#sendBack(queue, message, next))
         }
       }
@@ -198,6 +203,9 @@ export class Settlement {
 
 export const isTooOld = ({ maximumAgeMs }: ResolvedEventSource, { bornTimestamp }: Message): boolean =>
   maximumAgeMs !== undefined && Date.now() - bornTimestamp > maximumAgeMs
+
+const failureOf = (message: Message, { reason }: Verdict): string =>
+  `record ${recordIdOf(message)} failed${reason === undefined ? '' : `: ${reason}`}`
 
 /** A batch without some of its messages. */
 export function only({ parts }: Batch, keep: (message: Message, queue: QueueProgress) => boolean): Batch {

@@ -35,6 +35,7 @@ export class Worker {
   readonly #handling: Handling
   readonly #source: ResolvedEventSource
   readonly #end: number
+  #isLate = false
   /** What the longest batch has taken, in ms. */
   #longestMs = 0
 
@@ -72,6 +73,11 @@ export class Worker {
       await this.#intake.close()
       await this.#settlement.commit(this.#queues)
     }
+  }
+
+  /** Whether the time was over before the queues were drained. */
+  get isOutOfTime(): boolean {
+    return this.#isLate || Date.now() >= this.#end
   }
 
   /** Reads to the end and hands out nothing. Resolves to the number of records that would have been. */
@@ -117,8 +123,9 @@ export class Worker {
     const attempts = new Map<Message, number>()
     while (rest.messages.length > 0) {
       const began = Date.now()
-      for (const [queue, { length }] of rest.parts) queue.counts.invoked += length
       const verdict = await this.#handling.call(rest.messages)
+      if (verdict.isTooLarge && rest.messages.length > 1) return await this.#inHalves(rest)
+      for (const [queue, { length }] of rest.parts) queue.counts.invoked += length
       const durationMs = Date.now() - began
       this.#longestMs = Math.max(this.#longestMs, durationMs)
       const again = await this.#settle(rest, verdict, attempts)
@@ -149,6 +156,16 @@ export class Worker {
     return new Set(await this.#settlement.settle(batch, verdict, attempts))
   }
 
+  /** One after the other, so that order is kept. What is not begun stays where it is. */
+  async #inHalves(batch: Batch): Promise<void> {
+    const first = new Set(batch.messages.slice(0, Math.ceil(batch.messages.length / 2)))
+    await this.#handle(only(batch, (message) => first.has(message)))
+    if (this.#intake.isOver || this.#isTooLate(0)) return this.#intake.stop()
+    await this.#settlement.commit(this.#queues)
+    const second = only(batch, (message, queue) => !first.has(message) && !queue.isBehindLeft(message))
+    await this.#handle(second)
+  }
+
   /** Before records that block their queues are tried once more, if there is time for it. */
   async #pause({ parts }: Batch): Promise<void> {
     if (this.#isTooLate(BLOCK_PAUSE_MS)) {
@@ -162,6 +179,8 @@ export class Worker {
   }
 
   #isTooLate(pauseMs: number): boolean {
-    return Date.now() + pauseMs + this.#longestMs >= this.#end
+    const isLate = Date.now() + pauseMs + this.#longestMs >= this.#end
+    this.#isLate ||= isLate
+    return isLate
   }
 }

@@ -211,11 +211,7 @@ describe('a dispatcher', () => {
 
     assert.deepStrictEqual(await workersWith({ lagThreshold: 25 }), [[0, 3, 2, 1]])
     assert.deepStrictEqual(await workersWith({ lagThreshold: 24 }), [[0], [3, 2, 1]])
-    assert.deepStrictEqual(await workersWith({ lagThreshold: 1, maximumConcurrency: 3 }), [
-      [0],
-      [2, 1],
-      [3],
-    ])
+    assert.deepStrictEqual(await workersWith({ lagThreshold: 1, maximumConcurrency: 3 }), [[0], [2, 1], [3]])
     assert.deepStrictEqual(await workersWith({ lagThreshold: 1 }), [[0], [3], [2], [1]])
   })
 
@@ -309,7 +305,7 @@ describe('a dispatcher', () => {
 
     assert.deepStrictEqual(
       error.message,
-      'orders: function consume was not invoked: ResourceNotFoundException: Function not found: consume',
+      'orders: invoking function consume failed: ResourceNotFoundException: Function not found: consume',
     )
     assert.deepStrictEqual(error.result.eventSources['orders']?.workers, 0)
   })
