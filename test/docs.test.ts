@@ -3,12 +3,14 @@
  * of errors, scripts, options and environment variables exist.
  */
 import { deepStrictEqual, ok } from 'node:assert/strict'
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { build } from 'esbuild'
 import { bundleOptions } from '../scripts/bundle.ts'
 import { ErrorCode } from '../src/errors.ts'
+import { readServerless } from '../src/testing/index.ts'
 import { differences } from './conformance/local-differences.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -103,6 +105,7 @@ describe('README.md', () => {
       ],
       [/`functions\/publish.ts`[^|]*\| ([\d.]+) \|/, "export * from './functions/publish.ts'"],
       [/`functions\/consume.ts`[^|]*\| ([\d.]+) \|/, "export * from './functions/consume.ts'"],
+      [/`functions\/dispatch.ts`[^|]*\| ([\d.]+) \|/, "export * from './functions/dispatch.ts'"],
       [/minified bundle \| ([\d.]+) KB/, "export * from './src/index.ts'"],
       [
         /with `\/lambda` ([\d.]+) KB/,
@@ -130,12 +133,33 @@ describe('serverless.yml', () => {
       read('src/client/options.ts'),
       read('functions/publish.ts'),
       read('functions/consume.ts'),
+      read('functions/dispatch.ts'),
+      read('functions/event-sources.ts'),
     ]
     ok(names.length > 0)
     deepStrictEqual(
       names.filter((name) => !sources.some((source) => source.includes(name))),
       [],
     )
+  })
+
+  it('has a dispatcher behind its comments', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'rocketmq-lambda-docs-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const text = read('serverless.yml').replaceAll(/^#(?=(?: {2})+\S)/gm, '')
+    writeFileSync(join(folder, 'serverless.yml'), text)
+    for (const name of ['publish', 'consume', 'dispatch']) {
+      mkdirSync(join(folder, '.build/functions', name), { recursive: true })
+      writeFileSync(join(folder, '.build/functions', name, 'index.mjs'), '')
+    }
+    const functions = await readServerless(join(folder, 'serverless.yml'), {
+      params: { nameServers: 'x:1', subnetIds: 'subnet-1', securityGroupIds: 'sg-1' },
+    })
+    deepStrictEqual(Object.keys(functions), ['publish', 'consume', 'dispatch'])
+    const { environment, events, reservedConcurrency } = functions['dispatch'] ?? {}
+    deepStrictEqual(environment?.['ROCKETMQ_WORKER_FUNCTION'], 'rocketmq-lambda-dev-consume')
+    deepStrictEqual([reservedConcurrency, events], [1, [{ schedule: { rate: ['rate(1 minute)'] } }]])
+    ok(/^ {2}iam:$/m.test(text))
   })
 
   it('has a handler for functions that exist, and is described with every parameter', () => {
@@ -145,7 +169,7 @@ describe('serverless.yml', () => {
       ([, name]) => name,
     )
     const parameters = new Set([...text.matchAll(/\$\{param:(\w+)\}/g)].map(([, name = '']) => name))
-    deepStrictEqual(handlers, ['publish', 'consume'])
+    deepStrictEqual(handlers, ['publish', 'consume', 'dispatch'])
     deepStrictEqual(
       handlers.filter((name) => !existsSync(join(root, `functions/${name}.ts`))),
       [],
@@ -164,6 +188,7 @@ async function bundledKilobytes(contents: string): Promise<number> {
     outdir: join(root, '.build'),
     write: false,
     logLevel: 'silent',
+    external: ['@aws-sdk/client-lambda'], // loaded on demand, from files of its own
   })
   return outputFiles.reduce((sum, file) => sum + file.contents.length, 0) / 1000
 }

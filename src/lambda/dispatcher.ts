@@ -85,7 +85,7 @@ interface Tick {
   consumer: PullConsumer
   end: number
   errors: Map<string, unknown>
-  start(payload: WorkerPayload): Promise<void>
+  start: (payload: WorkerPayload) => Promise<void>
 }
 
 /**

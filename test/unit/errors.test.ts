@@ -21,6 +21,8 @@ const make: Record<string, (facts: errors.ErrorFacts) => errors.RocketMQError> =
   RouteError: (facts) => new errors.RouteError('text', facts),
   ClosedError: (facts) => new errors.ClosedError('text', facts),
   ResponseError: (facts) => new errors.ResponseError('text', facts),
+  InvokeError: (facts) => new errors.InvokeError('text', facts),
+  FunctionError: (facts) => new errors.FunctionError('text', facts),
 }
 
 /** Without facts of its own: [code, retryable, outcome]. */
@@ -38,6 +40,8 @@ const DEFAULTS: Record<string, readonly [code: string, retryable: boolean, outco
   RouteError: ['RMQ_ROUTE', false, 'not-sent'],
   ClosedError: ['RMQ_CLOSED', false],
   ResponseError: ['RMQ_RESPONSE', false],
+  InvokeError: ['RMQ_INVOKE', true],
+  FunctionError: ['RMQ_FUNCTION', false],
 }
 
 describe('the error classes', () => {

@@ -40,11 +40,11 @@ interface Setting {
   client: Client
   /** What Lambda was asked for. */
   invoked: Invoked[]
-  payloads(): WorkerPayload[]
-  dispatch(options?: Partial<DispatcherOptions>, remainingMs?: number): Promise<DispatchResult>
-  publish(count: number, queue: Partial<MessageQueue>): Promise<void>
+  payloads: () => WorkerPayload[]
+  dispatch: (options?: Partial<DispatcherOptions>, remainingMs?: number) => Promise<DispatchResult>
+  publish: (count: number, queue: Partial<MessageQueue>) => Promise<void>
   /** Commits an offset, as a worker of the group does. */
-  commit(queue: Partial<MessageQueue>, offset: bigint, consumerGroup?: string): Promise<void>
+  commit: (queue: Partial<MessageQueue>, offset: bigint, consumerGroup?: string) => Promise<void>
   lambda: { send(command: never): Promise<unknown> }
 }
 

@@ -25,6 +25,11 @@ describe('the options of an event source', () => {
       mode: 'pull',
       eventFormat: 'rocketmq',
       dryRun: false,
+      target: undefined,
+      continuation: false,
+      maximumConcurrency: 10,
+      lagThreshold: 1_000,
+      activationLagThreshold: 0,
     })
   })
 
@@ -71,6 +76,13 @@ describe('the options of an event source', () => {
     ['parallelizationFactor', { parallelizationFactor: 11 }],
     ['dryRun', { dryRun: 'yes' }],
     ['batchsize', { batchsize: 10 }],
+    ['target', { target: 'charge-orders' }],
+    ['target.functionName', { target: { functionName: '' } }],
+    ['target.alias', { target: { functionName: 'charge-orders', alias: 'live' } }],
+    ['continuation', { continuation: 12 }],
+    ['maximumConcurrency', { maximumConcurrency: 0 }],
+    ['lagThreshold', { lagThreshold: 0.5 }],
+    ['activationLagThreshold', { activationLagThreshold: -1 }],
   ] as const) {
     it(`are refused by name when ${field} is ${JSON.stringify(change)}`, () => {
       assert.throws(
@@ -149,6 +161,8 @@ describe('the event that starts an event source', () => {
     ['version', { version: 2 }],
     ['queues.0.queueId', { queues: [{ topic: 'orders', brokerName: 'broker-a', queueId: -1 }] }],
     ['options', { options: {} }],
+    ['continuation', { continuation: 0 }],
+    ['continuation', { continuation: 13 }],
   ] as const) {
     it(`is refused when it is a payload with ${JSON.stringify(change)}`, () => {
       assert.throws(

@@ -26,10 +26,10 @@ const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 interface Setting {
   broker: LocalBroker
   client: Client
-  publish(...bodies: (string | Buffer)[]): Promise<void>
-  run(lambda: LambdaApi, options?: object, remainingMs?: number): Promise<EventSourceResult>
-  stored(topic: string): string[]
-  committed(): bigint | undefined
+  publish: (...bodies: (string | Buffer)[]) => Promise<void>
+  run: (lambda: LambdaApi, options?: object, remainingMs?: number) => Promise<EventSourceResult>
+  stored: (topic: string) => string[]
+  committed: () => bigint | undefined
 }
 
 async function setting(t: TestContext): Promise<Setting> {
