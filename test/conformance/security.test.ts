@@ -17,6 +17,8 @@ import {
   createPullConsumer,
   type MessageQueue,
 } from '../../src/index.ts'
+import { dispatcher } from '../../src/lambda/index.ts'
+import { lambdaContext, scheduledEvent } from '../../src/testing/index.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
 import { until } from './context.ts'
@@ -236,6 +238,25 @@ if (await realBrokerAvailable()) {
         denied.every((each) => each.includes('no permission')),
         denied.join('\n'),
       )
+    })
+
+    it('Sub on topic and group is enough for a dispatcher: a pull tells it the lag', async () => {
+      const client = connect({ credentials: credentialsOf('reader') })
+      await createPullConsumer(client, { consumerGroup: GROUP }).commitOffset(queue, 0n)
+      const events: { queues: MessageQueue[] }[] = []
+      const lambda = {
+        async send({ input: { Payload } }: { input: { Payload: Uint8Array } }) {
+          events.push(JSON.parse(Buffer.from(Payload).toString()))
+        },
+      }
+      const eventSources = { secured: { topic: TOPIC, consumerGroup: GROUP } }
+      const tick = dispatcher({ eventSources, functionName: 'worker', client, lambda })
+
+      const { secured } = (await tick(scheduledEvent(), lambdaContext({ remainingMs: 30_000 }))).eventSources
+
+      ok(secured && secured.lag >= 1, JSON.stringify(secured))
+      deepStrictEqual([secured.workers, secured.errors], [1, undefined])
+      ok(events[0]?.queues.some(({ topic }) => topic === TOPIC))
     })
 
     it('Get on topic and group opens the ends of queues and the statistics', async () => {
