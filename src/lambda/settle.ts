@@ -82,7 +82,8 @@ export class Settlement {
           // Only the first of those that keep their order has been tried: processors report what is behind it, too.
           const isBehind = onFailure === 'block' && maximumRetryAttempts !== undefined && lanes.has(lane)
           lanes.add(lane)
-          const attempt = attempts.get(message) ?? 0
+          // What is too large will not get smaller.
+          const attempt = verdict.isTooLarge ? Infinity : (attempts.get(message) ?? 0)
           if (!isBehind) attempts.set(message, attempt + 1)
           const next = isBehind && !verdict.error ? 'again' : this.#nextOf(message, verdict, attempt)
           if (next === 'again') again.push(message)

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import type { LambdaClient } from '@aws-sdk/client-lambda'
 import type { MiddyfiedHandler } from '@middy/core'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type {
@@ -35,10 +36,13 @@ import type {
 } from '../../src/index.ts'
 import {
   type BatchResponse,
+  type DispatcherOptions,
+  type dispatcher,
   type EventSourceMapping,
   type EventSourceOptions,
   eventSource,
   type KafkaEvent,
+  type LambdaApi,
   type LambdaHandler,
   type publisher,
   type RecordHandler,
@@ -173,5 +177,14 @@ it('a schema is any Standard Schema', () => {
 it('what eventSource and publisher make is a Lambda handler', () => {
   yes<Fits<ReturnType<typeof eventSource>, Handler<ScheduledEvent>>>()
   yes<Fits<ReturnType<typeof publisher>, Handler<Parameters<ReturnType<typeof publisher>>[0]>>>()
+  assert.ok(true)
+})
+
+it('AWS’s client is what targets and dispatchers take, and what a dispatcher makes is a Lambda handler', () => {
+  yes<Fits<LambdaClient, LambdaApi>>()
+  no<Fits<{ invoke(): void }, LambdaApi>>()
+  yes<Fits<ReturnType<typeof dispatcher>, Handler<ScheduledEvent>>>()
+  no<Fits<{ eventSources: Record<string, never> }, DispatcherOptions>>()
+  no<Fits<{ topic: string; consumerGroup: string; target: string }, EventSourceOptions>>()
   assert.ok(true)
 })

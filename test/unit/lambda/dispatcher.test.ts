@@ -14,6 +14,7 @@ import {
   type DispatchResult,
   type DispatchSummary,
   dispatcher,
+  type LambdaApi,
   type WorkerPayload,
 } from '../../../src/lambda/index.ts'
 import {
@@ -308,6 +309,21 @@ describe('a dispatcher', () => {
       'orders: invoking function consume failed: ResourceNotFoundException: Function not found: consume',
     )
     assert.deepStrictEqual(error.result.eventSources['orders']?.workers, 0)
+  })
+
+  it('ends in time when Lambda does not answer', async (t) => {
+    const { publish, dispatch } = await setting(t)
+    await publish(1, { queueId: 0 })
+    const silent: LambdaApi = {
+      send: (_, { abortSignal } = {}) =>
+        new Promise((_resolve, reject) =>
+          abortSignal?.addEventListener('abort', () => reject(new Error('aborted'))),
+        ),
+    }
+
+    const error = await failureOf(dispatch({ lambda: silent }, 1_500))
+
+    assert.deepStrictEqual(error.message, 'orders: consume had not answered when the invocation had to end')
   })
 
   for (const [field, change] of [

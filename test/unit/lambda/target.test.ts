@@ -329,6 +329,21 @@ describe('an event of 6 MB and more', () => {
     assert.deepStrictEqual([result.handled, result.failed, committed()], [1, 1, 1n])
   })
 
+  it('of a single record that blocks its queue is no use to try again', async (t) => {
+    const { publish, run, committed, stored } = await setting(t)
+    await publish('large', 'behind')
+    const lambda = answering(
+      serviceError('RequestTooLargeException'),
+      serviceError('RequestTooLargeException'),
+      done,
+    )
+
+    const result = await run(lambda, { onFailure: 'block', maximumRetryAttempts: 1_000 })
+
+    assert.deepStrictEqual(lambda.events.map(offsetsOf), [['0', '1'], ['0'], ['1']])
+    assert.deepStrictEqual([result.handled, committed(), stored('%DLQ%billing')], [1, 2n, ['large']])
+  })
+
   it('of a single record fails with its reason, and the queue goes on', async (t) => {
     const { publish, run, committed, stored } = await setting(t)
     await publish('before', Buffer.alloc(4_000_000, 'x'), Buffer.alloc(4_000_000, 'y'), 'behind')
