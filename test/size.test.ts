@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { build } from 'esbuild'
 import { bundleFunction, bundleOptions, functionNames } from '../scripts/bundle.ts'
@@ -32,6 +32,14 @@ async function sizeOf(source: string): Promise<{ bytes: number; text: string; in
   }
 }
 
+/** Of a bundle's file and of those that it imports; what is loaded on demand (pops, AWS's SDK) is left out. */
+async function bytesAtStart(file: string): Promise<number> {
+  const text = await readFile(file, 'utf8')
+  const imported = [...text.matchAll(/\b(?:from|import)"\.\/([^"]+)"/g)].map(([, name = '']) => name)
+  const sizes = await Promise.all(imported.map((name) => bytesAtStart(join(dirname(file), name))))
+  return sizes.reduce((sum, each) => sum + each, Buffer.byteLength(text))
+}
+
 describe('the minified size', () => {
   for (const [what, source, most] of [
     ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 32_900],
@@ -41,7 +49,7 @@ describe('the minified size', () => {
       47_600,
     ],
     ['the client entry', "export * from './src/index.ts'", 56_300],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 112_400],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 130_400],
     ['the errors entry', "export * from './src/errors.ts'", 2_000],
     ['the wire entry', "export * from './src/wire/index.ts'", 23_200],
     ['the commands entry', "export * from './src/commands/index.ts'", 29_000],
@@ -93,19 +101,17 @@ describe('the minified size', () => {
   })
 
   for (const [name, most] of [
-    ['publish', 66_500],
-    ['consume', 89_200],
-    ['dispatch', 74_700],
+    ['publish', 66_800],
+    ['consume', 95_000],
+    ['dispatch', 75_400],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
       t.after(() => rm(folder, { recursive: true, force: true }))
       assert.ok(functionNames.includes(name))
       const entry = await bundleFunction(name, folder)
-      const text = await readFile(entry, 'utf8')
-      // Everything else (AWS's SDK) is loaded on demand.
-      assert.doesNotMatch(text, /(\bfrom|\bimport) *"\.\//)
-      assert.ok(text.length <= most, `${text.length} bytes`)
+      const bytes = await bytesAtStart(entry)
+      assert.ok(bytes <= most, `${bytes} bytes`)
     })
   }
 })

@@ -157,10 +157,11 @@ async function dispatch(tick: Tick): Promise<DispatchSummary> {
     // One broker that does not answer must leave time for the others.
     const deadlineMs = (Date.now() + end) / 2
     const found = await settled(tick, queues, (queue) => readLag(consumer, queue, { deadlineMs }))
+    summary.queues = found.length
+    if (source.mode === 'pop') return await startPoppers(tick, summary, found)
     const work = found.filter(hasWork)
     const free = await leaveOutLeased(tick, work)
     const known = [...new Map([...found, ...free].map((each) => [queueKey(each.queue), each])).values()]
-    summary.queues = found.length
     summary.lag = sumOf(known)
     summary.unstarted = known.filter(({ committed }) => committed === undefined).length
     summary.leased = work.length - free.length
@@ -168,9 +169,33 @@ async function dispatch(tick: Tick): Promise<DispatchSummary> {
       summary.workers = await startWorkers(tick, found, free.filter(hasWork))
   } catch (error) {
     note(tick, error)
+  } finally {
+    if (errors.size > 0) summary.errors = [...errors.keys()]
   }
-  if (errors.size > 0) summary.errors = [...errors.keys()]
   return summary
+}
+
+/**
+ * Those who pop hold no queues and share them by themselves. One comes with every tick: what is hidden until its next
+ * attempt is in no lag.
+ */
+async function startPoppers(
+  tick: Tick,
+  summary: DispatchSummary,
+  found: readonly QueueLag[],
+): Promise<DispatchSummary> {
+  const { name, start } = tick
+  summary.lag = sumOf(found)
+  const payloads = Array.from({ length: workersFor(tick.source, summary.lag) }, () => ({
+    version: 1 as const,
+    eventSource: name,
+  }))
+  summary.workers = (await settled(tick, payloads, start)).length
+  return summary
+}
+
+function workersFor({ lagThreshold, maximumConcurrency }: ResolvedEventSource, lag: number): number {
+  return Math.min(maximumConcurrency, Math.max(1, Math.ceil(lag / lagThreshold)))
 }
 
 /** A queue without an offset always counts: else a LATEST group on an idle topic would never get its start. */
@@ -208,8 +233,7 @@ async function startWorkers(
   free: readonly QueueLag[],
 ): Promise<number> {
   const { name, source, start } = tick
-  const wanted = Math.ceil(sumOf(free) / source.lagThreshold)
-  const workers = Math.min(source.maximumConcurrency, Math.max(1, wanted))
+  const workers = workersFor(source, sumOf(free))
   const shares = shareOut(unitsOf(source.topic, found, free), workers)
   const started = await settled(tick, shares, async ({ queues }) =>
     start({ version: 1, eventSource: name, queues }),

@@ -100,6 +100,14 @@ describe('an invocation that runs out of time', () => {
     assert.deepStrictEqual([result.continued, result.remainingLag > 0, events], [undefined, true, []])
   })
 
+  it('goes on also when it pops, though what is left is not known', async (t) => {
+    const { run, events } = await setting(t, 100)
+
+    const { continued, handled } = await run(slow, { mode: 'pop' })
+
+    assert.deepStrictEqual([continued, handled > 0, events.length], [true, true, 1])
+  })
+
   it('leaves it to the schedule unless asked to go on', async (t) => {
     const { run, events } = await setting(t, 100)
 

@@ -256,6 +256,25 @@ describe('a dispatcher', () => {
     assert.deepStrictEqual([ordersOf(result)?.lag, ordersOf(result)?.workers], [3, 1])
   })
 
+  it('starts one for a mapping that pops in any case, and more where more waits; they share by themselves', async (t) => {
+    const { publish, commit, dispatch, payloads } = await setting(t)
+    const eventSources = { orders: { ...orders, mode: 'pop' as const, lagThreshold: 2 } }
+    await commit({ queueId: 0 }, 0n)
+
+    const idle = await dispatch({ eventSources })
+    await publish(5, { queueId: 0 })
+    const busy = await dispatch({ eventSources })
+
+    assert.deepStrictEqual(
+      [idle, busy].map((each) => [ordersOf(each)?.lag, ordersOf(each)?.workers]),
+      [
+        [0, 1],
+        [5, 3],
+      ],
+    )
+    assert.deepStrictEqual(payloads(), Array(4).fill({ version: 1, eventSource: 'orders' }))
+  })
+
   it('leaves out mappings that are not enabled', async (t) => {
     const { dispatch } = await setting(t)
 

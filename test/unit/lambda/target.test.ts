@@ -315,6 +315,21 @@ describe('an event of 6 MB and more', () => {
     assert.deepStrictEqual(parts, ['0,1', '2,3', '4,5,6'])
   })
 
+  it('is given in parts also to a mapping that pops', async (t) => {
+    const { publish, run } = await setting(t)
+    await publish('a', 'b', 'c', 'd')
+    const lambda = answering(serviceError('RequestTooLargeException'), done)
+
+    const result = await run(lambda, { mode: 'pop' })
+
+    assert.deepStrictEqual(lambda.events.map(offsetsOf).slice(0, 3), [
+      ['0', '1', '2', '3'],
+      ['0', '1'],
+      ['2', '3'],
+    ])
+    assert.deepStrictEqual([result.handled, result.failed], [4, 0])
+  })
+
   it('with onFailure block is not gone on with behind a part that failed', async (t) => {
     const { publish, run, committed } = await setting(t)
     await publish(...['a', 'b', 'c', 'd'].map(large))
