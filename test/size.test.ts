@@ -49,7 +49,7 @@ describe('the minified size', () => {
       47_600,
     ],
     ['the client entry', "export * from './src/index.ts'", 56_300],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 130_400],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 136_500],
     ['the errors entry', "export * from './src/errors.ts'", 2_000],
     ['the wire entry', "export * from './src/wire/index.ts'", 23_200],
     ['the commands entry', "export * from './src/commands/index.ts'", 29_000],
@@ -102,8 +102,8 @@ describe('the minified size', () => {
 
   for (const [name, most] of [
     ['publish', 66_800],
-    ['consume', 95_000],
-    ['dispatch', 75_400],
+    ['consume', 97_600],
+    ['dispatch', 75_700],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))

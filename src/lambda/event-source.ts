@@ -148,7 +148,14 @@ export function eventSource<Format extends EventFormatName>(
     const invoker = createInvoker(lambda)
     try {
       const handler = handle ?? targetHandler(source, invoker)
-      const { isOutOfTime, ...result } = await consume({ ...source, schema }, client, payload, handler, context, tell)
+      const { isOutOfTime, ...result } = await consume(
+        { ...source, schema },
+        client,
+        payload,
+        handler,
+        context,
+        tell,
+      )
       const { continuation = 0 } = payload
       if (!source.continuation || !isOutOfTime || continuation >= MOST_CONTINUATIONS) return result
       await handOver(invoker, { ...payload, continuation: continuation + 1 }, context)
