@@ -114,6 +114,21 @@ describe('a target', () => {
     assert.deepStrictEqual([committed(), stored('%RETRY%billing')], [3n, ['bad']])
   })
 
+  it('is given the event in the format of the mapping', async (t) => {
+    const { publish, run } = await setting(t)
+    await publish('a', 'bad')
+    const { lambda } = await targetOf(
+      t,
+      `export const handler = async ({ Records }) => ({
+        batchItemFailures: Records.filter(({ body }) => body === 'bad').map(({ messageId }) => ({ itemIdentifier: messageId })),
+      })`,
+    )
+
+    const result = await run(lambda, { eventFormat: 'sqs' })
+
+    assert.deepStrictEqual([result.handled, result.failed], [1, 1])
+  })
+
   it('that returns nothing has handled all of it', async (t) => {
     const { publish, run } = await setting(t)
     await publish('a')
