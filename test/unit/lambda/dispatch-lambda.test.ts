@@ -209,10 +209,10 @@ describe('consume with a target and continuation', () => {
     )
     const { lambda, publish, workers, handled } = await setting(t, {
       mapping: { target: { functionName: 'target' }, continuation: true, batchSize: 1 },
-      worker: { timeoutSeconds: 3 },
+      worker: { timeoutSeconds: 6 },
       others: { target: { handler: file, timeoutSeconds: 30 } },
     })
-    const sent = await publish('orders', 12)
+    const sent = await publish('orders', 20)
 
     await lambda.invoke('consume', { version: 1, eventSource: 'orders' })
     await lambda.idle()
