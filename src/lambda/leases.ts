@@ -14,6 +14,8 @@ const RENEW_MS = 20_000
 const SECOND_TRY_MS = 700
 
 export interface Leases {
+  /** Why a broker could not be asked for leases; its queues are left. */
+  readonly error: unknown
   holds(queue: MessageQueue): boolean
   /** Renews all that are held and forgets those that are another's now. Rejects when no broker can be asked. */
   renew(limits: CallOptions): Promise<void>
@@ -28,20 +30,27 @@ export async function takeLeases(
   limits: CallOptions & { deadlineMs: number },
 ): Promise<Leases> {
   const held = new Map<string, MessageQueue>()
-  const lock = async (some: readonly MessageQueue[], until: CallOptions): Promise<void> => {
-    if (some.length === 0) return
-    const granted = new Set((await consumer.lock(some, until)).map(queueKey))
-    for (const queue of some) {
+  /** Those that a broker may have granted although its answer did not come. */
+  const unclear = new Map<string, MessageQueue>()
+  let failure: unknown
+
+  const lockAt = async (own: readonly MessageQueue[], until: CallOptions): Promise<void> => {
+    for (const queue of own) unclear.set(queueKey(queue), queue)
+    const granted = new Set((await consumer.lock(own, until)).map(queueKey))
+    for (const queue of own) {
       const key = queueKey(queue)
+      unclear.delete(key)
       if (granted.has(key)) held.set(key, queue)
       else held.delete(key)
     }
   }
-  await lock(queues, limits)
-  const missing = queues.filter((queue) => !held.has(queueKey(queue)))
-  if (missing.length > 0 && Date.now() + 2 * SECOND_TRY_MS < limits.deadlineMs) {
-    await wait(SECOND_TRY_MS * (0.5 + Math.random() / 2))
-    await lock(missing, limits)
+  /** Asks each broker by itself: one that does not answer has neither granted nor taken away anything. */
+  const lock = async (some: readonly MessageQueue[], until: CallOptions): Promise<void> => {
+    const brokers = [...Map.groupBy(some, ({ brokerName }) => brokerName).values()]
+    const asked = await Promise.allSettled(brokers.map((own) => lockAt(own, until)))
+    const failed = asked.filter((each) => each.status === 'rejected')
+    failure = failed[0]?.reason
+    if (failed.length > 0 && failed.length === asked.length) throw failure
   }
 
   let renewal: Promise<void> | undefined
@@ -56,17 +65,31 @@ export async function takeLeases(
   const arm = (): void => {
     if (!isOver) timer = setTimeout(renewNow, RENEW_MS)
   }
-  arm()
+  const release = async (last: CallOptions): Promise<void> => {
+    isOver = true
+    clearTimeout(timer)
+    await renewal
+    const queues = [...new Map([...held, ...unclear]).values()]
+    if (queues.length > 0) await consumer.unlock(queues, last).catch(() => undefined)
+  }
 
+  try {
+    await lock(queues, limits)
+    const missing = queues.filter((queue) => !held.has(queueKey(queue)))
+    if (missing.length > 0 && Date.now() + 2 * SECOND_TRY_MS < limits.deadlineMs) {
+      await wait(SECOND_TRY_MS * (0.5 + Math.random() / 2))
+      await lock(missing, limits).catch(() => undefined)
+    }
+  } catch (error) {
+    await release(limits)
+    throw error
+  }
+  const error = failure
+  arm()
   return {
+    error,
     holds: (queue) => held.has(queueKey(queue)),
     renew: async (until) => await lock([...held.values()], until),
-    async release(last) {
-      isOver = true
-      clearTimeout(timer)
-      await renewal
-      const queues = [...held.values()]
-      if (queues.length > 0) await consumer.unlock(queues, last).catch(() => undefined)
-    },
+    release,
   }
 }

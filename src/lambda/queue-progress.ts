@@ -194,10 +194,14 @@ export class QueueProgress {
   ): Promise<void> {
     let to = nextBeginOffset
     let reason = 'it was reset'
-    if (from < minOffset) {
+    if (from >= minOffset && from <= maxOffset) {
+      // As a commit does that learns of it: what was read before belongs to another place.
+      this.#restart(to)
+      this.#committed = to
+    } else if (from < minOffset) {
       reason = `what came before ${minOffset} has expired`
       this.counts.skipped += Number(to - from)
-    } else if (from > maxOffset) {
+    } else {
       // The topic was made anew, or its broker has lost messages: what is there now was not read.
       const { startingPosition, startingPositionTimestamp } = this.#source
       to = await this.#consumer.startOffset(this.queue, startingPosition, startingPositionTimestamp, limits)
@@ -318,12 +322,17 @@ export class QueueProgress {
     this.#isReset = true
     this.#moved = `to ${at}: it was reset`
     this.#committed = at
-    this.#next = at
+    this.#restart(at)
+    this.#isDrained = false
+  }
+
+  /** Forgets what was read: neither what waits nor what is being handled counts any more. */
+  #restart(offset: bigint): void {
+    this.#next = offset
     this.#left = undefined
     this.#finished = []
     this.#open.clear()
     this.#drop(0n)
-    this.#isDrained = false
   }
 
   summary(): QueueSummary {

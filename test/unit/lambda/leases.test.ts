@@ -1,6 +1,7 @@
 /** Invocations that overlap, and what else may move a group's offset meanwhile: the leases and commits of the event source. */
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
+import { InvokeBrokerToResetOffset } from '../../../src/commands/consumer-requests.ts'
 import { type Client, createClient, createProducer, createPullConsumer } from '../../../src/index.ts'
 import {
   type EventSourceResult,
@@ -203,5 +204,98 @@ describe('dryRun', () => {
 
     assert.deepStrictEqual([result.wouldHandle, result.handled, result.leftToOthers], [40, 0, 0])
     assert.deepStrictEqual(broker.committedOffset('billing', QUEUE), undefined)
+  })
+})
+
+describe('a broker that does not answer about leases', () => {
+  const twoBrokers = async (t: TestContext): Promise<{ broker: LocalBroker; client: Client }> => {
+    const broker = await startBroker({ brokers: 2, topics: { orders: { queues: 1 } } })
+    const client = createClient({ nameServers: broker.nameServers, timeoutMs: 1_000 })
+    t.after(async () => {
+      await client.close()
+      await broker.close()
+    })
+    const producer = createProducer(client, { producerGroup: 'shop' })
+    for (const brokerName of ['broker-a', 'broker-b'])
+      for (const body of ['1', '2'])
+        await producer.send({ topic: 'orders', body, queue: { ...QUEUE, brokerName } })
+    return { broker, client }
+  }
+
+  it('does not keep the queues of the others from being read', async (t) => {
+    const { broker, client } = await twoBrokers(t)
+    broker.faults.add({ fault: 'refuse', code: 41, server: 'broker-b', responseCode: 1 })
+    const handled: string[] = []
+
+    const failing = run(client, async (event) => void handled.push(...bodies(event)))
+    await assert.rejects(failing, { responseCode: 1 })
+    broker.faults.clear()
+    const next = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([handled, broker.committedOffset('billing', QUEUE)], [['1', '2'], 2n])
+    assert.deepStrictEqual([next.handled, next.leftToOthers], [2, 0])
+  })
+
+  it('has not taken a lease away: what was handled is committed', async (t) => {
+    const { broker, client } = await twoBrokers(t)
+
+    const result = await run(client, async () => {
+      broker.faults.add({ fault: 'refuse', code: 41, server: 'broker-b', responseCode: 1 })
+    })
+
+    assert.deepStrictEqual(
+      [result.handled, result.queues.map(({ stopped }) => stopped)],
+      [4, [undefined, undefined]],
+    )
+  })
+
+  it('is told of the end, also when it has granted a lease without a word', async (t) => {
+    const { broker, client } = await twoBrokers(t)
+    broker.faults.add({ fault: 'lose-answer', code: 41, server: 'broker-b' })
+
+    await assert.rejects(
+      run(client, async () => undefined),
+      { code: 'RMQ_TIMEOUT' },
+    )
+    broker.faults.clear()
+    const next = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([next.handled, next.leftToOthers], [2, 0])
+  })
+})
+
+describe('a reset back that a pull learns of while records are handled and others wait', () => {
+  it('is followed at once, and no commit goes over it', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 200)
+    const consumer = createPullConsumer(client, { consumerGroup: 'billing' })
+    const request = { group: 'billing', topic: 'orders', timestamp: 0n, isForce: true }
+    const reset = async (): Promise<void> => {
+      const address = broker.brokers[0]?.address ?? ''
+      const deadline = client.deadline()
+      await client.network.call(address, InvokeBrokerToResetOffset, request, undefined, { deadline })
+    }
+    const batches: string[][] = []
+
+    const invocation = run(
+      client,
+      async (event) => {
+        batches.push(bodies(event))
+        if (batches.length === 1) {
+          await reset()
+          await broker.clock.advance(1_000) // the pull that is under way comes after it
+          await consumer.maxOffset(QUEUE)
+        } else throw new RangeError('down')
+      },
+      // Without a delay all pulls would be over before the handler begins.
+      { batchSize: 50, onFailure: 'block' },
+    )
+    broker.faults.add({ fault: 'delay', code: 11, after: 3, ms: 500 })
+    await assert.rejects(invocation, /down/)
+
+    assert.deepStrictEqual(
+      [batches.map(([first]) => first), broker.committedOffset('billing', QUEUE)],
+      [['0', '0'], 0n],
+    )
   })
 })
