@@ -247,6 +247,7 @@ async function pull(
     const own = wanted ? all.filter(oneOf(wanted)) : all
     leases = source.dryRun ? undefined : await takeLeases(consumer, own, limits)
     const held = leases ? own.filter((queue) => leases?.holds(queue)) : own
+    if (leases?.error !== undefined && held.length === 0) throw leases.error
     const queues = await openQueues(source, consumer, all, held, limits)
     const settlement = new Settlement(consumer, leases, source, end)
     const worker = new Worker(source, queues, settlement, handling, end)

@@ -23,7 +23,7 @@ export interface Leases {
   release(limits: CallOptions): Promise<void>
 }
 
-/** Takes what it can get of `queues`. */
+/** Takes what it can get of `queues`. Never rejects, so that all of it is released. */
 export async function takeLeases(
   consumer: PullConsumer,
   queues: readonly MessageQueue[],
@@ -65,24 +65,12 @@ export async function takeLeases(
   const arm = (): void => {
     if (!isOver) timer = setTimeout(renewNow, RENEW_MS)
   }
-  const release = async (last: CallOptions): Promise<void> => {
-    isOver = true
-    clearTimeout(timer)
-    await renewal
-    const queues = [...new Map([...held, ...unclear]).values()]
-    if (queues.length > 0) await consumer.unlock(queues, last).catch(() => undefined)
-  }
-
-  try {
-    await lock(queues, limits)
-    const missing = queues.filter((queue) => !held.has(queueKey(queue)))
-    if (missing.length > 0 && Date.now() + 2 * SECOND_TRY_MS < limits.deadlineMs) {
-      await wait(SECOND_TRY_MS * (0.5 + Math.random() / 2))
-      await lock(missing, limits).catch(() => undefined)
-    }
-  } catch (error) {
-    await release(limits)
-    throw error
+  // What fails here is told by `error`: what was granted all the same must be given back in time.
+  await lock(queues, limits).catch(() => undefined)
+  const missing = queues.filter((queue) => !held.has(queueKey(queue)))
+  if (missing.length > 0 && Date.now() + 2 * SECOND_TRY_MS < limits.deadlineMs) {
+    await wait(SECOND_TRY_MS * (0.5 + Math.random() / 2))
+    await lock(missing, limits).catch(() => undefined)
   }
   const error = failure
   arm()
@@ -90,6 +78,12 @@ export async function takeLeases(
     error,
     holds: (queue) => held.has(queueKey(queue)),
     renew: async (until) => await lock([...held.values()], until),
-    release,
+    async release(last) {
+      isOver = true
+      clearTimeout(timer)
+      await renewal
+      const queues = [...new Map([...held, ...unclear]).values()]
+      if (queues.length > 0) await consumer.unlock(queues, last).catch(() => undefined)
+    },
   }
 }

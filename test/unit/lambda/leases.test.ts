@@ -34,9 +34,10 @@ async function run(
   handle: RecordHandler,
   options: object = {},
   event: object = scheduledEvent(),
+  remainingMs = 6_000,
 ): Promise<EventSourceResult> {
   const handler = eventSource({ topic: 'orders', consumerGroup: 'billing', client, ...options }, handle)
-  return await handler(event, lambdaContext({ remainingMs: 6_000 }))
+  return await handler(event, lambdaContext({ remainingMs }))
 }
 
 const bodies = (event: RocketMQEvent): string[] =>
@@ -258,6 +259,23 @@ describe('a broker that does not answer about leases', () => {
       { code: 'RMQ_TIMEOUT' },
     )
     broker.faults.clear()
+    const next = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([next.handled, next.leftToOthers], [2, 0])
+  })
+})
+
+describe('an invocation whose time is over before it knows its leases', () => {
+  it('gives them back', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 2)
+    await run(client, async () => undefined, { consumerGroup: 'other' }) // routes and connections are there
+    broker.faults.add({ fault: 'lose-answer', code: 41, times: 1 })
+
+    await assert.rejects(
+      run(client, async () => undefined, {}, scheduledEvent(), 800),
+      { code: 'RMQ_DEADLINE' },
+    )
     const next = await run(client, async () => undefined)
 
     assert.deepStrictEqual([next.handled, next.leftToOthers], [2, 0])
