@@ -89,6 +89,8 @@ export class QueueProgress {
   /** Where to pull next. */
   #next: bigint
   #committed: bigint | undefined
+  /** What was sent to be committed last, whether its answer came or not. */
+  #sent: bigint | undefined
   #max: bigint
   #isDrained = false
   #stopped: string | undefined
@@ -291,6 +293,8 @@ export class QueueProgress {
     const offset = this.#position
     if (offset === this.#committed) return
     const found = await this.#consumer.committedOffset(this.queue, limits)
+    // It was committed here, and the answer was lost.
+    if (found !== undefined && found === this.#sent) this.#know(found)
     if (found !== undefined && found > (this.#committed ?? found)) {
       this.#committed = found
       return this.lose(`somebody else has moved the group to ${found}`)
@@ -298,13 +302,19 @@ export class QueueProgress {
     await this.begin(offset, limits)
   }
 
+  /** `offset` is the committed one now. */
+  #know(offset: bigint): void {
+    if (this.#committed !== undefined && offset > this.#committed)
+      this.counts.committed += Number(offset - this.#committed)
+    this.#committed = offset
+  }
+
   /** Makes `offset` the committed one. */
   async begin(offset: bigint, limits: CallOptions): Promise<void> {
+    this.#sent = offset
     try {
       await this.#consumer.commitOffset(this.queue, offset, limits)
-      if (this.#committed !== undefined && offset > this.#committed)
-        this.counts.committed += Number(offset - this.#committed)
-      this.#committed = offset
+      this.#know(offset)
     } catch (error) {
       if (!(error instanceof OffsetResetError)) throw error
       // An administrator's word counts more than ours.

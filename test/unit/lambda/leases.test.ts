@@ -127,6 +127,20 @@ describe('a commit', () => {
     assert.deepStrictEqual([result.handled, broker.committedOffset('billing', QUEUE)], [0, 7n])
   })
 
+  it('whose answers were lost is no reason to hand anything over again', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 40)
+    broker.faults.add({ fault: 'lose-answer', code: 15, after: 1, times: 2 })
+    const handled: string[] = []
+    const handle: RecordHandler = async (event) => void handled.push(...bodies(event))
+
+    const first = run(client, handle, { batchSize: 10 }, scheduledEvent(), 15_000)
+    await assert.rejects(first, { code: 'RMQ_TIMEOUT' })
+    const next = await run(client, handle, { batchSize: 10 })
+
+    assert.deepStrictEqual([next.remainingLag, handled], [0, Array.from({ length: 40 }, (_, n) => String(n))])
+  })
+
   it('is left out when the lease is another’s', async (t) => {
     const { broker, client } = await setting(t)
     await publish(client, 2)
