@@ -1,9 +1,10 @@
 /**
  * `npm test`: every test with Node's own runner, in one report.
  *
- * Fast tests run side by side first; then those that start a real broker, two files at a time; then those that
- * measure out an invocation's time, and those of the command line, alone. Each file runs in a process of its own. The
- * events of the phases go to one spec reporter, with the counts of all phases in its closing lines.
+ * Fast tests run side by side first; then those that start a real broker, and those that wait for freezes and leases, two
+ * files at a time; then those that measure out an invocation's time, and those of the command line, alone. Each file runs
+ * in a process of its own. The events of the phases go to one spec reporter, with the counts of all phases in its closing
+ * lines.
  */
 import { globSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -16,7 +17,7 @@ import { parseArgs } from 'node:util'
 const HELP = `npm test [-- [options] [folder or file …]]
 
   npm test                         everything
-  npm test -- unit                 one folder of test/ (unit, property, types, issues, conformance, interop, lambda, cli)
+  npm test -- unit                 one folder of test/ (unit, property, types, issues, conformance, interop, delivery, lambda, cli)
   npm test -- test/unit/wire       a folder or a file by its path
 
   --test-name-pattern <regex>      only tests whose name matches; may be repeated
@@ -37,6 +38,7 @@ interface Phase {
 /** A folder that is named nowhere runs with the fast ones. */
 const SLOW: readonly Phase[] = [
   { folders: ['conformance', 'interop'], concurrency: 2 },
+  { folders: ['delivery'], concurrency: 2 },
   { folders: ['lambda', 'cli'], concurrency: 1 },
 ]
 

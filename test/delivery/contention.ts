@@ -1,0 +1,154 @@
+/**
+ * 200 invocations for the same 8 queues, judged from a ledger outside of them. They run in this process, each with a client
+ * of its own: what they fight for is at the broker, which sees 200 clients either way, and 200 processes at once would
+ * measure this machine's scheduler. Each wants some of the queues, begins at its own moment and has little time, so that
+ * queues go from hand to hand while others ask for them.
+ */
+import assert from 'node:assert/strict'
+import { describe, it, type TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { createClient, DeadlineError } from '../../src/index.ts'
+import { type EventSourceResult, eventSource } from '../../src/lambda/index.ts'
+import { lambdaContext } from '../../src/testing/index.ts'
+import { type Cluster, type Context, createContext, doubleOwners, timesDone } from './context.ts'
+import type { Entry } from './handler.ts'
+
+const INVOCATIONS = 200
+const MESSAGES = 2_400
+const QUEUES_PER_BROKER = 4
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+
+export function contention(open: (t: TestContext) => Promise<Cluster>): void {
+  describe('200 invocations for the same 8 queues', () => {
+    it('lose no message, and no queue has two owners', async (t) => {
+      const c = await createContext(t, await open(t))
+      const numbers = { readQueueNums: QUEUES_PER_BROKER, writeQueueNums: QUEUES_PER_BROKER }
+      await c.createTopic(numbers)
+      await c.order(MESSAGES)
+      const ledger: Entry[] = []
+      await consume(c, ledger, 'first', { remainingMs: 700, workMs: 10 }) // the group begins
+
+      const results = await Promise.all(
+        Array.from({ length: INVOCATIONS }, async (_, index) => {
+          await wait(Math.random() * 6_000)
+          const remainingMs = 700 + Math.random() * 800
+          return await consume(c, ledger, `${index}`, { remainingMs, workMs: 10, event: someQueues(c) })
+        }),
+      )
+      // One that was cut off may have had no time to give its queues back: they are free when their leases end.
+      let kept = 0
+      for (let left = 1; left > 0; await c.pass(left > 0 ? 5_000 : 0)) {
+        left = (await consume(c, ledger, 'last', { remainingMs: 60_000 }))?.leftToOthers ?? 1
+        kept = Math.max(kept, left)
+      }
+
+      const times = timesDone(ledger)
+      const progress = Object.values(await c.progress(c.group, c.topic))
+      assert.deepStrictEqual([times.length, times.every((n) => n >= 1)], [MESSAGES, true])
+      assert.deepStrictEqual(doubleOwners(ledger), [])
+      for (const [end, committed] of progress) assert.deepStrictEqual(committed, end)
+      const { changes, longest } = handOvers(ledger)
+      const owners = results.filter((result) => result === undefined || result.handled > 0).length
+      const cut = results.filter((result) => result === undefined).length
+      const twice = times.filter((n) => n > 1).length
+      t.diagnostic(
+        `${INVOCATIONS} invocations, ${owners} of them got queues, ${cut} were cut off, ${kept} queues not given back; ${changes} changes of owner, ${twice} of ${MESSAGES} records twice; ${longest}`,
+      )
+    })
+
+    it('get the queues of one that has ended at once', async (t) => {
+      const c = await createContext(t, await open(t))
+      await c.createTopic({ readQueueNums: QUEUES_PER_BROKER, writeQueueNums: QUEUES_PER_BROKER })
+      const ledger: Entry[] = []
+      const gaps: number[] = []
+
+      for (let turn = 0; turn < 10; turn++) {
+        await c.order(8)
+        const before = ledger.length
+        const began = Date.now()
+        const result = await consume(c, ledger, `${turn}`, { remainingMs: 10_000 })
+        gaps.push((ledger[before]?.at ?? Number.NaN) - began)
+        assert.deepStrictEqual(result?.leftToOthers, 0)
+      }
+
+      assert.deepStrictEqual([timesDone(ledger).length, doubleOwners(ledger)], [80, []])
+      t.diagnostic(`the next owner's handler began ${Math.max(...gaps)} ms after the start at the latest`)
+    })
+  })
+}
+
+/** One invocation, with a client of its own as a new environment has. Undefined: it was cut off. */
+async function consume(
+  c: Context,
+  ledger: Entry[],
+  invocation: string,
+  { remainingMs, workMs = 0, event = {} }: { remainingMs: number; workMs?: number; event?: object },
+): Promise<EventSourceResult | undefined> {
+  const client = createClient({ nameServers: c.nameServers })
+  const mapping = { topic: c.topic, consumerGroup: c.group, batchSize: 5, client, logger: silent }
+  const handler = eventSource(mapping, async ({ records }, _context, { signal }) => {
+    for (const record of Object.values(records).flat()) {
+      const { n } = record.json() as { n: number }
+      const { messageId, sourceTopic, brokerName, queueId, offset } = record
+      const tell = (what: Entry['what']): void => {
+        const queue = `${sourceTopic}/${brokerName}/${queueId}`
+        ledger.push({
+          what,
+          invocation,
+          queue,
+          offset: Number(offset),
+          messageId,
+          n,
+          at: performance.timeOrigin + performance.now(),
+        })
+      }
+      tell('start')
+      // A frozen environment would not go on with it either.
+      if (workMs > 0)
+        await wait(workMs, undefined, { signal }).catch((error) => {
+          tell('cut')
+          throw error
+        })
+      tell('end')
+    }
+  })
+  try {
+    return await handler(event, lambdaContext({ remainingMs }))
+  } catch (error) {
+    // Its last batch comes again.
+    if (error instanceof DeadlineError) return undefined
+    throw error
+  } finally {
+    await client.close()
+  }
+}
+
+/** As a dispatcher would send it: some of the queues. */
+function someQueues(c: Context): object {
+  const all = ['broker-a', 'broker-b'].flatMap((brokerName) =>
+    Array.from({ length: QUEUES_PER_BROKER }, (_, queueId) => c.queue(queueId, brokerName)),
+  )
+  const queues = all.filter(() => Math.random() < 0.4)
+  return { version: 1, eventSource: 'orders', queues: queues.length > 0 ? queues : all }
+}
+
+function handOvers(ledger: readonly Entry[]): { changes: number; longest: string } {
+  let changes = 0
+  const gaps: number[] = []
+  for (const entries of Object.values(Object.groupBy(ledger, ({ queue }) => queue))) {
+    let last: Entry | undefined
+    for (const entry of entries ?? []) {
+      if (last && last.invocation !== entry.invocation) {
+        changes += 1
+        gaps.push(entry.at - last.at)
+      }
+      last = entry
+    }
+  }
+  gaps.sort((a, b) => a - b)
+  const [middle = 0, most = 0] = [gaps[gaps.length >> 1], gaps.at(-1)]
+  return {
+    changes,
+    longest: `a queue was without owner for ${middle.toFixed(0)} ms (median), ${most.toFixed(0)} ms at most`,
+  }
+}

@@ -1,0 +1,194 @@
+/** What each case of the delivery suite gets: a broker, topics and groups of its own, functions in a local Lambda, the ledger. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { build } from 'esbuild'
+import { bundleOptions } from '../../scripts/bundle.ts'
+import {
+  type CreateTopicRequest,
+  DeleteTopicInBroker,
+  UpdateAndCreateTopic,
+} from '../../src/commands/topics.ts'
+import {
+  type Client,
+  createClient,
+  createPullConsumer,
+  type Message,
+  type MessageQueue,
+} from '../../src/index.ts'
+import type { EventSourceMapping, EventSourceResult } from '../../src/lambda/index.ts'
+import { type LocalFunction, type LocalLambda, startLambda } from '../../src/testing/index.ts'
+import type { Entry, Order } from './handler.ts'
+
+/** Two brokers, broker-a and broker-b, and what an outsider does with them. */
+export interface Cluster {
+  readonly nameServers: string
+  readonly addresses: Readonly<Record<string, string>>
+  /** Sends one message after the other, round the queues or into one. */
+  send(topic: string, bodies: readonly string[], queue?: MessageQueue): Promise<void>
+  /** By `<broker>/<queueId>`: where the queue ends, and where the group stands. */
+  progress(group: string, topic: string): Promise<Record<string, [end: string, committed: string]>>
+  /** An administrator moves the group to a time, in every queue. */
+  reset(group: string, topic: string, timestamp: number): Promise<void>
+  /** As kill -9; resolves when the broker is there again. */
+  crash(brokerName: string): Promise<void>
+  /** Lets time pass at the brokers. */
+  pass(ms: number): Promise<void>
+}
+
+/** How a function was invoked and how it ended. */
+export interface Invocation {
+  result: EventSourceResult
+  /** What it failed with. */
+  error: string | undefined
+  /** The environment was new. */
+  isCold: boolean
+}
+
+export interface Func {
+  lambda: LocalLambda
+  /** Of all invocations, in the order in which the lines came. */
+  ledger: readonly Entry[]
+  invoke(): Promise<Invocation>
+}
+
+export interface Context extends Cluster {
+  readonly client: Client
+  readonly topic: string
+  readonly group: string
+  /** Creates the topic, or changes it; on one broker or on both. */
+  createTopic(settings?: Partial<CreateTopicRequest>, brokerName?: string): Promise<void>
+  deleteTopic(): Promise<void>
+  queue(queueId?: number, brokerName?: string): MessageQueue
+  /** Sends numbered orders. */
+  order(count: number, of?: (n: number) => Partial<Order>, queue?: MessageQueue): Promise<void>
+  /** A function with a mapping of the topic and the group. */
+  func(
+    mapping?: Partial<EventSourceMapping> & { client?: object },
+    settings?: Partial<LocalFunction>,
+  ): Promise<Func>
+  /** What a topic holds. */
+  stored(topic: string): Promise<Message[]>
+}
+
+let bundling: Promise<string> | undefined
+
+/** The bundled handler, made once for a suite. */
+async function bundle(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-delivery-'))
+  process.once('exit', () => void rm(folder, { recursive: true, force: true }))
+  const entryPoints = { index: join(import.meta.dirname, 'handler.ts') }
+  await build({ ...bundleOptions, entryPoints, outdir: folder })
+  return join(folder, 'index.mjs')
+}
+
+let count = 0
+
+export async function createContext(t: TestContext, cluster: Cluster): Promise<Context> {
+  count += 1
+  const topic = `delivery-${count}`
+  const group = `group-${count}`
+  const { nameServers, addresses } = cluster
+  const client = createClient({ nameServers, timeoutMs: 20_000, routeTtlMs: 1 })
+  t.after(() => client.close())
+  const queue: Context['queue'] = (queueId = 0, brokerName = 'broker-a') => ({ topic, brokerName, queueId })
+  let orders = 0
+  return {
+    ...cluster,
+    client,
+    topic,
+    group,
+    queue,
+    async createTopic(settings = {}, brokerName) {
+      const request = { topic, readQueueNums: 1, writeQueueNums: 1, ...settings }
+      for (const [name, address] of Object.entries(addresses))
+        if (brokerName === undefined || brokerName === name)
+          await client.network.call(address, UpdateAndCreateTopic, request, undefined, {
+            deadline: client.deadline(),
+          })
+    },
+    async deleteTopic() {
+      for (const address of Object.values(addresses))
+        await client.network.call(address, DeleteTopicInBroker, { topic }, undefined, {
+          deadline: client.deadline(),
+        })
+    },
+    async order(many, of = () => ({}), to) {
+      const bodies = Array.from({ length: many }, () => {
+        const n = orders++
+        return JSON.stringify({ n, ...of(n) })
+      })
+      await cluster.send(topic, bodies, to)
+    },
+    async func({ client: options = {}, ...mapping } = {}, settings = {}) {
+      bundling ??= bundle()
+      const sources = {
+        topic,
+        consumerGroup: group,
+        ...mapping,
+        // A busy machine is no reason to fail.
+        client: { nameServers, timeoutMs: 10_000, ...options },
+      }
+      const environment = { ROCKETMQ_EVENT_SOURCES: JSON.stringify(sources) }
+      const ledger: Entry[] = []
+      const lambda = await startLambda({
+        functions: { consume: { handler: await bundling, timeoutSeconds: 60, environment, ...settings } },
+        onLog: ({ line }) => {
+          if (line.startsWith('{"what":')) ledger.push(JSON.parse(line) as Entry)
+        },
+      })
+      t.after(() => lambda.close())
+      const invoke = async (): Promise<Invocation> => {
+        const { payload, functionError, report } = await lambda.invoke('consume')
+        const { errorType } = payload as { errorType?: string }
+        return {
+          result: payload as EventSourceResult,
+          error: functionError === undefined ? undefined : errorType,
+          isCold: report?.initMs !== undefined,
+        }
+      }
+      return { lambda, ledger, invoke }
+    },
+    async stored(name) {
+      const consumer = createPullConsumer(client, { consumerGroup: `reader-${group}` })
+      const messages: Message[] = []
+      for (const each of await consumer.queues(name)) {
+        let offset = 0n
+        for (let more = true; more; ) {
+          const pulled = await consumer.pull(each, offset)
+          messages.push(...pulled.messages)
+          more = pulled.nextBeginOffset > offset
+          offset = pulled.nextBeginOffset
+        }
+      }
+      return messages
+    },
+  }
+}
+
+/** How often each order was done. */
+export function timesDone(ledger: readonly Entry[]): number[] {
+  const times: number[] = []
+  for (const { what, n } of ledger) if (what === 'end') times[n] = (times[n] ?? 0) + 1
+  return Array.from(times, (each) => each ?? 0)
+}
+
+/** So many orders, each done once. */
+export const onceEach = (many: number): number[] => Array.from({ length: many }, () => 1)
+
+/** Of each queue that two invocations had at once: which. From the first line of a record to its last. */
+export function doubleOwners(ledger: readonly Entry[]): string[] {
+  const found: string[] = []
+  for (const [queue, entries = []] of Object.entries(Object.groupBy(ledger, (each) => each.queue))) {
+    const open = new Map<string, number>()
+    for (const { what, invocation, offset } of entries.toSorted((a, b) => a.at - b.at)) {
+      if (what !== 'start') open.delete(invocation)
+      else {
+        if ([...open.keys()].some((other) => other !== invocation)) found.push(`${queue}/${offset}`)
+        open.set(invocation, offset)
+      }
+    }
+  }
+  return found
+}
