@@ -115,15 +115,22 @@ export class Intake {
   #pump(): void {
     if (this.isOver) return
     const now = Date.now()
-    const share = (2 * this.#options.batchSize) / this.#queues.length
+    const { batchSize } = this.#options
+    const share = (2 * batchSize) / this.#queues.length
+    let count = this.#queues.reduce(
+      (sum, { waiting }) => sum + waiting.length,
+      this.#pulls.size * PULL_MESSAGES,
+    )
     let bytes = this.#pulls.size * PULL_BYTES + this.#queues.reduce((sum, queue) => sum + queue.bytes, 0)
     for (const queue of this.#queues) {
       if (bytes >= MAX_BYTES) return
       const { isPulling, isStopped, isDrained, lookedAt, waiting } = queue
       if (isPulling || isStopped || (isDrained && now < lookedAt + LOOK_AGAIN_MS)) continue
-      if (waiting.length > 0 && waiting.length + PULL_MESSAGES > share) continue
+      // Beyond its share a queue is read only for a batch that the others do not fill.
+      if (waiting.length > 0 && waiting.length + PULL_MESSAGES > share && count >= batchSize) continue
       this.#begin(queue)
       bytes += PULL_BYTES
+      count += PULL_MESSAGES
     }
   }
 

@@ -48,6 +48,23 @@ describe('batches', () => {
     )
   })
 
+  it('are full also when one of many queues has it all', async () => {
+    await using broker = await startBroker({ topics: { orders: { queues: 8 } } })
+    await using closing = closed(createClient({ nameServers: broker.nameServers }))
+    const { client } = closing
+    const queue = { topic: 'orders', brokerName: 'broker-a', queueId: 3 }
+    const messages = Array.from({ length: 300 }, (_, n) => ({ body: String(n), queue }))
+    await createProducer(client, { producerGroup: 'shop' }).sendBatch('orders', messages)
+    const sizes: number[] = []
+
+    await run(client, async (event) => void sizes.push(flat(event).length), {
+      batchSize: 100,
+      maximumBatchingWindowInSeconds: 2,
+    })
+
+    assert.deepStrictEqual(sizes, [100, 100, 100])
+  })
+
   it('are kept open for the window, and closed when they are full', async () => {
     await using broker = await startBroker({ topics: { orders: { queues: 2 } } })
     await using closing = closed(createClient({ nameServers: broker.nameServers }))
