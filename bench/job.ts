@@ -8,8 +8,9 @@ export interface Job {
    * - `send`: single messages, `inFlight` of them unanswered at any time.
    * - `batch`: batches of `batchSize`, `inFlight` of them unanswered at any time.
    * - `pull`: all queues of the topic at once, each from offset 0 on, 32 messages a pull, everything decoded.
+   * - `drain`: as `pull`, by the event source, which hands out batches of `batchSize`; the limit only pulls.
    */
-  work: 'send' | 'batch' | 'pull'
+  work: 'send' | 'batch' | 'pull' | 'drain'
   /** `host:port` */
   nameServers: string
   /** `host:port` of the only broker. */

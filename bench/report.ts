@@ -63,7 +63,9 @@ export function rowTable({ name, goal }: Row, all: readonly Figures[]): string {
       whole(each.peakMegabytes),
     ]
   })
-  const wanted = goal ? ` (goal: ≥ ${goal.ratio.toFixed(2)}${goal.cpu ? `, CPU ≤ ${goal.cpu} ×` : ''})` : ''
+  const wanted = goal
+    ? ` (goal: ≥ ${goal.ratio.toFixed(2)}${goal.cpu ? `, CPU ≤ ${goal.cpu} ×` : ''}${goal.megabytes ? `, < ${goal.megabytes} MB` : ''})`
+    : ''
   const head = ['', 'messages/s', 'of the limit', 'CPU', '× the limit', 'broker CPU', 'peak MB']
   return `**${name}**${wanted}\n\n${table(head, lines)}`
 }

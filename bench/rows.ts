@@ -4,8 +4,8 @@ import type { Job } from './job.ts'
 export interface Row {
   name: string
   job: Pick<Job, 'work'> & Partial<Job>
-  /** Least share of the limit's rate, and most CPU time as a multiple of the limit's. */
-  goal?: { ratio: number; cpu?: number }
+  /** Least share of the limit's rate, most CPU time as a multiple of the limit's, and most memory. */
+  goal?: { ratio: number; cpu?: number; megabytes?: number }
   /** Only our client and the limit, which does not know the feature, and so has the plain figures. */
   feature?: 'tls' | 'acl' | 'compression'
 }
@@ -37,6 +37,13 @@ export const rows: readonly Row[] = [
 ]
 
 const send64: Row['job'] = { work: 'send', inFlight: 64, messages: 40_000 }
+
+/** The limit only pulls; the event source runs in a process with the heap of a function of 192 MB. */
+export const drainRow: Row = {
+  name: 'drain 112,000 messages, batchSize 1,000, a handler that does nothing',
+  job: { work: 'drain', messages: 112_000, topic: 'full', batchSize: 1_000 },
+  goal: { ratio: 0.45, megabytes: 192 },
+}
 
 /** Without a goal: that nothing falls off a cliff. */
 export const otherRows: readonly Row[] = [

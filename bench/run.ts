@@ -11,21 +11,22 @@ import { parseArgs } from 'node:util'
 import { ROCKETMQ_VERSION } from '../test/support/rocketmq/install.ts'
 import { authSettings, type RocketMQ, type Settings, startRocketMQ } from '../test/support/rocketmq/start.ts'
 import { coldStarts } from './cold.ts'
+import { drainProgram, idleRuns } from './event-source.ts'
 import { growth } from './growth.ts'
 import type { Job } from './job.ts'
 import { LIMIT, OWN, type Program, patient, preparePrograms, type Result, runProgram } from './programs.ts'
 import { type Cells, type Figures, figuresOf, rowTable, table, whole, withTables } from './report.ts'
-import { inFlightSteps, otherRows, queueSteps, type Row, rows, WARM_UP } from './rows.ts'
+import { drainRow, inFlightSteps, otherRows, queueSteps, type Row, rows, WARM_UP } from './rows.ts'
 
 const HELP = `npm run bench [-- options]
 
-  --only <part>     speed, features, growth or cold; may be repeated (default: all, and docs/benchmarks.md is written)
+  --only <part>     speed, features, growth, cold or event-source; may be repeated (default: all, and docs/benchmarks.md is written)
   --repetitions <n> (default 3)
   --scale <x>       so many times the messages (default 1); 0.02 is a quick trial
   --help
 `
 
-const PARTS = ['speed', 'features', 'growth', 'cold'] as const
+const PARTS = ['speed', 'event-source', 'features', 'growth', 'cold'] as const
 const QUEUES = 8
 const page = join(import.meta.dirname, '../docs/benchmarks.md')
 /** What ran, as the programs call themselves. */
@@ -61,6 +62,12 @@ async function main(): Promise<void> {
     if (wanted('speed')) {
       sections.push('### At full speed')
       for (const row of rows) sections.push(rowTable(row, await measure(broker, row, programs)))
+    }
+    if (wanted('event-source')) {
+      const limit = programs.filter(({ name }) => name === LIMIT)
+      sections.push('### The event source')
+      sections.push(rowTable(drainRow, await measure(broker, drainRow, [...limit, await drainProgram()])))
+      sections.push(await idleRuns(broker.nameServers, 'bench'))
     }
     if (wanted('features')) sections.push('### Other bodies and features', await features(broker, both))
     if (wanted('growth')) sections.push('### How cost grows', await steps(broker, both), await growth())
@@ -151,7 +158,7 @@ function jobOf({ nameServers, address }: Bench, job: Row['job']): Job {
     nameServers,
     broker: address,
     brokerName: 'broker-a',
-    topic: job.work === 'pull' ? 'full' : 'bench',
+    topic: job.work === 'pull' || job.work === 'drain' ? 'full' : 'bench',
     queues: QUEUES,
     group: `bench-${job.work}`,
     bodyBytes: 1_024,

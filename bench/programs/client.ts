@@ -70,6 +70,6 @@ async function pull(messages: number): Promise<number> {
   return checksum
 }
 
-const works = { send, batch: sendBatches, pull }
+const works = { send, batch: sendBatches, pull, drain: pull }
 await measure('rocketmq-lambda', works[job.work])
 await client.close()

@@ -164,9 +164,10 @@ function pullAll(messages: number): Promise<void> {
   })
 }
 
-const templates = job.work === 'pull' ? [] : sends()
+const isPull = job.work === 'pull' || job.work === 'drain'
+const templates = isPull ? [] : sends()
 await measure('limit', async (messages) => {
-  if (job.work === 'pull') return pullAll(messages)
+  if (isPull) return pullAll(messages)
   return sendAll(templates, job.work === 'batch' ? messages / job.batchSize : messages)
 })
 socket.removeAllListeners('close').destroy()
