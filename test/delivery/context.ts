@@ -50,7 +50,7 @@ export interface Func {
   lambda: LocalLambda
   /** Of all invocations, in the order in which the lines came. */
   ledger: readonly Entry[]
-  invoke(): Promise<Invocation>
+  readonly invoke: () => Promise<Invocation>
 }
 
 export interface Context extends Cluster {
