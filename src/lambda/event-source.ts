@@ -253,8 +253,7 @@ async function pull(
     const worker = new Worker(source, queues, settlement, handling, end)
     const wouldHandle = source.dryRun ? { wouldHandle: await worker.count() } : {}
     if (!source.dryRun) await worker.run()
-    const error =
-      worker.error ?? queues.find((queue) => queue.error !== undefined)?.error ?? leases?.error
+    const error = worker.error ?? queues.find((queue) => queue.error !== undefined)?.error ?? leases?.error
     const totals = totalsOf(queues)
     const summaries = queues.map((queue) => queue.summary())
     const result = { ...summarise(totals.counts, summaries, own.length - queues.length), ...wouldHandle }
