@@ -90,7 +90,7 @@ describe('the minified size', () => {
 
     const text = await textAtStart(await bundleFunction('consume', folder))
 
-    const foreign = ['SelfManagedKafka', 'aws:sqs', 'does not fit the schema', 'maximumConcurrency']
+    const foreign = ['SelfManagedKafka', 'aws:sqs', 'does not fit the schema']
     assert.deepStrictEqual(
       foreign.filter((each) => text.includes(each)),
       [],
