@@ -19,9 +19,16 @@ process.stderr.on('error', () => process.exit(1))
 process.exitCode = await main()
 
 async function main(): Promise<number> {
+  const { version, engines } = readManifest()
+  const [least = ''] = /[\d.]+/.exec(engines.node) ?? []
+  const here = process.versions.node
+  if (isOlder(here, least)) {
+    console.error(`error: Node ${least} or later is needed; this is ${here}`)
+    return 1
+  }
   const program = new Command('rocketmq-lambda')
     .description('Apache RocketMQ for AWS Lambda.')
-    .version(version())
+    .version(version)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
   addDemo(program)
@@ -37,9 +44,18 @@ async function main(): Promise<number> {
   }
 }
 
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
+interface Manifest {
+  version: string
+  engines: { node: string }
+}
+
+function readManifest(): Manifest {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as Manifest
+}
+
+/** npm only warns of it, and what fails then is an import, with words that help nobody. */
+function isOlder(version: string, than: string): boolean {
+  return version.localeCompare(than, 'en', { numeric: true }) < 0
 }
 
 /** commander puts its suggestion on a line of its own. */

@@ -19,7 +19,7 @@ describe('rocketmq-lambda', () => {
     ],
     [
       ['dev', '--speed', 'fast'],
-      "error: option '--speed <n>' argument 'fast' is invalid. It takes a number above 0, 60 for instance.",
+      "error: option '--speed <n>' argument 'fast' is invalid. It takes a number above 0, up to 10000000.",
     ],
     [
       ['dev', '--env', 'DEBUG'],
@@ -35,6 +35,17 @@ describe('rocketmq-lambda', () => {
     const { code, stdout, stderr } = await runCommand([])
     deepStrictEqual([code, stdout], [2, ''])
     match(stderr, /^Usage: rocketmq-lambda \[options\] \[command\]\n/)
+  })
+
+  it('says in one line which Node it needs when it runs on an older one', async () => {
+    const versions = "Object.defineProperty(process,'versions',{value:{...process.versions,node:'22.9.0'}})"
+    const environment = { NODE_OPTIONS: `--import=data:text/javascript,${versions}` }
+    deepStrictEqual(await runCommand(['demo'], { environment }), {
+      code: 1,
+      signal: null,
+      stdout: '',
+      stderr: 'error: Node 22.15 or later is needed; this is 22.9.0\n',
+    })
   })
 
   it('has the version of the package', async () => {

@@ -2,6 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DevOptions } from '../dev/run.ts'
 
+const MAX_SPEED = 10_000_000
+
 const EXAMPLES = `
 Examples:
   rocketmq-lambda dev                    ./serverless.yml, or the package's own
@@ -41,8 +43,8 @@ function port(text: string): number {
 
 function speed(text: string): number {
   const number = Number(text)
-  if (number > 0 && number <= 10_000_000) return number
-  throw new InvalidArgumentError('It takes a number above 0, 60 for instance.')
+  if (number > 0 && number <= MAX_SPEED) return number
+  throw new InvalidArgumentError(`It takes a number above 0, up to ${MAX_SPEED}.`)
 }
 
 const list = (text: string, before: readonly string[] = []): string[] => [...before, text]
