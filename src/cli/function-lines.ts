@@ -1,5 +1,6 @@
 /** What functions print, told apart from the lines that Lambda puts around them; and what they fail with, in a line. */
 import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 const OF_LAMBDA = [
   /^(START|END|REPORT|INIT_REPORT) /,
@@ -23,7 +24,8 @@ export function errorOf(payload: string): string {
 export function placeOf(payload: string): string | undefined {
   const { trace = [] } = JSON.parse(payload) as { trace?: readonly string[] }
   return trace
-    .map((line) => /^ +at (?:.*\()?(?:file:\/\/)?(\/.+?:\d+:\d+)\)?$/.exec(line)?.[1] ?? '')
+    .map((line) => /^ +at (?:.*\(|async )?((?:file:\/\/)?\/.+?)(:\d+:\d+)\)?$/.exec(line) ?? [])
+    .map(([, file = '', at = '']) => (file.startsWith('file:') ? fileURLToPath(file) : file) + at)
     .map((place) => relative(process.cwd(), place))
     .find((place) => place !== '' && !place.startsWith('..') && !place.includes('node_modules'))
 }
