@@ -203,6 +203,29 @@ describe('rocketmq-lambda dev', () => {
     })
   }
 
+  it('ends quietly on a signal during the start, when what bundles is gone as well', async (t) => {
+    const temporary = testFolder(t)
+    const folder = testFolder(t, {
+      ...HELLO_PROJECT,
+      'node_modules/esbuild/package.json': '{"type":"module","exports":"./index.js"}',
+      // On a terminal Ctrl-C reaches esbuild, too.
+      'node_modules/esbuild/index.js': `
+        export const stop = () => undefined
+        export const context = () => new Promise((_, reject) => {
+          process.prependListener('SIGINT', () => reject(new Error('The service was stopped')))
+          console.log('bundling')
+        })`,
+    })
+    const running = dev(t, folder, [], temporary)
+    await running.printed(/bundling\n/)
+
+    running.child.kill('SIGINT')
+
+    const stdout = 'bundling\nEnding; a second time ends at once.\n'
+    deepStrictEqual(await running.ended, { code: 0, signal: null, stdout, stderr: '' })
+    deepStrictEqual(readdirSync(temporary), [])
+  })
+
   it('ends at once on a second signal, and then, too, leaves nothing behind', async (t) => {
     const temporary = testFolder(t)
     const folder = testFolder(t, HELLO_PROJECT)
@@ -272,7 +295,7 @@ describe('rocketmq-lambda dev', () => {
       [],
       'functions.hello: src/hello.ts:1:19: Could not resolve "./nowhere"',
     ],
-    ['a topic that no broker takes', {}, ['--topic', 'a b'], /^topic: /],
+    ['a topic that no broker takes', {}, ['--topic', 'a b'], /^topic "a b": takes only letters, /],
   ] as const) {
     it(`says in one line what is wrong with ${what}`, async (t) => {
       const temporary = testFolder(t)

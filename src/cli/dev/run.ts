@@ -2,10 +2,12 @@
  * `rocketmq-lambda dev`: a local broker and a local Lambda that run the functions of a project until a signal comes. Nothing
  * is left behind then: no process, no temporary folder.
  */
+import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ConfigError, RocketMQError } from '../../errors.ts'
 import {
   createClock,
@@ -37,25 +39,33 @@ const LAG_EVERY_MS = 1_000
 
 /** Resolves when a signal has come and everything has ended. */
 export async function runDev(options: DevOptions): Promise<void> {
-  const stopped = firstSignal()
+  const ending = endOnSignal()
   const opened: (() => Promise<void> | void)[] = []
   try {
-    await open(options, (close) => opened.push(close))
-    await stopped
+    await open(options, ending, (close) => opened.push(close))
+    if (!ending.aborted) await once(ending, 'abort')
+  } catch (error) {
+    // Ctrl-C on the terminal also ends esbuild's process, whose end may be seen before the signal.
+    await nextTurn()
+    if (!ending.aborted) throw error
   } finally {
     for (const close of opened.reverse()) await close()
   }
 }
 
 /** @param onEnd takes what closes a part; called as soon as the part is there */
-async function open(options: DevOptions, onEnd: (close: () => Promise<void> | void) => void): Promise<void> {
+async function open(
+  options: DevOptions,
+  ending: AbortSignal,
+  onEnd: (close: () => Promise<void> | void) => void,
+): Promise<void> {
   const clock = createClock({ speed: options.speed })
   const broker = await startBroker({ clock, port: options.port }).catch(naming({ '': '--port' }))
   onEnd(() => broker.close())
 
   const project = await readProject(options, broker.nameServers).catch(naming({ path: '--config' }))
   const topics = topicsOf(project, options.topic ?? [])
-  for (const topic of topics) broker.createTopic(topic)
+  createTopics(broker, topics)
 
   const activity = new Activity(broker, Object.keys(project.functions))
   let lambda: LocalLambda | undefined
@@ -87,8 +97,19 @@ async function open(options: DevOptions, onEnd: (close: () => Promise<void> | vo
   }).catch(naming({ port: '--lambda-port', httpPort: '--http-port' }))
   onEnd(() => lambda?.close())
   onEnd(watchBuilt(watching))
+  if (ending.aborted) return
   for (const line of greeting({ project, topics, broker, lambda, speed: options.speed })) console.log(line)
   onEnd(watchLag(broker, activity))
+}
+
+function createTopics(broker: LocalBroker, topics: readonly string[]): void {
+  for (const topic of topics) {
+    try {
+      broker.createTopic(topic)
+    } catch (error) {
+      naming({ topic: `topic ${JSON.stringify(topic)}` })(error)
+    }
+  }
 }
 
 function runnable(settings: LocalFunction, bundle: string | undefined): LocalFunction {
@@ -103,18 +124,16 @@ function watchLag(broker: LocalBroker, activity: Activity): () => void {
   return () => clearInterval(timer)
 }
 
-/** Resolves with the first signal that asks for the end; a second one ends the process at once. */
-function firstSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let isFirst = true
-    const onSignal = (): void => {
-      if (!isFirst) process.exit(1)
-      isFirst = false
-      console.log(dim('Ending; a second time ends at once.'))
-      resolve()
-    }
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal)
-  })
+/** Aborted by the first signal that asks for the end; a second one ends the process at once. */
+function endOnSignal(): AbortSignal {
+  const ending = new AbortController()
+  const onSignal = (): void => {
+    if (ending.signal.aborted) process.exit(1)
+    console.log(dim('Ending; a second time ends at once.'))
+    ending.abort()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal)
+  return ending.signal
 }
 
 /** Removed at the end, also when the process ends at once. */
