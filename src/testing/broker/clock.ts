@@ -40,6 +40,8 @@ const MAX_SPEED = 10_000_000
 export function createClock({ at, speed = 1 }: { at?: number; speed?: number } = {}): TestClock {
   if (!(speed > 0 && speed <= MAX_SPEED))
     throw new ConfigError('speed', `takes a number above 0, up to ${MAX_SPEED}, got ${speed}`)
+  if (at !== undefined && speed !== 1)
+    throw new ConfigError('speed', 'has no effect with `at`: the clock stands still')
   const heap: Timer[] = []
   let still = at
   let shift = 0

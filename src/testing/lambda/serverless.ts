@@ -113,17 +113,23 @@ class ServerlessFile {
 
   /** `.build/publish/index.handler` → the file with the extension that is there, and the export. */
   #handler(name: string, text: string): { handler: string; exportName: string } {
-    const dot = text.lastIndexOf('.')
-    const base = resolve(this.#folder, text.slice(0, dot))
+    const field = `functions.${name}.handler`
+    const [, path, exportName] = /^(.+)\.([^./]+)$/.exec(text) ?? []
+    if (path === undefined || exportName === undefined)
+      throw new ConfigError(
+        field,
+        `takes a file and its export, src/orders.handler, got ${JSON.stringify(text)}`,
+      )
+    const base = resolve(this.#folder, path)
     const extension = EXTENSIONS.find((each) => existsSync(base + each))
     const bundled = extension === undefined ? undefined : base + extension
-    const handler = dot < 1 ? undefined : (this.#resolveHandler(base, name) ?? bundled)
+    const handler = this.#resolveHandler(base, name) ?? bundled
     if (handler === undefined)
       throw new ConfigError(
-        `functions.${name}.handler`,
+        field,
         `there is no file ${base}${EXTENSIONS.join(', ')} for ${JSON.stringify(text)}; has it been bundled?`,
       )
-    return { handler, exportName: text.slice(dot + 1) }
+    return { handler, exportName }
   }
 
   #variables(value: unknown, field: string): Record<string, string> {
@@ -215,7 +221,19 @@ async function parseFile(path: string): Promise<Fields> {
         ? document.createNode({ [node.tag]: node.toString() })
         : undefined,
   })
-  return fieldsOf(document.toJS(), path)
+  return fieldsOf(
+    resolved(() => document.toJS() as unknown, path),
+    path,
+  )
+}
+
+/** Aliases are resolved here: one of nothing, and too many of too much, are errors of the file. */
+function resolved(read: () => unknown, path: string): unknown {
+  try {
+    return read()
+  } catch (cause) {
+    throw new ConfigError(path, (cause as Error).message, { cause })
+  }
 }
 
 function fieldsOf(value: unknown, field: string): Fields {

@@ -85,4 +85,8 @@ describe('the clock', () => {
     for (const speed of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])
       throws(() => createClock({ speed }), { code: 'RMQ_CONFIG', field: 'speed' })
   })
+
+  it('that stands still takes no speed', () => {
+    throws(() => createClock({ at: 0, speed: 60 }), { code: 'RMQ_CONFIG', field: 'speed' })
+  })
 })

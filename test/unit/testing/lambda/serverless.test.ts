@@ -161,6 +161,7 @@ functions:
 
   for (const [what, yaml, message] of [
     ['that is no YAML', 'functions: [', /serverless\.yml: .*at line 1, column 13$/],
+    ['with an alias of nothing', 'functions: *all', /serverless\.yml: Unresolved alias .*: all$/],
     ['without functions', 'service: x', /^functions: the file has none$/],
     ['whose functions are text', 'functions: x', /^functions: takes an object, got "x"$/],
     ['without a handler', 'functions: { f: {} }', /^functions\.f\.handler: is missing$/],
@@ -168,6 +169,11 @@ functions:
       'with a handler that is not there',
       'functions: { f: { handler: out/none.main } }',
       /^functions\.f\.handler: there is no file .*out\/none\.mjs, \.js, \.cjs for "out\/none\.main"; has it been bundled\?$/,
+    ],
+    [
+      'with a handler without an export',
+      'functions: { f: { handler: ./out/index } }',
+      /^functions\.f\.handler: takes a file and its export, src\/orders\.handler, got "\.\/out\/index"$/,
     ],
     [
       'with a timeout that is no number',
