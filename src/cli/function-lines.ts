@@ -3,7 +3,8 @@ import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const OF_LAMBDA = [
-  /^(START|END|REPORT|INIT_REPORT) /,
+  /^(START|END|REPORT) RequestId: /,
+  /^INIT_REPORT Init Duration: /,
   // These say what the invocation's outcome says as well.
   /^\S+\t\S+\tERROR\t(Invoke Error|Uncaught Exception)\t/,
   /^RequestId: \S+ Error: Runtime exited /,

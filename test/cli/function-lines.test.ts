@@ -2,7 +2,7 @@ import { deepStrictEqual } from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { placeOf } from '../../src/cli/function-lines.ts'
+import { isOwnLine, placeOf } from '../../src/cli/function-lines.ts'
 
 const file = (path: string): string => join(process.cwd(), path)
 const urlOf = (path: string): string => pathToFileURL(file(path)).href
@@ -36,4 +36,21 @@ describe('the place of an error', () => {
   it('is nothing without a stack', () => {
     deepStrictEqual(placeOf('{"errorType":"Sandbox.Timedout"}'), undefined)
   })
+})
+
+describe('a line of the log', () => {
+  const id = 'b7350500-1e26-4004-ba06-686ba88f08b1'
+
+  for (const line of [
+    `START RequestId: ${id} Version: $LATEST`,
+    `END RequestId: ${id}`,
+    `REPORT RequestId: ${id}\tDuration: 1.00 ms`,
+    'INIT_REPORT Init Duration: 80.00 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError',
+    `2026-11-26T17:00:00.000Z\t${id}\tERROR\tInvoke Error\t{}`,
+    `RequestId: ${id} Error: Runtime exited with error: exit status 3`,
+  ])
+    it(`is Lambda's: ${line}`, () => deepStrictEqual(isOwnLine(line), false))
+
+  for (const line of ['START of the billing', 'END', 'REPORT for customer-7', 'Error: Runtime exited'])
+    it(`is the function's: ${line}`, () => deepStrictEqual(isOwnLine(line), true))
 })
