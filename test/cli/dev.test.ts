@@ -183,6 +183,10 @@ describe('rocketmq-lambda dev', () => {
     await running.printed(/new code/)
     await textOf(url)
     const [line] = await running.printed(/hello {2}GET \/hello → RangeError: .*\n/)
+    write(folder, 'src/hello.ts', 'export const handler = async () => ({ statusCode: 200, body: {} })')
+    await running.printed(/new code/)
+    deepStrictEqual(await textOf(url), '{"message":"Internal Server Error"}')
+    await running.printed(/hello {2}GET \/hello → 500: it is no answer to an HTTP request {2}/)
 
     match(line, /→ RangeError: no \(src\/hello\.ts:2:9\) {2}cold /)
   })

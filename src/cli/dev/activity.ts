@@ -1,5 +1,7 @@
 /** What `dev` prints while it runs, a line each: invocations, what functions print, replaced code, the lag of queues. */
+
 import type { FailedEvent, InvocationRecord, LocalBroker, LogLine, QueueLag } from '../../testing/index.ts'
+import { answerOf } from '../../testing/lambda/http-payload.ts'
 import { errorOf, isOwnLine, placeOf } from '../function-lines.ts'
 import { dim, green, milliseconds, red } from '../output.ts'
 
@@ -24,7 +26,7 @@ export class Activity {
 
   invocation(record: InvocationRecord): void {
     const { functionName, startedBy, report, functionError, payload } = record
-    const outcome = functionError ? red(failureOf(payload)) : green(outcomeOf(payload))
+    const outcome = functionError ? red(failureOf(payload)) : outcomeOf(startedBy, payload)
     const { initMs, durationMs } = report
     const time =
       initMs === undefined
@@ -75,13 +77,20 @@ function failureOf(payload: string): string {
 }
 
 /** `200` of an HTTP answer, `handled 3, failed 1` of a consumer, or what every function does. */
-function outcomeOf(payload: string): string {
+function outcomeOf(startedBy: string, payload: string): string {
+  if (isRequest(startedBy)) {
+    const answer = answerOf(Buffer.from(payload))
+    return answer ? green(String(answer.statusCode)) : red('500: it is no answer to an HTTP request')
+  }
   const result = JSON.parse(payload) as { statusCode?: unknown; handled?: unknown; failed?: unknown } | null
-  if (typeof result?.statusCode === 'number') return String(result.statusCode)
-  if (typeof result?.handled !== 'number') return 'ok'
+  if (typeof result?.statusCode === 'number') return green(String(result.statusCode))
+  if (typeof result?.handled !== 'number') return green('ok')
   const failed = typeof result.failed === 'number' ? result.failed : 0
-  return `handled ${result.handled}${failed > 0 ? `, failed ${failed}` : ''}`
+  return green(`handled ${result.handled}${failed > 0 ? `, failed ${failed}` : ''}`)
 }
+
+/** `GET /orders`, in contrast to `schedule` and `invoke`. */
+const isRequest = (startedBy: string): boolean => startedBy.includes(' ')
 
 function lagOf(queues: readonly QueueLag[]): string {
   const behind = queues.filter(({ lag }) => lag > 0n)

@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from './clock.ts'
-import { answerOf, eventOf, type HttpAnswer, messageAnswer } from './http-payload.ts'
+import { answerOf, eventOf, type HttpAnswer, messageAnswer, urlOf } from './http-payload.ts'
 import type { Routes } from './http-routes.ts'
 import { readBody } from './http-server.ts'
 import { MAX_SYNC_PAYLOAD } from './invocation.ts'
@@ -35,7 +35,7 @@ export async function answerHttpApi(
 
 async function answer({ service, routes, clock }: HttpApi, request: IncomingMessage): Promise<HttpAnswer> {
   const { body, bytes } = await readBody(request, MAX_SYNC_PAYLOAD)
-  const { pathname } = new URL(request.url ?? '/', 'http://localhost')
+  const { pathname } = urlOf(request)
   const route = routes.find(request.method ?? 'GET', pathname)
   if (!route) return messageAnswer(404, 'Not Found')
   if (bytes > MAX_SYNC_PAYLOAD) return messageAnswer(413, 'Request Entity Too Large')

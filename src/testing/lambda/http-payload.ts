@@ -4,7 +4,7 @@
  * https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
  */
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http'
 import type { HttpApiEvent } from '../index.ts'
 import type { RouteMatch } from './http-routes.ts'
 import { ACCOUNT_ID } from './service.ts'
@@ -25,13 +25,16 @@ export interface HttpAnswer {
 
 const TEXT_TYPE = /^(text\/|application\/(json|javascript|xml|[\w.-]+\+(json|xml)|x-www-form-urlencoded))/i
 
+/** A path that begins with `//` names no host. */
+export const urlOf = ({ url = '/' }: IncomingMessage): URL => new URL(`http://localhost${url}`)
+
 export function eventOf(
   request: IncomingMessage,
   body: Buffer,
   route: RouteMatch,
   now: number,
 ): HttpRequestEvent {
-  const { pathname, search, searchParams } = new URL(request.url ?? '/', 'http://localhost')
+  const { pathname, search, searchParams } = urlOf(request)
   const { cookie, ...others } = request.headers
   const headers = Object.fromEntries(
     Object.entries(others).map(([name, value]) => [
@@ -100,14 +103,29 @@ export function answerOf(payload: Buffer): HttpAnswer | undefined {
     (typeof body === 'string' || body === null)
   if (!isValid) return undefined
   const named = Object.entries(headers ?? {}).map(([name, each]) => [name.toLowerCase(), String(each)])
+  const all = {
+    'content-type': 'text/plain;charset=UTF-8',
+    ...(Object.fromEntries(named) as Record<string, string>),
+    ...(cookies.length > 0 ? { 'set-cookie': cookies.map(String) } : {}),
+  }
+  if (!areHeaders(all)) return undefined
   return {
     statusCode: Number(statusCode),
-    headers: {
-      'content-type': 'text/plain;charset=UTF-8',
-      ...(Object.fromEntries(named) as Record<string, string>),
-      ...(cookies.length > 0 ? { 'set-cookie': cookies.map(String) } : {}),
-    },
+    headers: all,
     body: Buffer.from(body ?? '', isBase64Encoded === true ? 'base64' : 'utf8'),
+  }
+}
+
+/** Whether Node sends them. */
+function areHeaders(headers: HttpAnswer['headers']): boolean {
+  try {
+    for (const [name, values] of Object.entries(headers)) {
+      validateHeaderName(name)
+      for (const value of [values].flat()) validateHeaderValue(name, value)
+    }
+    return true
+  } catch {
+    return false
   }
 }
 

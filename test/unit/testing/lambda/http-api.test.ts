@@ -132,6 +132,8 @@ describe('an HTTP request', () => {
     }
 
     assert.deepStrictEqual(await ask('/none'), [404, { message: 'Not Found' }])
+    assert.deepStrictEqual(await ask('//'), [404, { message: 'Not Found' }])
+    assert.deepStrictEqual(await ask('//none/busy'), [404, { message: 'Not Found' }])
     assert.deepStrictEqual(await ask('/throws'), [500, { message: 'Internal Server Error' }])
     assert.deepStrictEqual(await ask('/wrong'), [500, { message: 'Internal Server Error' }])
     const body = 'x'.repeat(6 * 1024 * 1024)
@@ -200,6 +202,9 @@ describe('an answer', () => {
       { statusCode: 99 },
       { statusCode: 200, body: {} },
       { statusCode: 200, cookies: 'a' },
+      { statusCode: 200, headers: { 'a b': 'c' } },
+      { statusCode: 200, headers: { a: 'b\nc' } },
+      { statusCode: 200, cookies: ['a\n'] },
     ])
       assert.equal(answer(wrong), undefined, JSON.stringify(wrong))
   })
