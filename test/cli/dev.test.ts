@@ -148,6 +148,22 @@ describe('rocketmq-lambda dev', () => {
     deepStrictEqual(texts, ['hello world', 'good morning world', 'good morning world', 'good night moon'])
   })
 
+  it('takes the stage, params and variables that it is given', async (t) => {
+    const folder = testFolder(t, {
+      'serverless.yml': `
+params: { test: { color: blue } }
+provider:
+  environment: { A: "\${sls:stage} \${opt:stage, 'none'} \${param:color} \${param:size}", B: file }
+functions: { hello: { handler: out/hello.handler, events: [httpApi: GET /hello] } }
+`,
+      'out/hello.mjs':
+        'export const handler = async () => ({ statusCode: 200, body: process.env.A + process.env.B })',
+    })
+    const running = dev(t, folder, ['--stage', 'test', '--param', 'size=l=m', '--env', 'B= mine'])
+
+    deepStrictEqual(await textOf(`${await httpUrlOf(running)}/hello`), 'test test blue l=m mine')
+  })
+
   it('runs a built file, and takes over the next one', async (t) => {
     const built = (text: string): string =>
       `export const handler = async () => ({ statusCode: 200, body: '${text}' })`

@@ -24,7 +24,7 @@ export function addDev(program: Command): void {
     .option('--http-port <port>', 'port of the HTTP API', port, 3000)
     .option('--lambda-port <port>', "port of Lambda's Invoke API", port, 3001)
     .option('--topic <name>', 'a topic to begin with; may be repeated', list)
-    .option('--stage <name>', `for \${sls:stage} and the params of the file`, 'dev')
+    .option('--stage <name>', `for \${sls:stage}, \${opt:stage} and the params of the file`, 'dev')
     .option('--param <name=value>', `for \${param:name}; may be repeated`, pairs)
     .option('--env <NAME=value>', 'a variable of every function; may be repeated', pairs)
     .option('--speed <n>', 'schedules, delays and retries run n times as fast', speed, 1)

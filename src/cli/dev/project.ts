@@ -41,6 +41,7 @@ export async function readProject(options: ProjectOptions, nameServers: string):
   const read = await readServerless(config, {
     environment,
     stage: options.stage,
+    options: { stage: options.stage },
     params: options.param ?? {},
     hostEnvironment: process.env,
     resolveHandler: (path, name) => sourceOf(path) ?? sourceOf(join(folder, 'functions', name)),
