@@ -10,6 +10,7 @@ import { Command, CommanderError } from 'commander'
 import { ErrorCode, RocketMQError } from '../errors.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDev } from './commands/dev.ts'
+import { lineOf } from './output.ts'
 
 const WRONG_USE = 2
 
@@ -39,7 +40,7 @@ async function main(): Promise<number> {
   } catch (error) {
     // commander has said what is wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USE
-    console.error(`error: ${error instanceof Error ? messageOf(error) : String(error)}`)
+    console.error(`error: ${lineOf(error)}`)
     return RocketMQError.is(error) && error.code === ErrorCode.CONFIG ? WRONG_USE : 1
   }
 }
@@ -61,9 +62,4 @@ function isOlder(version: string, than: string): boolean {
 /** commander puts its suggestion on a line of its own. */
 function oneLine(text: string): string {
   return text.trim().replaceAll(/\s*\n\s*/g, ' ')
-}
-
-function messageOf({ message, name }: Error): string {
-  const [line = ''] = message.split('\n')
-  return line === '' ? name : line
 }

@@ -32,4 +32,17 @@ export function table(
   )
 }
 
+/** An error in one line. */
+export function lineOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const [line = ''] = error.message.split('\n')
+  return line === '' ? error.name : line
+}
+
+/** `cold 240 ms + 60 ms`: of an invocation the time of loading, if it was, and of the handler. */
+export function timeOf({ initMs, durationMs }: { initMs?: number; durationMs: number }): string {
+  const duration = milliseconds(durationMs)
+  return initMs === undefined ? `warm ${duration}` : `cold ${milliseconds(initMs)} + ${duration}`
+}
+
 export const milliseconds = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`

@@ -37,7 +37,10 @@ function dev(
   temporary = testFolder(t),
 ): RunningCommand {
   const running = startCommand(['dev', ...FREE_PORTS, ...args], { cwd, environment: { TMPDIR: temporary } })
-  t.after(() => running.child.kill('SIGTERM'))
+  t.after(async () => {
+    running.child.kill('SIGTERM')
+    await running.ended
+  })
   return running
 }
 

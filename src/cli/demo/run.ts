@@ -1,5 +1,5 @@
 /** Runs the demo: starts everything, goes through the steps until one is not as it should be, and ends with a table. */
-import { bold, green, milliseconds, red, table } from '../output.ts'
+import { bold, green, lineOf, milliseconds, red, table } from '../output.ts'
 import { openStage, type Stage, type StageOptions, TOPIC } from './stage.ts'
 import { type Seen, type Step, steps } from './steps.ts'
 
@@ -47,7 +47,9 @@ async function play(options: StageOptions, rows: Row[]): Promise<boolean> {
   const take = async (step: Named, run: () => Promise<Seen>): Promise<boolean> => {
     print(bold(`${rows.length === 0 ? '' : '\n'}${rows.length + 1}  ${step.title}`))
     const began = performance.now()
-    const { seen, time = milliseconds(performance.now() - began) } = await run().catch(messageOf)
+    const { seen, time = milliseconds(performance.now() - began) } = await run().catch(
+      (error: unknown): Seen => ({ seen: lineOf(error) }),
+    )
     rows.push({ ...step, seen, time })
     if (seen !== step.expected) print(red(`   expected ${step.expected}; came ${seen}`))
     return seen === step.expected
@@ -75,11 +77,6 @@ async function play(options: StageOptions, rows: Row[]): Promise<boolean> {
   } finally {
     await stage?.[Symbol.asyncDispose]()
   }
-}
-
-function messageOf(error: unknown): Seen {
-  const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
-  return { seen: line }
 }
 
 function styleOf(line: string, at: number, rows: readonly Row[]): string {

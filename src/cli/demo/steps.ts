@@ -1,7 +1,7 @@
 /** What happens in the demo, step by step: a further step is a further entry of the list. */
 import type { InvocationRecord } from '../../testing/index.ts'
 import { errorOf } from '../function-lines.ts'
-import { milliseconds } from '../output.ts'
+import { timeOf } from '../output.ts'
 import { CONSUMER_GROUP, type Stage, TOPIC } from './stage.ts'
 
 export interface Step {
@@ -142,7 +142,7 @@ async function post(stage: Stage, topic: string, message: unknown): Promise<Answ
   const invocations = stage.takeInvocations()
   for (const { functionError, payload } of invocations) if (functionError) throw new Error(errorOf(payload))
   const type = response.headers.get('content-type')
-  return { status: response.status, type, body, time: timeOf(invocations) }
+  return { status: response.status, type, body, time: timesOf(invocations) }
 }
 
 async function minutePasses(stage: Stage): Promise<Seen> {
@@ -150,7 +150,7 @@ async function minutePasses(stage: Stage): Promise<Seen> {
   const start = invocation.report.initMs === undefined ? 'warm' : 'cold'
   return {
     seen: `${start}, ${result.handled} handled, ${result.failed} failed`,
-    time: timeOf([invocation]),
+    time: timesOf([invocation]),
   }
 }
 
@@ -172,12 +172,5 @@ async function consumeOnce(stage: Stage): Promise<{ invocation: InvocationRecord
   return { invocation, result: JSON.parse(invocation.payload) as Consumed }
 }
 
-function timeOf(invocations: readonly InvocationRecord[]): string {
-  return invocations
-    .map(({ report: { initMs, durationMs } }) =>
-      initMs === undefined
-        ? `warm ${milliseconds(durationMs)}`
-        : `cold ${milliseconds(initMs)} + ${milliseconds(durationMs)}`,
-    )
-    .join(', ')
-}
+const timesOf = (invocations: readonly InvocationRecord[]): string =>
+  invocations.map(({ report }) => timeOf(report)).join(', ')

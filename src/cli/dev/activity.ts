@@ -3,7 +3,7 @@
 import type { FailedEvent, InvocationRecord, LocalBroker, LogLine, QueueLag } from '../../testing/index.ts'
 import { answerOf } from '../../testing/lambda/http-payload.ts'
 import { errorOf, isOwnLine, placeOf } from '../function-lines.ts'
-import { dim, green, milliseconds, red } from '../output.ts'
+import { dim, green, red, timeOf } from '../output.ts'
 
 const LAG = 'lag'
 
@@ -27,12 +27,7 @@ export class Activity {
   invocation(record: InvocationRecord): void {
     const { functionName, startedBy, report, functionError, payload } = record
     const outcome = functionError ? red(failureOf(payload)) : outcomeOf(startedBy, payload)
-    const { initMs, durationMs } = report
-    const time =
-      initMs === undefined
-        ? `warm ${milliseconds(durationMs)}`
-        : `cold ${milliseconds(initMs)} + ${milliseconds(durationMs)}`
-    this.#print(functionName, `${startedBy} → ${outcome}  ${dim(time)}`)
+    this.#print(functionName, `${startedBy} → ${outcome}  ${dim(timeOf(report))}`)
     this.lag(this.#broker.lag())
   }
 

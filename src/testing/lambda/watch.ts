@@ -1,6 +1,6 @@
 /**
- * Rebundles functions when their sources change, and replaces their warm environments: what a development server is built
- * on. How to bundle is the caller's: this package has no bundler.
+ * Rebundles functions when their sources change, and replaces their warm environments, for development servers of one's own.
+ * How to bundle is the caller's; `rocketmq-lambda dev` lets esbuild watch.
  */
 import { existsSync, type FSWatcher, readdirSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
