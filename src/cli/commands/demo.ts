@@ -12,6 +12,7 @@ export function addDemo(program: Command): void {
     .addHelpText('after', '\nExample:\n  rocketmq-lambda demo')
     .action(async () => {
       const { runDemo } = await import('../demo/run.ts')
-      if (!(await runDemo())) process.exitCode = 1
+      // A step that hangs may have left something that keeps the process alive.
+      if (!(await runDemo())) process.exit(1)
     })
 }

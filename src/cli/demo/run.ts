@@ -3,6 +3,9 @@ import { bold, green, lineOf, milliseconds, red, table } from '../output.ts'
 import { openStage, type Stage, type StageOptions, TOPIC } from './stage.ts'
 import { type Seen, type Step, steps } from './steps.ts'
 
+/** A step takes a fraction of a second; on a machine that is very busy, some. */
+const STEP_LIMIT_MS = 20_000
+
 type Named = Pick<Step, 'title' | 'name' | 'expected'>
 
 interface Row extends Named {
@@ -47,7 +50,7 @@ async function play(options: StageOptions, rows: Row[]): Promise<boolean> {
   const take = async (step: Named, run: () => Promise<Seen>): Promise<boolean> => {
     print(bold(`${rows.length === 0 ? '' : '\n'}${rows.length + 1}  ${step.title}`))
     const began = performance.now()
-    const { seen, time = milliseconds(performance.now() - began) } = await run().catch(
+    const { seen, time = milliseconds(performance.now() - began) } = await inTime(run()).catch(
       (error: unknown): Seen => ({ seen: lineOf(error) }),
     )
     rows.push({ ...step, seen, time })
@@ -75,8 +78,18 @@ async function play(options: StageOptions, rows: Row[]): Promise<boolean> {
     }
     return true
   } finally {
-    await stage?.[Symbol.asyncDispose]()
+    // Its error would stand in the place of what was seen.
+    await inTime(stage?.[Symbol.asyncDispose]()).catch(() => undefined)
   }
+}
+
+/** Rejects when it takes longer than any step may. */
+async function inTime<T>(work: T | PromiseLike<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing in ${STEP_LIMIT_MS / 1000} s`)), STEP_LIMIT_MS)
+  })
+  return await Promise.race([work, limit]).finally(() => clearTimeout(timer))
 }
 
 function styleOf(line: string, at: number, rows: readonly Row[]): string {
