@@ -47,7 +47,7 @@ export class RocketMQRecord {
   constructor(message: Message, parsed?: { value: unknown }) {
     const { queue } = message
     this.offset = message.queueOffset.toString()
-    this.recordId = recordIdOf(message)
+    this.recordId = `${queueKey(queue)}/${this.offset}`
     this.topic = message.topic
     this.sourceTopic = queue.topic
     this.brokerName = queue.brokerName
@@ -106,16 +106,27 @@ export interface RocketMQEvent {
   records: Record<string, RocketMQRecord[]>
 }
 
+const isOfSameQueue = (one: RocketMQRecord, other: RocketMQRecord): boolean =>
+  one.queueId === other.queueId &&
+  one.brokerName === other.brokerName &&
+  one.sourceTopic === other.sourceTopic
+
 export function createEvent(
   records: readonly RocketMQRecord[],
   bootstrapServers: string,
   consumerGroup: string,
 ): RocketMQEvent {
   const byQueue: Record<string, RocketMQRecord[]> = {}
+  let last: RocketMQRecord | undefined
+  let own: RocketMQRecord[] = []
   for (const record of records) {
-    const key = `${record.sourceTopic}/${record.brokerName}/${record.queueId}`
-    byQueue[key] ??= []
-    byQueue[key].push(record)
+    // They come queue by queue: a key for each record would cost as much as the record.
+    if (!last || !isOfSameQueue(record, last)) {
+      const key = `${record.sourceTopic}/${record.brokerName}/${record.queueId}`
+      own = byQueue[key] ??= []
+      last = record
+    }
+    own.push(record)
   }
   return { eventSource: 'rocketmq', bootstrapServers, consumerGroup, records: byQueue }
 }
