@@ -34,6 +34,8 @@ import { type Handling, Worker } from './worker.ts'
 
 /** How long after the end of the work the leases may be given back, in ms: before the invocation's real end. */
 const UNLOCK_MS = 450
+/** How long before it is given up a handler is warned by its signal, in ms, or a tenth of the time: to say what it has done. */
+const WARNING_MS = 1_000
 /** What `continuation` keeps back besides, in ms: AWS's client has to be loaded and connected by then. */
 const HAND_OVER_MS = 1_500
 /** Never most of a short invocation. */
@@ -42,7 +44,7 @@ const handOverMs = (context: LambdaContext): number =>
 
 /** What the handler is given besides the event and the context. */
 export interface HandlerExtras {
-  /** Aborted when the invocation is about to end. */
+  /** Aborted a second, at most a tenth of the time, before the batch is given up: what is returned by then counts. */
   signal: AbortSignal
   /** For publishing from the handler, under the same connections. */
   client: Client
@@ -221,18 +223,26 @@ async function consume(
   tell: Tell,
 ): Promise<Ended> {
   const end = invocationDeadline(context) - (source.continuation ? handOverMs(context) : 0)
-  const stop = new AbortController()
-  const timer = setTimeout(
-    () => stop.abort(new DeadlineError('the invocation is ending')),
-    Math.max(0, end - Date.now()),
-  )
+  const remaining = end - Date.now()
+  const warning = abortAfter(remaining - Math.min(WARNING_MS, remaining / 10))
+  const stop = abortAfter(remaining)
   try {
-    const handling = await handlingOf(source, client, handle, context, stop.signal)
+    const handling = await handlingOf(source, client, handle, context, stop.signal, warning.signal)
     const invocation = { source, client, end, handling, tell }
     return source.mode === 'pop' ? await pop(invocation) : await pull(invocation, payload)
   } finally {
-    clearTimeout(timer)
+    stop.clear()
+    warning.clear()
   }
+}
+
+function abortAfter(ms: number): { signal: AbortSignal; clear: () => void } {
+  const controller = new AbortController()
+  const timer = setTimeout(
+    () => controller.abort(new DeadlineError('the invocation is ending')),
+    Math.max(0, ms),
+  )
+  return { signal: controller.signal, clear: () => clearTimeout(timer) }
 }
 
 async function pull(
@@ -283,6 +293,7 @@ async function handlingOf(
   client: Client,
   handle: AnyHandler,
   context: LambdaContext,
+  stop: AbortSignal,
   signal: AbortSignal,
 ): Promise<Handling> {
   const parsed = new WeakMap<Message, { value: unknown }>()
@@ -290,14 +301,16 @@ async function handlingOf(
   const screen = await createScreen(format, schema, parsed)
   const bootstrapServers = client.nameServers.addresses
   const origin = { recordIdOf, bootstrapServers, consumerGroup, context, parsed }
+  // A target cannot be warned, only given up.
+  const extras = { signal: target ? stop : signal, client }
   return {
     groupOf: format.groupOf,
-    screen: (messages) => orFailed(messages, signal, () => untilAborted(screen(messages), signal)),
+    screen: (messages) => orFailed(messages, signal, () => untilAborted(screen(messages), stop)),
     call: (messages) => {
       const work = async (): Promise<Verdict> => {
         const event = format.createEvent(messages, origin)
-        const answer = handle(event as never, context, { signal, client } as never) as Promise<unknown>
-        const response = await untilAborted(answer, signal)
+        const answer = handle(event as never, context, extras as never) as Promise<unknown>
+        const response = await untilAborted(answer, stop)
         return { failed: readBatchResponse(response, messages, format.identifiers) }
       }
       return orFailed(messages, signal, work, target && targetVerdict)

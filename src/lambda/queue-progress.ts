@@ -3,10 +3,11 @@
  * what is being handled, and up to where it may be committed. Offsets only move here, and only over what was handled,
  * sent back or filtered out.
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { PullConsumer } from '../client/puller.ts'
 import type { Message, PullResult } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
-import { OffsetResetError } from '../errors.ts'
+import { BrokerError, OffsetResetError } from '../errors.ts'
 import type { CallOptions } from '../net/deadline.ts'
 import type { UndecodableMessage } from '../wire/message.ts'
 import type { ResolvedEventSource } from './options.ts'
@@ -56,6 +57,8 @@ export const noCounts = (): QueueCounts => ({
 /** A message whose bytes make no sense, with its place. */
 export type PlacedUndecodable = UndecodableMessage & { queueOffset: bigint; commitLogOffset: bigint }
 
+/** Before a commit is sent again that a broker was too busy for, in ms. */
+const BUSY_PAUSE_MS = 100
 /** How often a queue is followed to another place in one invocation. */
 const MAX_MOVES = 3
 /** What a message takes in memory besides its body, roughly. */
@@ -313,7 +316,7 @@ export class QueueProgress {
   async begin(offset: bigint, limits: CallOptions): Promise<void> {
     this.#sent = offset
     try {
-      await this.#consumer.commitOffset(this.queue, offset, limits)
+      await this.#write(offset, limits)
       this.#know(offset)
     } catch (error) {
       if (!(error instanceof OffsetResetError)) throw error
@@ -323,6 +326,15 @@ export class QueueProgress {
     const before = this.#finished.length
     this.#finished = this.#finished.filter((each) => each >= offset)
     this.counts.handled += before - this.#finished.length
+  }
+
+  /** Once more after a moment when the broker was busy: the same offset twice does no harm. */
+  async #write(offset: bigint, limits: CallOptions): Promise<void> {
+    await this.#consumer.commitOffset(this.queue, offset, limits).catch(async (error: unknown) => {
+      if (!(error instanceof BrokerError && error.retryable)) throw error
+      await wait(BUSY_PAUSE_MS)
+      await this.#consumer.commitOffset(this.queue, offset, limits)
+    })
   }
 
   async #adopt(offset: bigint, limits: CallOptions): Promise<void> {

@@ -331,3 +331,36 @@ describe('a reset back that a pull learns of while records are handled and other
     )
   })
 })
+
+describe('a broker that is busy', () => {
+  it('is asked once more to commit, and the invocation goes on', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 2)
+    await run(client, async () => undefined)
+    await publish(client, 1)
+    const fault = broker.faults.add({ fault: 'busy', code: 15, times: 1 })
+
+    const { handled } = await run(client, async () => undefined)
+
+    assert.deepStrictEqual([fault.hits, handled, broker.committedOffset('billing', QUEUE)], [1, 1, 3n])
+  })
+})
+
+describe('the signal of a handler', () => {
+  it('comes early enough to say what was done', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 3)
+    const handler = eventSource(
+      { topic: 'orders', consumerGroup: 'billing', client, onFailure: 'block' },
+      async (event, _context, { signal }) => {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        const [, ...rest] = Object.values(event.records).flat()
+        return { batchItemFailures: rest.map(({ recordId }) => ({ itemIdentifier: recordId })) }
+      },
+    )
+
+    const { handled } = await handler(scheduledEvent(), lambdaContext({ remainingMs: 1_500 }))
+
+    assert.deepStrictEqual([handled, broker.committedOffset('billing', QUEUE)], [1, 1n])
+  })
+})
