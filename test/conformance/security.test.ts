@@ -67,11 +67,17 @@ const CreateAcl = admin<{ subject: string }, AclBody>(3006, 'AUTH_CREATE_ACL', {
 
 const TOPIC = 'secured'
 const GROUP = 'secured-readers'
+/** Tests run at once: a group of its own for the one that sets its offset. */
+const DISPATCHED = 'secured-dispatched'
 
 /** Who may do what; the resources are the one topic and the one group. */
 const USERS = {
   writer: { 'Topic:secured': ['Pub'] },
-  reader: { 'Topic:secured': ['Sub'], 'Group:secured-readers': ['Sub'] },
+  reader: {
+    'Topic:secured': ['Sub'],
+    'Group:secured-readers': ['Sub'],
+    'Group:secured-dispatched': ['Sub'],
+  },
   measurer: { 'Topic:secured': ['Sub', 'Get'], 'Group:secured-readers': ['Sub', 'Get'] },
   nobody: {},
 } as const
@@ -136,8 +142,9 @@ if (await realBrokerAvailable()) {
       )
       const producer = createProducer(root, { producerGroup: 'secured-writers' })
       await producer.send({ topic: TOPIC, body: 'first' })
-      // The group exists from its first pull on.
-      await createPullConsumer(root, { consumerGroup: GROUP }).pull(queue, 0n)
+      // A group exists from its first pull on.
+      for (const consumerGroup of [GROUP, DISPATCHED])
+        await createPullConsumer(root, { consumerGroup }).pull(queue, 0n)
     })
     after(async () => {
       await Promise.all(clients.map((client) => client.close()))
@@ -242,14 +249,14 @@ if (await realBrokerAvailable()) {
 
     it('Sub on topic and group is enough for a dispatcher: a pull tells it the lag', async () => {
       const client = connect({ credentials: credentialsOf('reader') })
-      await createPullConsumer(client, { consumerGroup: GROUP }).commitOffset(queue, 0n)
+      await createPullConsumer(client, { consumerGroup: DISPATCHED }).commitOffset(queue, 0n)
       const events: { queues: MessageQueue[] }[] = []
       const lambda = {
         async send({ input: { Payload } }: { input: { Payload: Uint8Array } }) {
           events.push(JSON.parse(Buffer.from(Payload).toString()))
         },
       }
-      const eventSources = { secured: { topic: TOPIC, consumerGroup: GROUP } }
+      const eventSources = { secured: { topic: TOPIC, consumerGroup: DISPATCHED } }
       const tick = dispatcher({ eventSources, functionName: 'worker', client, lambda })
 
       const { secured } = (await tick(scheduledEvent(), lambdaContext({ remainingMs: 30_000 }))).eventSources
