@@ -138,6 +138,11 @@ export class QueueProgress {
     return this.#left !== undefined && queueOffset > this.#left
   }
 
+  /** Whether it is still to be handled here: the queue may be another's by now, or stand at another place. */
+  isDue(message: Message): boolean {
+    return this.#open.has(message) && !this.#isLost && !this.isBehindLeft(message)
+  }
+
   /** Whether there is something to commit. */
   get isDirty(): boolean {
     return !this.#isLost && this.#position !== this.#committed

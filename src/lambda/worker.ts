@@ -26,6 +26,8 @@ export interface Handling {
   call(messages: readonly Message[]): Promise<Verdict>
 }
 
+const isDue = (message: Message, queue: QueueProgress): boolean => queue.isDue(message)
+
 export class Worker {
   /** What the handler has thrown. */
   error: unknown
@@ -59,7 +61,9 @@ export class Worker {
       mostAttempts: maximumRetryAttempts ?? RETRY_MAX_TIMES,
       end,
       groupOf: handling.groupOf && ((queue) => handling.groupOf?.(queue.queue) ?? ''),
-      onUndecodable: async (queue, each) => await settlement.undecodable(queue, each),
+      onUndecodable: async (queue, each) => {
+        if (!source.dryRun) await settlement.undecodable(queue, each)
+      },
     })
   }
 
@@ -140,6 +144,7 @@ export class Worker {
       rest = only(rest, (message) => again.has(message))
       if (again.size > 0) await this.#pause(rest)
       if (this.#intake.isOver) return
+      rest = only(rest, isDue)
     }
   }
 
@@ -162,8 +167,7 @@ export class Worker {
     await this.#handle(only(batch, (message) => first.has(message)))
     if (this.#intake.isOver || this.#isTooLate(0)) return this.#intake.stop()
     await this.#settlement.commit(this.#queues)
-    const second = only(batch, (message, queue) => !first.has(message) && !queue.isBehindLeft(message))
-    await this.#handle(second)
+    await this.#handle(only(batch, (message, queue) => !first.has(message) && isDue(message, queue)))
   }
 
   /** Before records that block their queues are tried once more, if there is time for it. */

@@ -1,4 +1,5 @@
 /** An event source against the local broker: one topic with one queue, a client, and what became of it. */
+import { SendMessageV2 } from '../../src/commands/index.ts'
 import { type Client, createClient, createProducer, type Producer } from '../../src/index.ts'
 import { type EventSourceResult, eventSource, type RecordHandler } from '../../src/lambda/index.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../src/testing/index.ts'
@@ -42,4 +43,26 @@ export async function consuming(options: { brokers?: number } = {}): Promise<Con
       await broker.close()
     },
   }
+}
+
+/** A message that says it is compressed, and is not. */
+export async function sendUndecodable(client: Client): Promise<void> {
+  const queue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
+  const request = {
+    producerGroup: 'shop',
+    topic: 'orders',
+    defaultTopic: 'TBW102',
+    defaultTopicQueueNums: 4,
+    queueId: 0,
+    sysFlag: 1,
+    bornTimestamp: BigInt(Date.now()),
+    flag: 0,
+    properties: 'UNIQ_KEY\u0001BROKEN\u0002',
+    reconsumeTimes: 0,
+    unitMode: false,
+    batch: false,
+  }
+  await client.callQueue(queue, SendMessageV2, request as never, Buffer.from('not zlib') as never, {
+    deadline: client.deadline(),
+  })
 }

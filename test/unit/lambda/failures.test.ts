@@ -10,6 +10,7 @@ import {
   type RocketMQRecord,
 } from '../../../src/lambda/index.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+import { sendUndecodable } from '../../support/consuming.ts'
 
 const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 const RETRY = { topic: '%RETRY%billing', brokerName: 'broker-a', queueId: 0 }
@@ -218,7 +219,7 @@ describe('with onFailure retry', () => {
   it('a body that cannot be decompressed goes the same way, with its reason', async () => {
     await using own = await setting()
     await own.publish('a')
-    await sendBroken(own.client)
+    await sendUndecodable(own.client)
     await own.publish('c')
     const handled: string[] = []
 
@@ -283,6 +284,24 @@ describe('with onFailure block', () => {
     assert.deepStrictEqual([result.handled, result.deadLettered, own.committed()], [3, 1, 4n])
   })
 
+  it('what is behind a record that could not become a dead letter is not tried again before it', async () => {
+    await using own = await setting()
+    await own.publish('a', 'b', 'c')
+    own.broker.faults.add({ fault: 'refuse', code: 36, responseCode: 1 })
+    const calls: string[][] = []
+
+    const failed = own.run(
+      async (event, ...rest) => {
+        calls.push(bodies(event))
+        return await failing('a', 'c')(event, ...rest)
+      },
+      { onFailure: 'block', maximumRetryAttempts: 0 },
+    )
+
+    await assert.rejects(failed, { responseCode: 1 })
+    assert.deepStrictEqual([calls, own.committed()], [[['a', 'b', 'c']], 0n])
+  })
+
   it('a handler that throws leaves everything where it is, whatever attempts there are', async () => {
     await using own = await setting()
     await own.publish('a')
@@ -298,7 +317,7 @@ describe('with onFailure block', () => {
   it('a body that cannot be decoded holds up its queue, unless attempts are limited', async () => {
     await using own = await setting()
     await own.publish('a')
-    await sendBroken(own.client)
+    await sendUndecodable(own.client)
 
     const blocked = await own.run(async () => undefined, { onFailure: 'block' })
     const limited = await own.run(async () => undefined, { onFailure: 'block', maximumRetryAttempts: 3 })
@@ -307,28 +326,6 @@ describe('with onFailure block', () => {
     assert.deepStrictEqual([blocked.handled, limited.deadLettered, own.committed()], [1, 1, 2n])
   })
 })
-
-/** A message that says it is compressed, and is not. */
-async function sendBroken(client: Client): Promise<void> {
-  const { SendMessageV2 } = await import('../../../src/commands/index.ts')
-  const request = {
-    producerGroup: 'shop',
-    topic: 'orders',
-    defaultTopic: 'TBW102',
-    defaultTopicQueueNums: 4,
-    queueId: 0,
-    sysFlag: 1,
-    bornTimestamp: BigInt(Date.now()),
-    flag: 0,
-    properties: 'UNIQ_KEY\u0001BROKEN\u0002',
-    reconsumeTimes: 0,
-    unitMode: false,
-    batch: false,
-  }
-  await client.callQueue(QUEUE, SendMessageV2, request as never, Buffer.from('not zlib') as never, {
-    deadline: client.deadline(),
-  })
-}
 
 describe('records that failed together', () => {
   it('come again in smaller batches, so that one of them does not take the others to the dead-letter topic', async () => {

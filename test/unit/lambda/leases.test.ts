@@ -10,6 +10,7 @@ import {
   type RocketMQEvent,
 } from '../../../src/lambda/index.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+import { sendUndecodable } from '../../support/consuming.ts'
 
 const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 
@@ -155,6 +156,27 @@ describe('a commit', () => {
     assert.deepStrictEqual([result.handled, broker.committedOffset('billing', QUEUE)], [0, 0n])
   })
 
+  it('between two attempts that finds the lease lost ends the attempts', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 2)
+    const other = createPullConsumer(client, { consumerGroup: 'billing' })
+    let calls = 0
+
+    const result = await run(
+      client,
+      async () => {
+        calls += 1
+        await broker.clock.advance(61_000)
+        await other.lock([QUEUE])
+        return { batchItemFailures: [{ itemIdentifier: 'orders/broker-a/0/1' }] }
+      },
+      { onFailure: 'block', maximumRetryAttempts: 3 },
+    )
+
+    assert.deepStrictEqual([calls, result.queues[0]?.stopped], [1, 'its lease was lost'])
+    assert.deepStrictEqual(broker.messages('%DLQ%billing'), [])
+  })
+
   it('is written again when a killed broker has lost it, with the leases', async (t) => {
     const { broker, client } = await setting(t)
     await publish(client, 4)
@@ -219,6 +241,18 @@ describe('dryRun', () => {
 
     assert.deepStrictEqual([result.wouldHandle, result.handled, result.leftToOthers], [40, 0, 0])
     assert.deepStrictEqual(broker.committedOffset('billing', QUEUE), undefined)
+  })
+
+  it('counts what cannot be decoded, and does not send it back', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 1)
+    await sendUndecodable(client)
+
+    const result = await run(client, async () => assert.fail('nothing is handled'), { dryRun: true })
+    await broker.clock.advance(11_000)
+
+    assert.deepStrictEqual([result.wouldHandle, result.failed, result.sentBack], [1, 1, 0])
+    assert.deepStrictEqual(broker.messages('%RETRY%billing'), [])
   })
 })
 
