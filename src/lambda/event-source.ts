@@ -195,7 +195,7 @@ function checkWindow({ windowMs }: ResolvedEventSource, context: LambdaContext):
   const seconds = Math.floor(remaining / 1_000)
   throw new ConfigError(
     'maximumBatchingWindowInSeconds',
-    `must be shorter than the invocation, which ends in ${seconds} s; raise the function's timeout or lower the window`,
+    `must be shorter than the invocation, which ends in ${seconds} s, got ${windowMs / 1_000}; raise the function's timeout or lower the window`,
   )
 }
 

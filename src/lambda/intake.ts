@@ -51,6 +51,7 @@ export class Intake {
   readonly #pulls = new Set<Promise<void>>()
   /** Sharding keys that are being handled, by queue. Undefined: one batch at a time needs none of it. */
   readonly #busy: Set<string> | undefined
+  readonly #lastCall: number
   #running = 0
   #isClosed = false
   #changed = Promise.withResolvers<void>()
@@ -60,6 +61,7 @@ export class Intake {
     const first = Math.floor(Math.random() * queues.length)
     this.#queues = [...queues.slice(first), ...queues.slice(0, first)]
     this.#options = options
+    this.#lastCall = lastCall(options.end)
     this.#busy = options.parallelizationFactor > 1 ? new Set() : undefined
   }
 
@@ -68,7 +70,6 @@ export class Intake {
    * stopped, or the time is over. Each batch is given to `release` when it is done with.
    */
   async next(): Promise<Batch | undefined> {
-    const { windowMs } = this.#options
     let since: number | undefined
     while (!this.isOver) {
       this.#pump()
@@ -77,12 +78,18 @@ export class Intake {
       since = ready.length === 0 ? undefined : (since ?? now)
       if (since !== undefined) {
         const isFull = ready.reduce((sum, queue) => sum + this.#free(queue), 0) >= this.#sizeOf(ready)
-        const isWaiting = now < since + windowMs || (this.#pulls.size > 0 && now < since + GATHER_MS)
+        const isWaiting = now < this.#closing(since) || (this.#pulls.size > 0 && now < since + GATHER_MS)
         if (isFull || !isWaiting) return this.#deal(ready)
       } else if (this.#pulls.size === 0 && this.#running === 0) return undefined
-      await this.#change(since === undefined ? undefined : since + Math.max(windowMs, GATHER_MS))
+      await this.#change(since === undefined ? undefined : Math.max(this.#closing(since), since + GATHER_MS))
     }
     return undefined
+  }
+
+  /** Until when a batch is kept open whose first record was there at `since`. */
+  #closing(since: number): number {
+    const closing = since + this.#options.windowMs
+    return since < this.#lastCall ? Math.min(closing, this.#lastCall) : closing
   }
 
   /** The batch is settled: its sharding keys may be dealt out again. */
@@ -221,6 +228,12 @@ export class Intake {
     clearTimeout(timer)
   }
 }
+
+/**
+ * When a window closes at the latest, or one that is nearly as long as the invocation would leave no time to handle what it
+ * gathered, each time again.
+ */
+export const lastCall = (end: number): number => end - Math.max(0, end - Date.now()) / 4
 
 /**
  * Smaller with each attempt, and one record at the last: those that failed together come again together, and a handler

@@ -36,7 +36,7 @@ export interface EventSourceMapping {
   enabled?: boolean | undefined
   /**
    * How long a batch that is not full is kept open after its first record, 0 to 300 seconds, and less than the function's
-   * timeout. @default 0
+   * timeout; at most until three quarters of the invocation are over. @default 0
    */
   maximumBatchingWindowInSeconds?: number | undefined
   /**

@@ -9,7 +9,7 @@ import { createPopConsumer, type PopConsumer } from '../client/popper.ts'
 import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
 import type { PoppedMessage } from '../client/values.ts'
 import type { CallOptions } from '../net/deadline.ts'
-import { batchSizeAt } from './intake.ts'
+import { batchSizeAt, lastCall } from './intake.ts'
 import type { ResolvedEventSource } from './options.ts'
 import { noCounts, type QueueCounts } from './queue-progress.ts'
 import { publishBatch } from './report.ts'
@@ -39,6 +39,7 @@ export class PopWorker {
   readonly #puller: Pick<PullConsumer, 'sendBack'>
   readonly #handling: Handling
   readonly #end: number
+  readonly #lastCall: number
   /** Popped and neither acknowledged nor hidden until another attempt. */
   readonly #inHand = new Set<PoppedMessage>()
   #timer: NodeJS.Timeout | undefined
@@ -53,6 +54,7 @@ export class PopWorker {
     this.#consumer = createPopConsumer(client, { consumerGroup, filter })
     this.#puller = createPullConsumer(client, { consumerGroup })
     this.#end = end
+    this.#lastCall = lastCall(end)
   }
 
   /** Resolves when the topic is drained or the time is over. */
@@ -94,20 +96,25 @@ export class PopWorker {
     }
   }
 
-  /** Up to a batch: what there is, or with a window what comes within it. */
+  /** Up to a batch: what there is, and with a window what comes within it. */
   async #gather(): Promise<PoppedMessage[]> {
     const { topic, batchSize, windowMs } = this.#source
     const gathered: PoppedMessage[] = []
     let until = 0
     while (gathered.length < batchSize && !this.#isOver) {
-      const waitMs = gathered.length === 0 ? 0 : Math.min(until - Date.now(), LONGEST_POP_MS)
-      if (gathered.length > 0 && waitMs <= 0) break
       const maxMessages = batchSize - gathered.length
+      const waitMs = Math.max(0, Math.min(until - Date.now(), LONGEST_POP_MS))
       const options = { maxMessages, waitMs, invisibleMs: INVISIBLE_MS, deadlineMs: this.#end }
-      const { messages, undecodable } = await this.#consumer.pop(topic, options)
+      const found = await this.#consumer.pop(topic, options).catch((error: unknown) => {
+        // A broker that is away must not keep what the others gave from being handled.
+        this.error ??= error
+      })
+      if (!found) break
+      const { messages, undecodable } = found
       this.#take(messages, undecodable.length)
-      if (messages.length === 0 && gathered.length === 0) break
-      until ||= Date.now() + windowMs
+      // A broker gives 32 at once: only when it gives none is there no more.
+      if (messages.length + undecodable.length === 0 && Date.now() >= until) break
+      if (messages.length > 0) until ||= Math.min(Date.now() + windowMs, this.#lastCall)
       gathered.push(...messages)
     }
     return gathered

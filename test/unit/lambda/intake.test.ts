@@ -93,8 +93,29 @@ describe('batches', () => {
 
     await assert.rejects(
       run(client, async () => undefined, { maximumBatchingWindowInSeconds: 10 }),
-      { code: 'RMQ_CONFIG', field: 'maximumBatchingWindowInSeconds' },
+      {
+        code: 'RMQ_CONFIG',
+        message: /^maximumBatchingWindowInSeconds: must be shorter than the invocation.*, got 10; raise/,
+      },
     )
+  })
+
+  it('are closed in time to be handled when the window is nearly as long as the invocation', async () => {
+    await using broker = await startBroker({ topics: { orders: { queues: 2 } } })
+    await using closing = closed(createClient({ nameServers: broker.nameServers }))
+    const { client } = closing
+    await createProducer(client, { producerGroup: 'shop' }).send({ topic: 'orders', body: 'a' })
+    const options = { maximumBatchingWindowInSeconds: 3 }
+
+    const pulled = await run(client, async () => undefined, options, 3_200)
+    const popped = await run(
+      client,
+      async () => undefined,
+      { ...options, mode: 'pop', consumerGroup: 'p' },
+      3_200,
+    )
+
+    assert.deepStrictEqual([pulled.handled, popped.handled], [1, 1])
   })
 })
 

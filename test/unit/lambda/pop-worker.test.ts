@@ -65,6 +65,38 @@ describe('in mode pop', () => {
     assert.ok(batches.every(({ length }) => length <= 40))
   })
 
+  it('batches are full while there is enough, whatever a single pop gives', async (t) => {
+    const { client } = await setting(t, 70)
+    const sizes: number[] = []
+
+    await run(client, async (event) => void sizes.push(flat(event).length), { batchSize: 50 })
+
+    assert.deepStrictEqual(sizes, [50, 20])
+  })
+
+  it('what one broker gave is handled when another is away, and the invocation tells and fails', async (t) => {
+    const broker = await startBroker({ brokers: 2, topics: { orders: { queues: 1 } } })
+    const client = createClient({ nameServers: broker.nameServers })
+    t.after(async () => {
+      await client.close()
+      await broker.close()
+    })
+    const queue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
+    await createProducer(client, { producerGroup: 'shop' }).send({ topic: 'orders', body: 'a', queue })
+    broker.faults.add({ fault: 'refuse', code: 200_050, server: 'broker-b', responseCode: 1 })
+    const handled: string[] = []
+    const told: unknown[] = []
+    const logger = {
+      ...QUIET,
+      info: (_: string, { handled: count }: Record<string, unknown>) => void told.push(count),
+    }
+
+    const failed = run(client, async (event) => void handled.push(...bodies(event)), { logger })
+
+    await assert.rejects(failed, { responseCode: 1 })
+    assert.deepStrictEqual([handled, told], [['a'], [1]])
+  })
+
   it('a record that failed comes again after its delay, as a retry, and the others do not', async (t) => {
     const { broker, client } = await setting(t, 3)
     const seen: [string, number, string, string][] = []
