@@ -24,7 +24,7 @@ import {
   type WorkerPayload,
 } from './options.ts'
 import { noCounts, type QueueCounts, type QueueProgress, type QueueSummary } from './queue-progress.ts'
-import { jsonLogger, report, type Totals } from './report.ts'
+import { checkReports, jsonLogger, report, type Totals } from './report.ts'
 import { type BatchResponse, readBatchResponse } from './response.ts'
 import { checkSchema, createScreen } from './screen.ts'
 import { Settlement, type Verdict } from './settle.ts'
@@ -137,6 +137,7 @@ export function eventSource<Format extends EventFormatName>(
     ...mapping
   } = options
   const schema = checkSchema(schemaOption)
+  checkReports(logger, metrics)
   const source = resolveEventSource(mapping, 'eventSource')
   checkHandler(source, handle)
   const client = clientOf(clientOption)

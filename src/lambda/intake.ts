@@ -233,7 +233,7 @@ export class Intake {
  * When a window closes at the latest, or one that is nearly as long as the invocation would leave no time to handle what it
  * gathered, each time again.
  */
-export const lastCall = (end: number): number => end - Math.max(0, end - Date.now()) / 4
+export const lastCall = (end: number): number => end - Math.floor(Math.max(0, end - Date.now()) / 4)
 
 /**
  * Smaller with each attempt, and one record at the last: those that failed together come again together, and a handler

@@ -7,7 +7,7 @@ import type { Filter, StartingPosition } from '../client/puller.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError } from '../errors.ts'
 import { checkText } from '../wire/checks.ts'
-import { checkGroupName, checkTopicName } from '../wire/names.ts'
+import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { ClientOption } from './client-option.ts'
 import type { EventFormatName } from './format.ts'
@@ -202,6 +202,11 @@ export function resolveEventSource(value: EventSourceMapping, what: string): Res
   const options = parseWith(mapping, value, { what, keys: MAPPING_KEYS })
   checkTopicName(options.topic, 'topic')
   checkGroupName(options.consumerGroup, 'consumerGroup')
+  if (options.topic.startsWith(retryTopic('')))
+    throw new ConfigError(
+      'topic',
+      `takes no retry topic, got ${options.topic}: it is read with the group's own topic`,
+    )
   const { filter = '*', startingPosition = 'TRIM_HORIZON' } = options
   if (typeof filter === 'string') parseTagExpression(filter)
   else checkText('filter.sql', filter.sql.trim())
@@ -234,12 +239,16 @@ function checkMode({
   dryRun,
 }: EventSourceMapping): 'pull' | 'pop' {
   if (mode === 'pull') return mode
-  const needed = 'needs mode pull: '
+  const needed = 'needs mode pull'
   if (onFailure === 'block')
-    throw new ConfigError('onFailure', `${needed}what is popped has no order to keep`)
+    throw new ConfigError('onFailure', `block ${needed}: what is popped has no order to keep`)
   if (startingPosition !== undefined && startingPosition !== 'TRIM_HORIZON')
-    throw new ConfigError('startingPosition', `${needed}a group that pops begins at the first message`)
-  if (dryRun) throw new ConfigError('dryRun', `${needed}to look at messages a pop would have to hide them`)
+    throw new ConfigError(
+      'startingPosition',
+      `${startingPosition} ${needed}: a group that pops begins at the first message`,
+    )
+  if (dryRun)
+    throw new ConfigError('dryRun', `true ${needed}: to look at messages a pop would have to hide them`)
   return mode
 }
 
@@ -251,7 +260,10 @@ type FailurePolicy = Pick<
 function failurePolicy(options: EventSourceMapping): FailurePolicy {
   const { onFailure = 'retry', maximumRetryAttempts, maximumRecordAgeInSeconds, retryLevels } = options
   if (retryLevels && onFailure === 'block')
-    throw new ConfigError('retryLevels', 'needs onFailure retry: with block nothing is sent back for later')
+    throw new ConfigError(
+      'retryLevels',
+      `${JSON.stringify(retryLevels)} needs onFailure retry: with block nothing is sent back for later`,
+    )
   return {
     onFailure,
     maximumRetryAttempts,
@@ -361,10 +373,22 @@ export function resolveEventSources(
   field: string,
 ): Map<string, ResolvedEventSource> {
   const resolved = new Map<string, ResolvedEventSource>()
+  /** The name of the mapping that has it. */
+  const groups = new Map<string, string>()
   for (const [name, source] of Object.entries(sources)) {
     try {
       refuseCode(source)
-      resolved.set(name, resolveEventSource(source, name))
+      const mapping = resolveEventSource(source, name)
+      const { consumerGroup, enabled } = mapping
+      const other = groups.get(consumerGroup)
+      // They would read each other's retry topic.
+      if (enabled && other !== undefined)
+        throw new ConfigError(
+          'consumerGroup',
+          `${consumerGroup} is that of ${other} already; each mapping needs its own`,
+        )
+      if (enabled) groups.set(consumerGroup, name)
+      resolved.set(name, mapping)
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       const { field: option = name, message } = error

@@ -4,6 +4,8 @@
  * node:diagnostics_channel. None of it holds a body, a key or a property.
  */
 import { channel } from 'node:diagnostics_channel'
+import { checkKeys } from '../client/options.ts'
+import { ConfigError } from '../errors.ts'
 import type { EventSourceResult } from './event-source.ts'
 import type { ResolvedEventSource } from './options.ts'
 import type { QueueCounts } from './queue-progress.ts'
@@ -58,6 +60,20 @@ export const jsonLogger: EventSourceLogger = {
   debug: () => undefined,
   info: (message, fields) => console.info(JSON.stringify({ level: 'INFO', message, ...fields })),
   warn: (message, fields) => console.warn(JSON.stringify({ level: 'WARN', message, ...fields })),
+}
+
+/** @throws ConfigError, for what would fail an invocation when its work is done */
+export function checkReports(logger: unknown, metrics: unknown): void {
+  const methods = logger as Partial<Record<string, unknown>> | null
+  if (['debug', 'info', 'warn'].some((method) => typeof methods?.[method] !== 'function'))
+    throw new ConfigError(
+      'logger',
+      'takes { debug, info, warn }, such as console or the Logger of Powertools',
+    )
+  if (metrics === undefined || typeof metrics === 'boolean') return
+  if (typeof metrics !== 'object' || metrics === null)
+    throw new ConfigError('metrics', `takes true, false or { namespace, dimensions }, got ${typeof metrics}`)
+  checkKeys('metrics', metrics, ['namespace', 'dimensions'])
 }
 
 /** The counts of all queues, and the longest time since a record that was handed out had been stored. */

@@ -111,7 +111,9 @@ describe('dispatch and consume on a real broker', { skip: !available }, () => {
     }
     const started: unknown[] = []
     const lambda = { send: async ({ input }: { input: unknown }) => void started.push(input) }
-    const eventSources = Object.fromEntries(names.map((topic) => [topic, { topic, consumerGroup: 'many' }]))
+    const eventSources = Object.fromEntries(
+      names.map((topic) => [topic, { topic, consumerGroup: `${topic}-group` }]),
+    )
     const tick = dispatcher({ eventSources, functionName: 'consume', client, lambda })
 
     // Until the name server has all routes it fails.

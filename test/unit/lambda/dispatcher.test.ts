@@ -434,7 +434,10 @@ describe('where the end of a queue may not be asked for', () => {
 
 describe('a tick over 50 topics of 8 queues', () => {
   const names = Array.from({ length: 50 }, (_, n) => `topic-${n}`)
-  const eventSources = Object.fromEntries(names.map((topic) => [topic, { topic, consumerGroup: 'billing' }]))
+  const groupOf = (topic: string): string => `billing-${topic}`
+  const eventSources = Object.fromEntries(
+    names.map((topic) => [topic, { topic, consumerGroup: groupOf(topic) }]),
+  )
   const topics = Object.fromEntries(names.map((topic) => [topic, { queues: 8 }]))
   /** Offsets and ends, locks, unlocks, and pulls: each answered a second later by a clock that stands still. */
   const slow = { fault: 'delay', code: [14, 30, 41, 42, 11], ms: 1_000 } as const
@@ -449,7 +452,7 @@ describe('a tick over 50 topics of 8 queues', () => {
       const { broker, publish, commit, dispatch, payloads } = await setting(t, { topics, clock })
       const queues = names.flatMap((topic) => Array.from({ length: 8 }, (_, queueId) => ({ topic, queueId })))
       await Promise.all(queues.map((queue) => publish(1, queue)))
-      await Promise.all(queues.map((queue) => commit(queue, 0n)))
+      await Promise.all(queues.map((queue) => commit(queue, 0n, groupOf(queue.topic))))
       if (isDenied) {
         const remark = 'User:x has no permission to access Topic:x'
         broker.faults.add({ fault: 'refuse', code: 30, responseCode: 16, remark })

@@ -92,6 +92,34 @@ describe('the options of an event source', () => {
     })
   }
 
+  for (const [change, message] of [
+    [
+      { mode: 'pop', onFailure: 'block' },
+      'onFailure: block needs mode pull: what is popped has no order to keep',
+    ],
+    [
+      { mode: 'pop', startingPosition: 'LATEST' },
+      'startingPosition: LATEST needs mode pull: a group that pops begins at the first message',
+    ],
+    [
+      { mode: 'pop', dryRun: true },
+      'dryRun: true needs mode pull: to look at messages a pop would have to hide them',
+    ],
+    [
+      { retryLevels: [1], onFailure: 'block' },
+      'retryLevels: [1] needs onFailure retry: with block nothing is sent back for later',
+    ],
+    [
+      { topic: '%RETRY%billing' },
+      "topic: takes no retry topic, got %RETRY%billing: it is read with the group's own topic",
+    ],
+    [{ topic: undefined }, 'topic: is required (string)'],
+  ] as const) {
+    it(`that do not go together say what would do: ${JSON.stringify(change)}`, () => {
+      assert.throws(() => resolveEventSource({ ...orders, ...change } as never, 'orders'), { message })
+    })
+  }
+
   it('suggest the nearest name for one that is not known', () => {
     assert.throws(() => resolveEventSource({ ...orders, batchsize: 10 } as never, 'orders'), /batchSize/)
     const misspelt = { topic: 'orders', consumerGrup: 'billing' }
@@ -129,6 +157,22 @@ describe('ROCKETMQ_EVENT_SOURCES', () => {
       )
     })
   }
+})
+
+describe('mappings with the same consumer group', () => {
+  const two = (change: object): string =>
+    JSON.stringify({ orders, refunds: { topic: 'refunds', consumerGroup: 'billing', ...change } })
+
+  it('are refused: each would be given what the other has sent back', () => {
+    assert.throws(() => parseEventSources(two({})), {
+      message:
+        'ROCKETMQ_EVENT_SOURCES.refunds.consumerGroup: billing is that of orders already; each mapping needs its own',
+    })
+  })
+
+  it('are taken as long as only one of them is enabled', () => {
+    assert.deepStrictEqual(Object.keys(parseEventSources(two({ enabled: false }))), ['orders', 'refunds'])
+  })
 })
 
 describe('options of code only', () => {

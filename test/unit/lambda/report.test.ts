@@ -53,6 +53,22 @@ const failingFirst: RecordHandler = async ({ records }) => ({
   batchItemFailures: Object.values(records).flatMap(([first]) => [{ itemIdentifier: first?.recordId ?? '' }]),
 })
 
+describe('what an invocation is to tell', () => {
+  for (const [field, change] of [
+    ['logger', { logger: { info: () => undefined } }],
+    ['metrics', { metrics: 'orders' }],
+    ['nameSpace', { metrics: { nameSpace: 'orders' } }],
+  ] as const) {
+    it(`is checked before there is work that it could fail: ${JSON.stringify(change)}`, () => {
+      const options = { topic: 'orders', consumerGroup: 'billing', client: { nameServers: '127.0.0.1:1' } }
+      assert.throws(() => eventSource({ ...options, ...change } as never, async () => undefined), {
+        code: 'RMQ_CONFIG',
+        field,
+      })
+    })
+  }
+})
+
 describe('the log', () => {
   it('has a line for an invocation that did something, and one of level debug for an idle one', async (t) => {
     const client = await setting(t)
