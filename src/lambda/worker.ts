@@ -154,11 +154,13 @@ export class Worker {
     verdict: Verdict,
     attempts?: Map<Message, number>,
   ): Promise<ReadonlySet<Message>> {
-    if (verdict.error !== undefined) {
-      this.error ??= verdict.error
-      this.#intake.stop()
-    }
-    return new Set(await this.#settlement.settle(batch, verdict, attempts))
+    if (verdict.error === undefined) return new Set(await this.#settlement.settle(batch, verdict, attempts))
+    // Of batches at once, too, only one is sent back: the others stay where they are.
+    const isAnother = this.error !== undefined
+    this.error ??= verdict.error
+    this.#intake.stop()
+    const whole = isAnother ? { ...verdict, isCutOff: true, reason: 'the handler has thrown' } : verdict
+    return new Set(await this.#settlement.settle(batch, whole, attempts))
   }
 
   /** One after the other, so that order is kept. What is not begun stays where it is. */

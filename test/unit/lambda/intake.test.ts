@@ -156,6 +156,27 @@ describe('with parallelizationFactor', () => {
       )
   })
 
+  it('one batch is sent back when the handler throws for all of them, the others stay where they are', async () => {
+    await using broker = await startBroker({ topics: { orders: { queues: 1 } } })
+    await using closing = closed(createClient({ nameServers: broker.nameServers }))
+    const { client } = closing
+    const producer = createProducer(client, { producerGroup: 'shop' })
+    for (const body of ['a', 'b', 'c']) await producer.send({ topic: 'orders', body })
+    const all = Promise.withResolvers<void>()
+    let calls = 0
+    const down: RecordHandler = async () => {
+      calls += 1
+      if (calls === 3) all.resolve()
+      await all.promise
+      throw new RangeError('down')
+    }
+
+    await assert.rejects(run(client, down, { parallelizationFactor: 3, batchSize: 1 }), /down/)
+    await broker.clock.advance(11_000)
+
+    assert.deepStrictEqual([calls, broker.messages('%RETRY%billing').length], [3, 1])
+  })
+
   it('the offset stays before the lowest message that is not handled', async () => {
     await using broker = await startBroker({ topics: { orders: { queues: 1 } } })
     await using closing = closed(createClient({ nameServers: broker.nameServers }))
