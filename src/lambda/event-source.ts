@@ -259,12 +259,20 @@ async function pull(
     leases = source.dryRun ? undefined : await takeLeases(consumer, own, limits)
     const held = leases ? own.filter((queue) => leases?.holds(queue)) : own
     if (leases?.error !== undefined && held.length === 0) throw leases.error
-    const queues = await openQueues(source, consumer, all, held, limits)
+    // By broker: one whose offsets cannot be read is left, the others are worked to their end.
+    const brokers = [...Map.groupBy(held, ({ brokerName }) => brokerName).values()]
+    const opened = await Promise.allSettled(
+      brokers.map((some) => openQueues(source, consumer, all, some, limits)),
+    )
+    const queues = opened.flatMap((each) => (each.status === 'fulfilled' ? each.value : []))
+    const unread = opened.find((each) => each.status === 'rejected')?.reason
+    if (unread !== undefined && queues.length === 0) throw unread
     const settlement = new Settlement(consumer, leases, source, end)
     const worker = new Worker(source, queues, settlement, handling, end)
     const wouldHandle = source.dryRun ? { wouldHandle: await worker.count() } : {}
     if (!source.dryRun) await worker.run()
-    const error = worker.error ?? queues.find((queue) => queue.error !== undefined)?.error ?? leases?.error
+    const failed = queues.find((queue) => queue.error !== undefined)
+    const error = worker.error ?? failed?.error ?? leases?.error ?? unread
     const totals = totalsOf(queues)
     const summaries = queues.map((queue) => queue.summary())
     const result = { ...summarise(totals.counts, summaries, own.length - queues.length), ...wouldHandle }

@@ -256,7 +256,7 @@ describe('dryRun', () => {
   })
 })
 
-describe('a broker that does not answer about leases', () => {
+describe('a broker that does not answer about leases, or offsets', () => {
   const twoBrokers = async (t: TestContext): Promise<{ broker: LocalBroker; client: Client }> => {
     const broker = await startBroker({ brokers: 2, topics: { orders: { queues: 1 } } })
     const client = createClient({ nameServers: broker.nameServers, timeoutMs: 1_000 })
@@ -283,6 +283,18 @@ describe('a broker that does not answer about leases', () => {
 
     assert.deepStrictEqual([handled, broker.committedOffset('billing', QUEUE)], [['1', '2'], 2n])
     assert.deepStrictEqual([next.handled, next.leftToOthers], [2, 0])
+  })
+
+  it('does not keep the queues of the others from being read when its offsets are not known', async (t) => {
+    const { broker, client } = await twoBrokers(t)
+    broker.faults.add({ fault: 'refuse', code: 14, server: 'broker-b', responseCode: 1 })
+    const handled: string[] = []
+
+    const failing = run(client, async (event) => void handled.push(...bodies(event)))
+
+    await assert.rejects(failing, { responseCode: 1 })
+    assert.deepStrictEqual([handled, broker.committedOffset('billing', QUEUE)], [['1', '2'], 2n])
+    assert.deepStrictEqual(broker.committedOffset('billing', { ...QUEUE, brokerName: 'broker-b' }), undefined)
   })
 
   it('has not taken a lease away: what was handled is committed', async (t) => {
