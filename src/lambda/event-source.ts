@@ -7,7 +7,7 @@
 import type { Client } from '../client/client.ts'
 import { createPullConsumer } from '../client/puller.ts'
 import type { Message } from '../client/values.ts'
-import { ConfigError, DeadlineError, ResponseError } from '../errors.ts'
+import { ConfigError, DeadlineError, ResponseError, RocketMQError } from '../errors.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { recordIdOf } from './event.ts'
@@ -339,11 +339,18 @@ async function orFailed<T>(
   } catch (error) {
     return {
       failed: new Set(messages),
-      error: error ?? new TypeError('the handler threw undefined'),
+      error: signal.aborted ? cutOff(error) : (error ?? new TypeError('the handler threw undefined')),
       isCutOff: signal.aborted,
       ...meaningOf(error),
     }
   }
+}
+
+/** Also for what a handler throws because its signal says so. */
+function cutOff(cause?: unknown): RocketMQError {
+  if (RocketMQError.is(cause)) return cause
+  const text = 'the handler was not done when the invocation had to end; its batch is redelivered'
+  return new DeadlineError(text, { cause })
 }
 
 /** A handler that outlives its invocation is not waited for: what was settled before it stands. */
@@ -354,12 +361,7 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
       'the handler must be async, it returned no promise; the whole batch counts as failed',
     )
   return new Promise((resolve, reject) => {
-    const onAbort = (): void =>
-      reject(
-        new DeadlineError(
-          'the handler was not done when the invocation had to end; its batch is redelivered',
-        ),
-      )
+    const onAbort = (): void => reject(cutOff())
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     Promise.resolve(promise)

@@ -409,4 +409,24 @@ describe('the signal of a handler', () => {
 
     assert.deepStrictEqual([handled, broker.committedOffset('billing', QUEUE)], [1, 1n])
   })
+
+  it('makes what a handler throws because of it a RMQ_DEADLINE, with the handler’s own error as cause', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 1)
+    const handler = eventSource(
+      { topic: 'orders', consumerGroup: 'billing', client },
+      async (_event, _context, { signal }) => {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        throw new RangeError('stopped')
+      },
+    )
+
+    const running = handler(scheduledEvent(), lambdaContext({ remainingMs: 1_200 }))
+
+    await assert.rejects(running, (error: Error & { code?: string }) => {
+      assert.deepStrictEqual([error.code, (error.cause as Error).message], ['RMQ_DEADLINE', 'stopped'])
+      return true
+    })
+    assert.deepStrictEqual(broker.messages('%RETRY%billing'), [])
+  })
 })
