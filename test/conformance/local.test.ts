@@ -4,7 +4,11 @@ import { differences, unanswered } from './local-differences.ts'
 import { conformance } from './suite.ts'
 
 conformance(async () => {
-  const broker = await startBroker({ recall: true })
+  const broker = await startBroker({
+    recall: true,
+    transactionCheckInterval: 1000,
+    transactionTimeOut: 1000,
+  })
   return {
     nameServers: broker.nameServers,
     features: { sql92: false, recall: true },

@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net'
 import { type Command, encodeFields } from '../../src/commands/define.ts'
 import { parseHost } from '../../src/wire/address.ts'
-import { encodeFrame, type Frame, type FrameInput } from '../../src/wire/frame.ts'
+import { encodeFrame, FLAG_RESPONSE, type Frame, type FrameInput } from '../../src/wire/frame.ts'
 import { FrameDecoder } from '../../src/wire/frame-decoder.ts'
 
 /** A frame whose opaque is chosen when it is left out. */
@@ -12,6 +12,8 @@ export interface RawConnection {
   /** Writes a request and waits for the answer with its opaque. Rejects when the connection closes before it. */
   ask(request: RawRequest, encode?: (frame: FrameInput) => Buffer): Promise<Frame>
   write(bytes: Uint8Array): void
+  /** Requests that the server has sent so far; their bodies are copies. */
+  readonly requests: readonly Frame[]
   /** Resolves when the server has closed the connection. */
   readonly closed: Promise<void>
   close(): void
@@ -23,8 +25,13 @@ export async function openRaw(address: string): Promise<RawConnection> {
   const waiting = new Map<number, (frame: Frame) => void>()
   const decoder = new FrameDecoder()
   let opaque = 100
+  const requests: Frame[] = []
   socket.on('data', (chunk: Buffer) =>
-    decoder.push(chunk, (frame) => waiting.get(frame.opaque)?.({ ...frame, body: Buffer.from(frame.body) })),
+    decoder.push(chunk, ({ body, ...rest }) => {
+      const frame = { ...rest, body: Buffer.from(body) }
+      if ((frame.flag & FLAG_RESPONSE) === 0) requests.push(frame)
+      else waiting.get(frame.opaque)?.(frame)
+    }),
   )
   const closed = new Promise<void>((resolve) => {
     socket.on('error', () => {}) // told by the close
@@ -36,6 +43,7 @@ export async function openRaw(address: string): Promise<RawConnection> {
   })
   return {
     closed,
+    requests,
     write: (bytes) => void socket.write(bytes),
     close: () => void socket.destroy(),
     ask(request, encode = encodeFrame) {

@@ -25,6 +25,7 @@ import { restarts } from './cases/restarts.ts'
 import { retries } from './cases/retries.ts'
 import { routes } from './cases/routes.ts'
 import { sends } from './cases/sends.ts'
+import { transactionChecks } from './cases/transaction-checks.ts'
 import { transactions } from './cases/transactions.ts'
 import { type BrokerUnderTest, type Cases, type Context, createContext } from './context.ts'
 import { type Recording, recordFrames } from './recorder.ts'
@@ -37,6 +38,7 @@ const GROUPS: Readonly<Record<string, Cases>> = {
   refusals,
   delays,
   transactions,
+  transactionChecks,
   pulls,
   filters,
   offsets,

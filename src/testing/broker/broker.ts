@@ -19,6 +19,7 @@ import { popHandlers } from './handlers/pops.ts'
 import { pullHandlers } from './handlers/pulls.ts'
 import { retryHandlers } from './handlers/retries.ts'
 import { sendHandlers } from './handlers/sends.ts'
+import { transactionHandlers } from './handlers/transactions.ts'
 import { createNameServer } from './name-server.ts'
 import { BrokerNode, type NodeContext } from './node.ts'
 import { Registry } from './registry.ts'
@@ -57,6 +58,12 @@ export interface LocalBrokerOptions {
   autoCreateGroups?: boolean
   /** Timer messages can be recalled (recallMessageEnable). @default false */
   recall?: boolean
+  /** Ms between two rounds of checks of transactions. @default 30000 */
+  transactionCheckInterval?: number
+  /** Ms from the birth of a half message to its first check. @default 6000 */
+  transactionTimeOut?: number
+  /** Checks before a half message is given up. @default 15 */
+  transactionCheckMax?: number
   /** Told why connections were closed, and of failures inside. @default silent */
   logger?: BrokerLogger
 }
@@ -129,6 +136,9 @@ const OPTIONS: readonly (keyof LocalBrokerOptions)[] = [
   'autoCreateTopics',
   'autoCreateGroups',
   'recall',
+  'transactionCheckInterval',
+  'transactionTimeOut',
+  'transactionCheckMax',
   'logger',
 ]
 
@@ -156,6 +166,7 @@ export async function startBroker(options: LocalBrokerOptions = {}): Promise<Loc
     logger: options.logger ?? SILENT,
     handlers: new Map([
       ...sendHandlers(),
+      ...transactionHandlers(),
       ...pullHandlers(),
       ...popHandlers(),
       ...popAckHandlers(),
@@ -176,6 +187,9 @@ export async function startBroker(options: LocalBrokerOptions = {}): Promise<Loc
           autoCreateTopics: options.autoCreateTopics ?? true,
           autoCreateGroups: options.autoCreateGroups ?? true,
           recall: options.recall ?? false,
+          transactionCheckInterval: options.transactionCheckInterval ?? 30_000,
+          transactionTimeOut: options.transactionTimeOut ?? 6_000,
+          transactionCheckMax: options.transactionCheckMax ?? 15,
         },
         context,
       ),
@@ -203,6 +217,9 @@ function checkOptions(options: LocalBrokerOptions): void {
   checkInt('port', options.port ?? 0, 0, 65_535)
   checkInt('brokers', options.brokers ?? 1, 1, MAX_BROKERS)
   checkText('clusterName', options.clusterName ?? 'DefaultCluster')
+  checkInt('transactionCheckInterval', options.transactionCheckInterval ?? 1, 1)
+  checkInt('transactionTimeOut', options.transactionTimeOut ?? 0)
+  checkInt('transactionCheckMax', options.transactionCheckMax ?? 1, 1)
   checkArray('faults', options.faults ?? [])
   for (const name of ['autoCreateTopics', 'autoCreateGroups', 'recall'] as const) {
     if (typeof (options[name] ?? true) !== 'boolean') throw new ConfigError(name, 'takes true or false')

@@ -24,6 +24,7 @@ export interface ConsumerGroup {
 export class Members {
   readonly consumers: Map<string, ConsumerGroup> = new Map()
   readonly producers: Map<string, Map<Connection, Member>> = new Map()
+  #turn = 0
 
   /** @param notifies whether the members of a group are told that others come and go */
   heartbeat(
@@ -95,6 +96,12 @@ export class Members {
     for (const [connection, member] of this.consumers.get(consumerGroup)?.members ?? [])
       if (member.clientId === clientId) return connection
     return undefined
+  }
+
+  /** The producers of a group in turn, those of all groups counted together. */
+  nextProducer(producerGroup: string): Connection | undefined {
+    const open = [...(this.producers.get(producerGroup)?.keys() ?? [])].filter(({ isOpen }) => isOpen)
+    return open[++this.#turn % open.length]
   }
 
   clear(): void {

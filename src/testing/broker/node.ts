@@ -24,8 +24,9 @@ import { revive } from './revive.ts'
 import { type BrokerLogger, Server } from './server.ts'
 import { type Appended, MessageStore } from './store.ts'
 import { groupConfig, TopicTable } from './topics.ts'
+import { type TransactionSettings, Transactions } from './transactions.ts'
 
-export interface NodeSettings {
+export interface NodeSettings extends TransactionSettings {
   brokerName: string
   port: number
   retentionBytes: number
@@ -63,6 +64,7 @@ export class BrokerNode {
   readonly parkedNotifications: ParkedPops
   readonly checkpoints: Checkpoints
   readonly popOrders: PopOrders
+  readonly transactions: Transactions = new Transactions(this)
   readonly server: Server
   readonly startedAt: number
   /** Messages stored and given out since the start. */
@@ -138,6 +140,7 @@ export class BrokerNode {
       )
     }
     this.offsets.restart()
+    this.transactions.restart()
     this.registry.addBroker(this.brokerName, this.server.address)
     this.topics.registerAll()
   }
@@ -158,6 +161,7 @@ export class BrokerNode {
   async #leave(reset: boolean): Promise<void> {
     this.registry.removeBroker(this.brokerName)
     this.locks.clear()
+    this.transactions.clear()
     this.parked.clear()
     this.parkedPops.clear()
     this.parkedNotifications.clear()

@@ -24,6 +24,8 @@ export interface NewMessage {
   bornHost: Buffer
   reconsumeTimes: number
   body: Uint8Array
+  /** Of a committed message: where its half message stands in the log. @default 0 */
+  preparedTransactionOffset?: number
   /** Encoded. */
   properties: string
 }
@@ -77,7 +79,7 @@ export function writeRecord(
   writeLong(bytes, at + 56, place.storeTimestamp)
   bytes.set(place.storeHost, at + 64)
   bytes.writeInt32BE(message.reconsumeTimes, at + 72)
-  writeLong(bytes, at + 76, 0)
+  writeLong(bytes, at + 76, message.preparedTransactionOffset ?? 0)
   bytes.writeInt32BE(body.length, at + 84)
   bytes.set(body, at + FIXED_BYTES)
   let end = at + FIXED_BYTES + body.length

@@ -2,6 +2,7 @@
  * Messages of one broker: the log, and a consume queue for each queue of each topic (upstream DefaultMessageStore). In
  * memory only, and the oldest messages go when the log has reached its limit, as they go from a disk.
  */
+import { TRANSACTION_COMMIT, transactionType } from '../../wire/flags.ts'
 import { javaHashCode } from '../../wire/hash.ts'
 import { MAGIC_V1, MAGIC_V2 } from '../../wire/message.ts'
 import { MessageLog } from './log.ts'
@@ -50,14 +51,17 @@ export class MessageStore {
     const queue = this.#queueFor(message.topic, message.queueId)
     const size = recordBytes(message, Buffer.byteLength(message.properties), Buffer.byteLength(message.topic))
     const { segment, at, position, dropped } = this.#log.reserve(size)
-    const queueOffset = queue.max
+    const type = transactionType(message.sysFlag)
+    // A half message in a topic of its own, or one that was rolled back, is in no queue: nobody ever reads it.
+    const isQueued = type === 0 || type === TRANSACTION_COMMIT
+    const queueOffset = isQueued ? queue.max : 0
     writeRecord(segment, at, size, message, {
       queueOffset,
       position,
       storeTimestamp: this.#now(),
       storeHost: this.#storeHost,
     })
-    queue.append(position, size, tag === undefined ? 0 : javaHashCode(tag))
+    if (isQueued) queue.append(position, size, tag === undefined ? 0 : javaHashCode(tag))
     if (dropped) this.#dropOld()
     return { position, queueOffset }
   }

@@ -1,39 +1,31 @@
-/** Half messages, their end and their check (protocol.md 12), by low-level calls. */
-import { deepStrictEqual, ok, rejects } from 'node:assert/strict'
-import { decodeFields } from '../../../src/commands/define.ts'
-import { HeartBeat } from '../../../src/commands/heartbeat.ts'
+/** Half messages and their end (protocol.md 12.1, 12.2), by low-level calls. */
+import { deepStrictEqual, rejects } from 'node:assert/strict'
 import { SendMessageV2 } from '../../../src/commands/send.ts'
-import {
-  CheckTransactionState,
-  EndTransaction,
-  type EndTransactionRequest,
-} from '../../../src/commands/transaction.ts'
+import { EndTransaction } from '../../../src/commands/transaction.ts'
 import { TRANSACTION_COMMIT, TRANSACTION_PREPARED, TRANSACTION_ROLLBACK } from '../../../src/wire/flags.ts'
-import { decodeMessages } from '../../../src/wire/message.ts'
-import { decodeOffsetMessageId } from '../../../src/wire/message-id.ts'
-import { type Cases, type Context, until } from '../context.ts'
+import { encodeOffsetMessageId } from '../../../src/wire/message-id.ts'
+import type { Cases, Context } from '../context.ts'
+import { beginHalf, type Half, sendHalf } from '../halves.ts'
 import { plainSend } from './requests.ts'
 
-async function begin(c: Context, topic: string, producerGroup: string): Promise<EndTransactionRequest> {
-  const messageId = c.name('half')
-  const properties = { TRAN_MSG: 'true', PGROUP: producerGroup, UNIQ_KEY: messageId, mine: 'ü' }
-  const request = plainSend(topic, { producerGroup, properties, sysFlag: TRANSACTION_PREPARED })
-  const { header } = await c.call(SendMessageV2, request, Buffer.from(messageId))
-  return {
-    topic,
-    producerGroup,
-    tranStateTableOffset: header.queueOffset,
-    commitLogOffset: decodeOffsetMessageId(header.msgId).commitLogOffset,
-    commitOrRollback: TRANSACTION_COMMIT,
-    msgId: messageId,
-    transactionId: messageId,
+const bodies = async (c: Context, topic: string, count: number): Promise<string[]> =>
+  (await c.read(topic, count)).map((message) => message.body.toString())
+
+/** The code and the text of a refusal. */
+const refusal = async (c: Context, half: Half): Promise<unknown> => {
+  try {
+    await c.call(EndTransaction, half, undefined)
+  } catch (error) {
+    const { responseCode, remark } = error as { responseCode?: number; remark?: string }
+    return [responseCode, remark]
   }
+  return 'none'
 }
 
 export const transactions: Cases = {
   'a half message is delivered once it is committed': async (c) => {
     const topic = await c.topic()
-    const half = await begin(c, topic, c.name('p'))
+    const half = await beginHalf(c, topic, c.name('p'))
     await c.producer.send({ topic, body: 'meanwhile' })
     await c.call(EndTransaction, half, undefined)
     const stored = await c.read(topic, 2)
@@ -51,20 +43,74 @@ export const transactions: Cases = {
     )
   },
 
+  'a delivered message has the properties of its half message, and tells where that was': async (c) => {
+    const topic = await c.topic({ readQueueNums: 2, writeQueueNums: 2 })
+    const half = await beginHalf(c, topic, c.name('p'), { queueId: 1, flag: 7, properties: { TAGS: 'a' } })
+    await c.call(EndTransaction, half, undefined)
+    const [message] = await c.read(topic, 1, { filter: 'a' })
+    const NOT_OF_TRANSACTIONS = ['MSG_REGION', 'TRACE_ON', 'CLUSTER']
+    const properties = Object.entries(message?.systemProperties ?? {}).filter(
+      ([name]) => !NOT_OF_TRANSACTIONS.includes(name),
+    )
+    deepStrictEqual(
+      [message?.queue.queueId, message?.flag, Object.fromEntries(properties)],
+      [
+        1,
+        7,
+        {
+          TAGS: 'a',
+          UNIQ_KEY: half.msgId,
+          TRAN_MSG: 'true',
+          PGROUP: half.producerGroup,
+          __transactionId__: half.msgId,
+        },
+      ],
+    )
+  },
+
+  'a send of a half message is answered with its place in the half queue': async (c) => {
+    const topic = await c.topic()
+    const { answer, messageId } = await sendHalf(c, topic, c.name('p'))
+    deepStrictEqual(
+      [answer.code, answer.header.queueId, answer.header.transactionId, answer.header.msgId.length],
+      [0, 0, messageId, encodeOffsetMessageId(c.master, 0n).length],
+    )
+  },
+
+  'a half message is one by its property TRAN_MSG, whatever its sysFlag and the case of its letters': async (
+    c,
+  ) => {
+    const topic = await c.topic()
+    const group = c.name('p')
+    const first = await beginHalf(c, topic, group, { sysFlag: 0 })
+    const second = await beginHalf(c, topic, group, { sysFlag: 0, properties: { TRAN_MSG: 'TRUE' } })
+    await c.producer.send({ topic, body: 'sentinel' })
+    for (const half of [first, second]) await c.call(EndTransaction, half, undefined)
+    deepStrictEqual(await bodies(c, topic, 3), ['sentinel', first.msgId, second.msgId])
+  },
+
+  'a message with sysFlag 4 or 12 and without TRAN_MSG is accepted and lost': async (c) => {
+    const topic = await c.topic()
+    for (const sysFlag of [TRANSACTION_PREPARED, TRANSACTION_ROLLBACK]) {
+      const request = plainSend(topic, { sysFlag, properties: { PGROUP: 'p' } })
+      const { code, header } = await c.call(SendMessageV2, request, Buffer.from('lost'))
+      deepStrictEqual([code, header.queueOffset], [0, 0n])
+    }
+    const { queueOffset } = await c.producer.send({ topic, body: 'sentinel' })
+    deepStrictEqual([queueOffset, await bodies(c, topic, 1)], [0n, ['sentinel']])
+  },
+
   'a half message that is rolled back is never delivered': async (c) => {
     const topic = await c.topic()
-    const half = await begin(c, topic, c.name('p'))
+    const half = await beginHalf(c, topic, c.name('p'))
     await c.call(EndTransaction, { ...half, commitOrRollback: TRANSACTION_ROLLBACK }, undefined)
     await c.producer.send({ topic, body: 'sentinel' })
-    deepStrictEqual(
-      (await c.read(topic, 1)).map((message) => message.body.toString()),
-      ['sentinel'],
-    )
+    deepStrictEqual(await bodies(c, topic, 1), ['sentinel'])
   },
 
   'every commit that arrives delivers another copy': async (c) => {
     const topic = await c.topic()
-    const half = await begin(c, topic, c.name('p'))
+    const half = await beginHalf(c, topic, c.name('p'))
     for (let n = 0; n < 2; n++) await c.call(EndTransaction, half, undefined)
     deepStrictEqual(
       (await c.read(topic, 2)).map((message) => message.messageId),
@@ -72,57 +118,78 @@ export const transactions: Cases = {
     )
   },
 
+  'a rollback after a commit answers 0 and changes nothing': async (c) => {
+    const topic = await c.topic()
+    const half = await beginHalf(c, topic, c.name('p'))
+    await c.call(EndTransaction, half, undefined)
+    const { code } = await c.call(
+      EndTransaction,
+      { ...half, commitOrRollback: TRANSACTION_ROLLBACK },
+      undefined,
+    )
+    deepStrictEqual([code, await bodies(c, topic, 1)], [0, [half.msgId]])
+  },
+
+  'a commit after a rollback answers 0 and delivers': async (c) => {
+    const topic = await c.topic()
+    const half = await beginHalf(c, topic, c.name('p'))
+    await c.call(EndTransaction, { ...half, commitOrRollback: TRANSACTION_ROLLBACK }, undefined)
+    const { code } = await c.call(EndTransaction, half, undefined)
+    deepStrictEqual([code, await bodies(c, topic, 1)], [0, [half.msgId]])
+  },
+
   'an end with the wrong group or offset is refused with code 1': async (c) => {
-    const half = await begin(c, await c.topic(), c.name('p'))
-    await rejects(c.call(EndTransaction, { ...half, producerGroup: c.name('other') }, undefined), {
-      responseCode: 1,
-    })
-    await rejects(c.call(EndTransaction, { ...half, tranStateTableOffset: 999_999n }, undefined), {
-      responseCode: 1,
-    })
-    await rejects(
-      c.call(EndTransaction, { ...half, commitLogOffset: half.commitLogOffset + 1n }, undefined),
-      { responseCode: 1 },
+    const half = await beginHalf(c, await c.topic(), c.name('p'))
+    deepStrictEqual(
+      [
+        await refusal(c, { ...half, producerGroup: c.name('other') }),
+        await refusal(c, { ...half, tranStateTableOffset: 999_999n }),
+        await refusal(c, { ...half, commitLogOffset: half.commitLogOffset + 1n }),
+      ],
+      [
+        [1, 'The producer group wrong'],
+        [1, 'The transaction state table offset wrong'],
+        [1, 'Find prepared transaction message failed'],
+      ],
     )
     await c.call(EndTransaction, half, undefined)
   },
 
-  'a broker asks a registered member of the producer group, and delivers on its answer': async (c) => {
+  'an end that names a message which is none of a transaction is refused with code 1': async (c) => {
     const topic = await c.topic()
-    const producerGroup = c.name('checked')
-    const client = c.connect()
-    await c.call(
-      HeartBeat,
-      {},
-      { clientID: c.name('client'), producerDataSet: [{ groupName: producerGroup }], consumerDataSet: [] },
-      client,
-    )
-    const half = await begin(c, topic, producerGroup)
-    const frame = await until('the check of the transaction', () =>
-      c.recording.serverRequests.find((each) => each.code === 39 && each.ext['msgId'] === half.msgId),
-    )
-    const check = decodeFields(CheckTransactionState.name, CheckTransactionState.request, frame.ext)
-    const { messages } = decodeMessages(frame.body)
-    deepStrictEqual(
-      messages.map((each) => [
-        each.topic,
-        each.body.toString(),
-        each.properties['PGROUP'],
-        check.bname,
-        check.transactionId,
-      ]),
-      [[topic, half.msgId, producerGroup, c.brokerName, half.msgId]],
-    )
-    ok(check.tranStateTableOffset > half.tranStateTableOffset, 'a check stores the half message anew')
-    const { tranStateTableOffset, commitLogOffset } = check
-    await c.call(
-      EndTransaction,
-      { ...half, tranStateTableOffset, commitLogOffset, fromTransactionCheck: true },
-      undefined,
-    )
-    deepStrictEqual(
-      (await c.read(topic, 1)).map((message) => message.messageId),
-      [half.msgId],
-    )
+    const half = await beginHalf(c, topic, c.name('p'))
+    const plain = await c.producer.send({ topic, body: 'plain' })
+    const commitLogOffset = BigInt(`0x${plain.offsetMessageId.slice(-16)}`)
+    await rejects(c.call(EndTransaction, { ...half, commitLogOffset }, undefined), { responseCode: 1 })
+  },
+
+  'an end without msgId, and one that says it answers a check, are taken': async (c) => {
+    const topic = await c.topic()
+    const half = await beginHalf(c, topic, c.name('p'))
+    const { msgId: _, transactionId: __, topic: ___, ...bare } = half
+    await c.call(EndTransaction, bare, undefined)
+    await c.call(EndTransaction, { ...half, fromTransactionCheck: true }, undefined)
+    deepStrictEqual(await bodies(c, topic, 2), [half.msgId, half.msgId])
+  },
+
+  'an end that neither commits nor rolls back gets no answer': async (c) => {
+    const topic = await c.topic()
+    const half = await beginHalf(c, topic, c.name('p'))
+    const client = c.connect({ timeoutMs: 400 })
+    await rejects(c.call(EndTransaction, { ...half, commitOrRollback: 0 }, undefined, client), {
+      name: 'TimeoutError',
+      outcome: 'unknown',
+    })
+    await c.call(EndTransaction, half, undefined)
+    deepStrictEqual(await bodies(c, topic, 1), [half.msgId])
+  },
+
+  'an end with another value than commit, rollback and 0 is refused with code 1': async (c) => {
+    const half = await beginHalf(c, await c.topic(), c.name('p'))
+    for (const commitOrRollback of [TRANSACTION_PREPARED, 1, -1])
+      await rejects(c.call(EndTransaction, { ...half, commitOrRollback }, undefined), {
+        responseCode: 1,
+        message: /commitOrRollback field wrong/,
+      })
   },
 }

@@ -1,6 +1,5 @@
 /**
- * SEND_MESSAGE 10, SEND_MESSAGE_V2 310, SEND_BATCH_MESSAGE 320, RECALL_MESSAGE 370 (upstream SendMessageProcessor), and
- * END_TRANSACTION 37 on a broker that takes no half messages.
+ * SEND_MESSAGE 10, SEND_MESSAGE_V2 310, SEND_BATCH_MESSAGE 320, RECALL_MESSAGE 370 (upstream SendMessageProcessor).
  */
 import { randomBytes } from 'node:crypto'
 import { RecallMessage, type RecallMessageRequest } from '../../../commands/recall.ts'
@@ -23,7 +22,6 @@ import {
   SendMessageV2,
 } from '../../../commands/send.ts'
 import type { TopicConfig } from '../../../commands/topics.ts'
-import { EndTransaction } from '../../../commands/transaction.ts'
 import { decodeBatch } from '../../../wire/batch.ts'
 import { createUniqKey } from '../../../wire/message-id.ts'
 import { deadLetterTopic } from '../../../wire/names.ts'
@@ -32,14 +30,14 @@ import { formatRecallHandle, parseRecallHandle } from '../../../wire/recall-hand
 import { type Call, type Handler, handle, Refusal, type Reply } from '../handler.ts'
 import { type BrokerNode, ILLEGAL_SIZE, MAX_BODY_BYTES } from '../node.ts'
 import type { Properties } from '../record.ts'
-import { PERM_INHERIT, SCHEDULE_TOPIC } from '../topics.ts'
+import { HALF_TOPIC, PERM_INHERIT, SCHEDULE_TOPIC } from '../topics.ts'
 import { checkTopic, noTopic, SEE_FAQ } from './names.ts'
 
 const RETRY = '%RETRY%'
 /** The first version whose `maxReconsumeTimes` counts. */
 export const V3_4_9 = 121
 /** Kept apart from what users may write to. */
-const NOT_FOR_SENDING = [SCHEDULE_TOPIC, 'RMQ_SYS_TRANS_HALF_TOPIC', 'RMQ_SYS_TRANS_OP_HALF_TOPIC']
+const NOT_FOR_SENDING = [SCHEDULE_TOPIC, HALF_TOPIC, 'RMQ_SYS_TRANS_OP_HALF_TOPIC']
 const MSG_REGION = { MSG_REGION: 'DefaultRegion' }
 const REGION = { ...MSG_REGION, TRACE_ON: 'true' }
 /** A handle has the time asked for, rounded up to the second, and one ms. */
@@ -52,9 +50,6 @@ export const sendHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(SendMessage, send),
   handle(SendMessageV2, send),
   handle(SendBatchMessage, send),
-  handle(EndTransaction, () => {
-    throw new Refusal(SYSTEM_ERROR, 'Find prepared transaction message failed')
-  }),
   handle(RecallMessage, (call: SendCall, request) => marked(MSG_REGION, () => recall(call, request))),
 ]
 
@@ -152,26 +147,25 @@ function sendOne(call: SendCall, request: SendMessageRequest, body: Buffer, conf
   if (body.length === 0) throw new Refusal(SYSTEM_ERROR, 'java.lang.NullPointerException')
   if (body.length > MAX_BODY_BYTES) throw new Refusal(MESSAGE_ILLEGAL, ILLEGAL_SIZE)
   const properties = decodeProperties(request.properties ?? '')
-  refuseTransaction(properties)
   const { topic, queueId } = targetOf(call, request, config, properties)
   const messageId = properties['UNIQ_KEY'] ?? createUniqKey(randomBytes(16))
   properties['UNIQ_KEY'] = messageId
   delete properties['POP_CK']
   Object.assign(properties, REGION)
   properties['CLUSTER'] = server.registry.clusterName
-  const stored = server.put(
-    {
-      topic,
-      queueId,
-      flag: request.flag,
-      sysFlag: request.sysFlag,
-      bornTimestamp: request.bornTimestamp,
-      bornHost: connection.bornHost,
-      reconsumeTimes: request.reconsumeTimes ?? 0,
-      body,
-    },
-    properties,
-  )
+  const message = {
+    topic,
+    queueId,
+    flag: request.flag,
+    sysFlag: request.sysFlag,
+    bornTimestamp: request.bornTimestamp,
+    bornHost: connection.bornHost,
+    reconsumeTimes: request.reconsumeTimes ?? 0,
+    body,
+  }
+  const stored = isHalf(request, properties)
+    ? server.transactions.begin(message, properties)
+    : server.put(message, properties)
   const header: SendMessageResponse = {
     msgId: stored.offsetMessageId,
     queueId,
@@ -189,11 +183,9 @@ function sendOne(call: SendCall, request: SendMessageRequest, body: Buffer, conf
   return { header }
 }
 
-/** As a broker with rejectTransactionMessage. */
-function refuseTransaction(properties: Properties): void {
-  if (properties['TRAN_MSG'] !== 'true') return
-  const remark = 'the broker[127.0.0.1] sending transaction message is forbidden'
-  throw new Refusal(NO_PERMISSION, remark)
+/** By the property alone. A retry of old clients that has it is none. */
+function isHalf({ reconsumeTimes = 0 }: SendMessageRequest, { TRAN_MSG, DELAY }: Properties): boolean {
+  return TRAN_MSG?.toLowerCase() === 'true' && !(reconsumeTimes > 0 && Number(DELAY) > 0)
 }
 
 /** A send to a retry topic becomes a dead letter after its last attempt, and while anybody holds a lock of the group. */
