@@ -44,6 +44,11 @@ export interface Connection {
   retire(): void
   /** Closes at once and settles every call in flight. */
   destroy(reason: Error): void
+  /**
+   * Told of the one-way requests that the broker sends, whose bodies the next bytes overwrite. Those that want an answer
+   * are all refused as not supported.
+   */
+  onOneway?: ((frame: Frame) => void) | undefined
 }
 
 /** The frames of one turn of the event loop, which leave in one write. */
@@ -136,12 +141,11 @@ export const createConnection = (
     const { code, opaque: own, flag } = frame
     // An answer that nobody waits for belongs to a call that was given up.
     if (flag & FLAG_RESPONSE) settle(own)?.resolve(frame)
-    else if (flag & FLAG_ONEWAY) return
-    else if (socket.writableLength > MOST_UNREAD_BYTES)
-      lose(new Error('it sends requests and reads no answers'))
+    else if (flag & FLAG_ONEWAY) connection.onOneway?.(frame)
+    else if (socket.writableLength > MOST_UNREAD_BYTES) lose(new Error('reads no answers'))
     else {
       // A broker's request that nobody here handles: say so, or its administrator waits for ten seconds.
-      const remark = `request type ${code} not supported`
+      const remark = `${code} not supported`
       send({ code: REQUEST_CODE_NOT_SUPPORTED, opaque: own, flag: FLAG_RESPONSE, remark })
     }
   }
@@ -264,7 +268,7 @@ export const createConnection = (
     .on('close', onClose)
     .unref()
 
-  return {
+  const connection: Connection = {
     address,
     isUsable(maxIdleMs) {
       const idleMs = inFlight > 0 ? 0 : Date.now() - lastHeardAt
@@ -277,4 +281,5 @@ export const createConnection = (
     retire,
     destroy: lose,
   }
+  return connection
 }
