@@ -14,9 +14,9 @@ import { type Cases, type Context, failure, until } from '../context.ts'
 async function spread(c: Context, count: number): Promise<{ topic: string; messages: Message[] }> {
   const topic = await c.topic()
   for (let n = 0; n < count; n++) {
-    const began = Date.now()
     await c.producer.send({ topic, body: String(n) })
-    await until('the clock', () => Date.now() > began + 3)
+    const stored = Date.now()
+    await until('the clock', () => Date.now() > stored + 3)
   }
   return { topic, messages: await c.read(topic, count) }
 }
