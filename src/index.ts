@@ -4,6 +4,13 @@
  *
  * @module
  */
+export type {
+  CheckedTransaction,
+  CheckOptions,
+  CheckResult,
+  Resolve,
+  ResolveOptions,
+} from './client/checker.ts'
 export { type Client, createClient } from './client/client.ts'
 export { type ClientOptions, templates } from './client/options.ts'
 export { type BatchedMessage, createMessageId, type Delay, type OutgoingMessage } from './client/outgoing.ts'
@@ -24,6 +31,16 @@ export {
   type SendBackOptions,
   type StartingPosition,
 } from './client/puller.ts'
+export type { SweepOptions, SweepResult } from './client/sweeper.ts'
+export type { Transaction } from './client/transaction.ts'
+export { createTransactionProducer, type TransactionProducer } from './client/transactions.ts'
+export type {
+  RunResult,
+  TransactionMessage,
+  TransactionOutcome,
+  TransactionProducerOptions,
+  Transactor,
+} from './client/transactor.ts'
 export type {
   Message,
   PoppedMessage,

@@ -48,7 +48,7 @@ describe('the minified size', () => {
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
       47_600,
     ],
-    ['the client entry', "export * from './src/index.ts'", 56_300],
+    ['the client entry', "export * from './src/index.ts'", 70_900],
     ['the lambda entry', "export * from './src/lambda/index.ts'", 138_500],
     ['the errors entry', "export * from './src/errors.ts'", 2_000],
     ['the wire entry', "export * from './src/wire/index.ts'", 23_200],

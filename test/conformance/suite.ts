@@ -26,6 +26,7 @@ import { retries } from './cases/retries.ts'
 import { routes } from './cases/routes.ts'
 import { sends } from './cases/sends.ts'
 import { transactionChecks } from './cases/transaction-checks.ts'
+import { transactionProducer } from './cases/transaction-producer.ts'
 import { transactions } from './cases/transactions.ts'
 import { type BrokerUnderTest, type Cases, type Context, createContext } from './context.ts'
 import { type Recording, recordFrames } from './recorder.ts'
@@ -39,6 +40,7 @@ const GROUPS: Readonly<Record<string, Cases>> = {
   delays,
   transactions,
   transactionChecks,
+  transactionProducer,
   pulls,
   filters,
   offsets,

@@ -1,0 +1,328 @@
+/**
+ * Answering the checks of a producer group for a while (protocol.md 12.3, 13; upstream TransactionMQProducer, without its
+ * resident heartbeat): connect to every master, be registered there, answer what is asked, leave. Nothing goes on
+ * afterwards: a function that is frozen would promise answers that it does not give.
+ */
+import { decodeFields } from '../commands/define.ts'
+import { HeartBeat, UnregisterClient } from '../commands/heartbeat.ts'
+import { GetBrokerClusterInfo } from '../commands/route.ts'
+import {
+  CheckTransactionState,
+  type CheckTransactionStateRequest,
+  EndTransaction,
+} from '../commands/transaction.ts'
+import { ConnectError, TimeoutError } from '../errors.ts'
+import type { Connection } from '../net/connection.ts'
+import { type CallOptions, type Deadline, ended, isOver, pause, within } from '../net/deadline.ts'
+import { checkChoice, checkInt, refuse } from '../wire/checks.ts'
+import type { Frame } from '../wire/frame.ts'
+import { decodeMessages } from '../wire/message.ts'
+import type { Client } from './client.ts'
+import { checkKeys } from './options.ts'
+import { createMessageId } from './outgoing.ts'
+import { END_CODES, type TransactionOutcome, told } from './transactor.ts'
+import { Message } from './values.ts'
+
+/** Says from durable state what became of a transaction. The signal fires when the answer comes too late. */
+export type Resolve = (
+  message: Message,
+  context: { signal: AbortSignal; checks: number },
+) => Promise<TransactionOutcome | 'unknown'>
+
+export interface ResolveOptions extends CallOptions {
+  resolve: Resolve
+  /** How long one call of `resolve` may take, in ms. One that takes longer counts as failed. @default 10000 */
+  resolveTimeoutMs?: number | undefined
+}
+
+export interface CheckOptions extends ResolveOptions {
+  /**
+   * How long to be there, in ms. Longer than the broker's `transactionCheckInterval`, so that a round falls into it.
+   * Shortened so that it ends a second before `deadlineMs`. @default 35000: the interval is 30 s as shipped
+   */
+  windowMs?: number | undefined
+  /** How many calls of `resolve` may run at once. @default 10 */
+  concurrency?: number | undefined
+}
+
+/** A transaction that was asked about. */
+export interface CheckedTransaction {
+  messageId: string
+  topic: string
+  brokerName: string
+  /** How often its broker has asked, or found nobody to ask. */
+  checks: number
+}
+
+export interface CheckResult {
+  resolved: { committed: CheckedTransaction[]; rolledBack: CheckedTransaction[] }
+  /** `resolve` said so, or there was no time left to ask it. */
+  unknown: CheckedTransaction[]
+  /** `resolve` failed or took too long, or its answer did not reach the broker. Asked again in the next round. */
+  failed: (CheckedTransaction & { error: unknown })[]
+  /** Of those that stay open the one with the most checks: brokers give up after 15, unless set otherwise. */
+  nearestToLast?: CheckedTransaction
+  /** Masters that could not be reached, or not all of the time: nobody answers their checks. */
+  unreachable: { brokerName: string; address: string; error: unknown }[]
+}
+
+const HEARTBEAT_MS = 5_000
+/** What is kept of the time for the last answers and for leaving. */
+const LEAVE_MS = 1_000
+const UNKNOWN = 'unknown'
+
+interface Master {
+  brokerName: string
+  address: string
+}
+
+/** One transaction of one broker, over all of its checks in this window. */
+interface Case {
+  master: Master
+  header: CheckTransactionStateRequest
+  about: CheckedTransaction
+  message: Message
+  state: 'waiting' | 'asked' | 'committed' | 'rolledBack' | 'unknown' | 'failed'
+  error?: unknown
+}
+
+export const checkResolveOptions = (
+  what: string,
+  options: ResolveOptions,
+  known: readonly string[],
+): void => {
+  checkKeys(what, options, ['resolve', 'resolveTimeoutMs', 'signal', 'deadlineMs', ...known])
+  if (typeof options.resolve !== 'function') refuse('resolve', 'takes a function')
+  checkInt('resolveTimeoutMs', options.resolveTimeoutMs ?? 1, 1)
+}
+
+/** Calls `resolve`, for no longer than it may take. @throws what it throws, ConfigError for another answer, TimeoutError */
+export const askResolver = async (
+  { resolve, resolveTimeoutMs = 10_000 }: ResolveOptions,
+  message: Message,
+  checks: number,
+  deadline: Deadline,
+): Promise<TransactionOutcome | 'unknown'> => {
+  const stop = new AbortController()
+  const at = Math.min(Date.now() + resolveTimeoutMs, deadline.at)
+  try {
+    const answer = await within<unknown>(
+      { at, signal: deadline.signal, explicit: false },
+      `resolve() of ${message.messageId}`,
+      {},
+      (settle, reject) => {
+        // Also what it throws at once.
+        Promise.resolve()
+          .then(() => resolve(message, { signal: stop.signal, checks }))
+          .then(settle, reject)
+      },
+    )
+    return checkChoice('resolve()', answer, 'commit', 'rollback', UNKNOWN)
+  } catch (error) {
+    if (Date.now() < at && !deadline.signal?.aborted) throw error
+    // It is over, and need not go on.
+    stop.abort(error)
+    const text = `resolve() of ${message.messageId} took longer than it may`
+    throw error instanceof TimeoutError ? new TimeoutError(text, { cause: error }) : error
+  }
+}
+
+/** Answers the checks of `group` (as it is sent) for a while. */
+export const checkTransactions = async (
+  client: Client,
+  group: string,
+  options: CheckOptions,
+): Promise<CheckResult> => {
+  checkResolveOptions('check', options, ['windowMs', 'concurrency'])
+  const { windowMs = 35_000, concurrency = 10, resolveTimeoutMs = 10_000, deadlineMs, signal } = options
+  checkInt('windowMs', windowMs, 1)
+  checkInt('concurrency', concurrency, 1)
+  const { network } = client
+  const given = client.deadline({
+    signal,
+    deadlineMs: deadlineMs ?? Date.now() + windowMs + resolveTimeoutMs + LEAVE_MS + client.timeoutMs,
+  })
+  const windowEnd = Math.min(Date.now() + windowMs, given.at - LEAVE_MS)
+  /** Of what must be over before the connections are left. */
+  const deadline: Deadline = { ...given, at: given.at - LEAVE_MS / 2 }
+  const masters = await findMasters(client, deadline)
+
+  const clientID = createMessageId()
+  const cases = new Map<string, Case>()
+  const waiting: Case[] = []
+  const working = new Set<Promise<void>>()
+  const listening = new Set<Connection>()
+  const unreachable = new Map<Master, unknown>()
+  let isOpen = true
+
+  /** The end of the newest copy: those before it are passed over by rounds, and need none. */
+  const tell = async ({ master, header, about }: Case, outcome: TransactionOutcome): Promise<void> => {
+    const request = {
+      topic: client.wrap(about.topic),
+      producerGroup: group,
+      tranStateTableOffset: header.tranStateTableOffset,
+      commitLogOffset: header.commitLogOffset,
+      commitOrRollback: END_CODES[outcome],
+      fromTransactionCheck: true,
+      msgId: about.messageId,
+      transactionId: about.messageId,
+    }
+    await told(network.call(master.address, EndTransaction, request, undefined, { deadline }))
+  }
+
+  /**
+   * A round that did not know of the end has made another copy. The end was done: a rollback takes the copy away, and
+   * delivers nothing again. When it fails, a check of the next round tries again.
+   */
+  const takeAway = (each: Case): Promise<void> => tell(each, 'rollback').catch(() => undefined)
+
+  const settle = async (each: Case): Promise<void> => {
+    each.state = 'asked'
+    try {
+      const answer = await askResolver(options, each.message, each.about.checks, deadline)
+      const { header } = each
+      if (answer !== UNKNOWN) await tell(each, answer)
+      each.state = answer === 'commit' ? 'committed' : answer === 'rollback' ? 'rolledBack' : UNKNOWN
+      if (each.header !== header && answer !== UNKNOWN) await takeAway(each)
+    } catch (error) {
+      each.state = 'failed'
+      each.error = error
+    }
+  }
+
+  /** Begins as many as may run. */
+  const work = (): void => {
+    while (working.size < concurrency) {
+      const next = isOver(deadline) ? undefined : waiting.shift()
+      if (!next) return
+      const running: Promise<void> = settle(next).then(() => {
+        working.delete(running)
+        if (isOpen) work()
+      })
+      working.add(running)
+    }
+  }
+
+  const onCheck = (master: Master, frame: Frame): void => {
+    if (!isOpen || frame.code !== CheckTransactionState.code) return
+    const asked = readCheck(client, master, frame)
+    if (!asked || asked.message.systemProperties['PGROUP'] !== group) return
+    const key = `${master.brokerName} ${asked.about.messageId}`
+    const known = cases.get(key)
+    if (!known) {
+      cases.set(key, asked)
+      waiting.push(asked)
+      work()
+      return
+    }
+    const { header, about } = asked
+    Object.assign(known, { header, about })
+    if (known.state === 'failed' || known.state === 'unknown') {
+      known.state = 'waiting'
+      waiting.push(known)
+      work()
+    } else if (known.state === 'committed' || known.state === 'rolledBack') {
+      const running: Promise<void> = takeAway(known).then(() => void working.delete(running))
+      working.add(running)
+    }
+  }
+
+  const listen = async (master: Master): Promise<void> => {
+    const connection = await network.pool.get(master.address, deadline)
+    connection.onOneway = (frame) => onCheck(master, frame)
+    listening.add(connection)
+  }
+
+  /** Registers at a master: again and again, as a connection may have been replaced, at the latest by this call. */
+  const register = async (master: Master): Promise<void> => {
+    try {
+      await listen(master)
+      const data = { clientID, producerDataSet: [{ groupName: group }], consumerDataSet: [] }
+      await network.call(master.address, HeartBeat, {}, data, { deadline })
+      await listen(master)
+    } catch (error) {
+      unreachable.set(master, error)
+    }
+  }
+
+  const leave = async (master: Master): Promise<void> => {
+    const own = { at: Math.max(Date.now() + 1, given.at), explicit: false }
+    const request = { clientID, producerGroup: group }
+    // The registration ends with the connection, at the latest after 120 s.
+    await network
+      .call(master.address, UnregisterClient, request, undefined, { deadline: own })
+      .catch(() => undefined)
+  }
+
+  try {
+    for (let beat = 0; ; beat++) {
+      await Promise.all(masters.map(register))
+      if (beat === 0 && unreachable.size === masters.length) {
+        const [error] = unreachable.values()
+        throw new ConnectError('no master could be reached', { cause: error })
+      }
+      const left = windowEnd - Date.now()
+      if (left <= 0) break
+      await pause(Math.min(HEARTBEAT_MS, left), given)
+    }
+    isOpen = false
+    while (working.size > 0) {
+      work()
+      await Promise.all(working)
+    }
+  } finally {
+    isOpen = false
+    await Promise.all(masters.map(leave))
+    for (const connection of listening) connection.onOneway = undefined
+  }
+  if (signal?.aborted) throw ended(given, 'check', {})
+  return report([...cases.values()], unreachable)
+}
+
+const findMasters = async (client: Client, deadline: Deadline): Promise<Master[]> => {
+  const { body } = await client.nameServers.call(GetBrokerClusterInfo, {}, undefined, deadline)
+  const masters: Master[] = []
+  for (const { brokerName, brokerAddrs } of body.brokerAddrTable.values()) {
+    const advertised = brokerAddrs.get(0)
+    if (advertised !== undefined) masters.push({ brokerName, address: client.addresses.rewrite(advertised) })
+  }
+  if (masters.length === 0) throw new ConnectError('no master is registered')
+  return masters
+}
+
+/** What a check asks about; nothing for one that makes no sense, which has no answer either. */
+const readCheck = (client: Client, master: Master, frame: Frame): Case | undefined => {
+  try {
+    const header = decodeFields(CheckTransactionState.name, CheckTransactionState.request, frame.ext)
+    const [stored] = decodeMessages(Buffer.from(frame.body)).messages
+    if (!stored) return undefined
+    const { brokerName } = master
+    const message = new Message(stored, brokerName, client.unwrap)
+    const checks = Number(message.systemProperties['TRANSACTION_CHECK_TIMES'] ?? 1)
+    const about = { messageId: message.messageId, topic: message.topic, brokerName, checks }
+    return { master, header, about, message, state: 'waiting' }
+  } catch {
+    return undefined
+  }
+}
+
+const report = (cases: readonly Case[], unreachable: ReadonlyMap<Master, unknown>): CheckResult => {
+  const of = (...states: Case['state'][]): CheckedTransaction[] =>
+    cases.filter(({ state }) => states.includes(state)).map(({ about }) => about)
+  const failed = cases
+    .filter(({ state }) => state === 'failed')
+    .map(({ about, error }) => ({ ...about, error }))
+  const unknown = of('unknown', 'waiting', 'asked')
+  const [nearest] = [...unknown, ...failed].toSorted((a, b) => b.checks - a.checks)
+  const result: CheckResult = {
+    resolved: { committed: of('committed'), rolledBack: of('rolledBack') },
+    unknown,
+    failed,
+    unreachable: Array.from(unreachable, ([master, error]) => ({ ...master, error })),
+  }
+  if (nearest) {
+    const { messageId, topic, brokerName, checks } = nearest
+    result.nearestToLast = { messageId, topic, brokerName, checks }
+  }
+  return result
+}
