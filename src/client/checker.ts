@@ -11,7 +11,7 @@ import {
   type CheckTransactionStateRequest,
   EndTransaction,
 } from '../commands/transaction.ts'
-import { ConnectError, TimeoutError } from '../errors.ts'
+import { ConfigError, ConnectError, TimeoutError } from '../errors.ts'
 import type { Connection } from '../net/connection.ts'
 import { type CallOptions, type Deadline, ended, isOver, pause, within } from '../net/deadline.ts'
 import { checkChoice, checkInt, refuse } from '../wire/checks.ts'
@@ -48,6 +48,7 @@ export interface CheckOptions extends ResolveOptions {
 /** A transaction that was asked about. */
 export interface CheckedTransaction {
   messageId: string
+  /** Empty where the message made no sense. */
   topic: string
   brokerName: string
   /** How often its broker has asked, or found nobody to ask. */
@@ -81,7 +82,8 @@ interface Case {
   master: Master
   header: CheckTransactionStateRequest
   about: CheckedTransaction
-  message: Message
+  /** Absent where it made no sense. */
+  message?: Message
   state: 'waiting' | 'asked' | 'committed' | 'rolledBack' | 'unknown' | 'failed'
   error?: unknown
 }
@@ -176,10 +178,10 @@ export const checkTransactions = async (
    */
   const takeAway = (each: Case): Promise<void> => tell(each, 'rollback').catch(() => undefined)
 
-  const settle = async (each: Case): Promise<void> => {
+  const settle = async (each: Case, message: Message): Promise<void> => {
     each.state = 'asked'
     try {
-      const answer = await askResolver(options, each.message, each.about.checks, deadline)
+      const answer = await askResolver(options, message, each.about.checks, deadline)
       const { header } = each
       if (answer !== UNKNOWN) await tell(each, answer)
       each.state = answer === 'commit' ? 'committed' : answer === 'rollback' ? 'rolledBack' : UNKNOWN
@@ -194,8 +196,8 @@ export const checkTransactions = async (
   const work = (): void => {
     while (working.size < concurrency) {
       const next = isOver(deadline) ? undefined : waiting.shift()
-      if (!next) return
-      const running: Promise<void> = settle(next).then(() => {
+      if (!next?.message) return
+      const running: Promise<void> = settle(next, next.message).then(() => {
         working.delete(running)
         if (isOpen) work()
       })
@@ -206,18 +208,18 @@ export const checkTransactions = async (
   const onCheck = (master: Master, frame: Frame): void => {
     if (!isOpen || frame.code !== CheckTransactionState.code) return
     const asked = readCheck(client, master, frame)
-    if (!asked || asked.message.systemProperties['PGROUP'] !== group) return
+    if (!asked || (asked.message?.systemProperties['PGROUP'] ?? group) !== group) return
     const key = `${master.brokerName} ${asked.about.messageId}`
     const known = cases.get(key)
     if (!known) {
       cases.set(key, asked)
-      waiting.push(asked)
+      if (asked.message) waiting.push(asked)
       work()
       return
     }
     const { header, about } = asked
     Object.assign(known, { header, about })
-    if (known.state === 'failed' || known.state === 'unknown') {
+    if (known.message && (known.state === 'failed' || known.state === 'unknown')) {
       known.state = 'waiting'
       waiting.push(known)
       work()
@@ -229,6 +231,8 @@ export const checkTransactions = async (
 
   const listen = async (master: Master): Promise<void> => {
     const connection = await network.pool.get(master.address, deadline)
+    if (connection.onOneway && !listening.has(connection))
+      refuse('check', 'is running already with this client')
     connection.onOneway = (frame) => onCheck(master, frame)
     listening.add(connection)
   }
@@ -241,6 +245,7 @@ export const checkTransactions = async (
       await network.call(master.address, HeartBeat, {}, data, { deadline })
       await listen(master)
     } catch (error) {
+      if (error instanceof ConfigError) throw error
       unreachable.set(master, error)
     }
   }
@@ -272,7 +277,7 @@ export const checkTransactions = async (
     }
   } finally {
     isOpen = false
-    await Promise.all(masters.map(leave))
+    if (listening.size > 0) await Promise.all(masters.map(leave))
     for (const connection of listening) connection.onOneway = undefined
   }
   if (signal?.aborted) throw ended(given, 'check', {})
@@ -290,13 +295,17 @@ const findMasters = async (client: Client, deadline: Deadline): Promise<Master[]
   return masters
 }
 
-/** What a check asks about; nothing for one that makes no sense, which has no answer either. */
+/** What a check asks about; nothing for one without a place, which has no answer. */
 const readCheck = (client: Client, master: Master, frame: Frame): Case | undefined => {
   try {
     const header = decodeFields(CheckTransactionState.name, CheckTransactionState.request, frame.ext)
-    const [stored] = decodeMessages(Buffer.from(frame.body)).messages
-    if (!stored) return undefined
     const { brokerName } = master
+    const { messages, undecodable } = decodeMessages(Buffer.from(frame.body))
+    const [stored] = messages
+    if (!stored) {
+      const about = { messageId: header.msgId ?? '', topic: '', brokerName, checks: 0 }
+      return { master, header, about, state: 'failed', error: undecodable[0]?.reason }
+    }
     const message = new Message(stored, brokerName, client.unwrap)
     const checks = Number(message.systemProperties['TRANSACTION_CHECK_TIMES'] ?? 1)
     const about = { messageId: message.messageId, topic: message.topic, brokerName, checks }

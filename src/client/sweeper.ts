@@ -24,7 +24,10 @@ export interface SweepResult {
   resolved: { committed: CheckedTransaction[]; rolledBack: CheckedTransaction[] }
   /** The first of its broker that `resolve` does not know: the next sweep begins with it. */
   unknown: CheckedTransaction[]
-  /** The first of its broker that failed: the next sweep begins with it. Without a message: the broker could not be read. */
+  /**
+   * The first of its broker that failed: the next sweep begins with it. Without `messageId`: the broker could not be read,
+   * or gave bytes that make no sense, which are passed over.
+   */
   failed: (Partial<CheckedTransaction> & { brokerName: string; error: unknown })[]
 }
 
@@ -77,6 +80,9 @@ export const sweepTransactions = async (
         offset = message.queueOffset + 1n
         if (isOwn) await consumer.commitOffset(queue, offset, limits)
       }
+      // Nobody can tell whose they are.
+      for (const { reason: error } of pulled.undecodable)
+        result.failed.push({ brokerName: queue.brokerName, error })
       if (pulled.nextBeginOffset > offset || pulled.status === 'OFFSET_MOVED') offset = pulled.nextBeginOffset
       else if (pulled.messages.length === 0) return
       await consumer.commitOffset(queue, offset, limits)

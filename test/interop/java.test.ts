@@ -14,6 +14,7 @@ import { BORN_HOST_V6, COMPRESSED, STORE_HOST_V6 } from '../../src/wire/flags.ts
 import { decodeOffsetMessageId } from '../../src/wire/message-id.ts'
 import { type Context, createContext, until } from '../conformance/context.ts'
 import { type Recording, recordFrames } from '../conformance/recorder.ts'
+import { mixTransactions } from '../support/mixed-transactions.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { type JavaClient, type JavaReceived, startJavaClient } from '../support/rocketmq/interop.ts'
 import {
@@ -374,6 +375,25 @@ if (await realBrokerAvailable()) {
         )
         return ids.has(checkedBack.messageId) && ids.has(checked.messageId)
       })
+    })
+
+    it('a transactional producer of Java and ours answer for each other in one group', async () => {
+      const { c, java } = bench
+      const topic = await c.topic()
+      const producerGroup = c.name('mixed')
+      const { committed, askedCrosswise } = await mixTransactions(
+        c.client,
+        java,
+        [c.master],
+        topic,
+        producerGroup,
+      )
+      const messages = await c.read(topic, committed.size)
+      // Not how often: whoever is asked next does not know that an end is on its way.
+      deepStrictEqual(
+        [askedCrosswise, new Set(messages.map((message) => message.messageId))],
+        [{ us: true, java: true }, committed],
+      )
     })
 
     it('a Java consumer gets what was sent back here, and fails it back to us', async () => {

@@ -4,7 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { createClient } from '../../src/index.ts'
 import { type LocalBroker, startBroker } from '../../src/testing/index.ts'
+import { mixTransactions } from '../support/mixed-transactions.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { type JavaClient, type JavaReceived, startJavaClient } from '../support/rocketmq/interop.ts'
 import { mqadmin } from '../support/rocketmq/start.ts'
@@ -21,7 +23,12 @@ describe("Apache's Java client on the local broker", { skip: !available }, () =>
   let java: JavaClient
 
   before(async () => {
-    broker = await startBroker({ brokers: 2, recall: true })
+    broker = await startBroker({
+      brokers: 2,
+      recall: true,
+      transactionCheckInterval: 1_000,
+      transactionTimeOut: 1_000,
+    })
     java = await startJavaClient(broker.nameServers)
   })
   after(async () => {
@@ -73,6 +80,22 @@ describe("Apache's Java client on the local broker", { skip: !available }, () =>
       ],
       ['SEND_OK', numbered(5), new Set([result.queue.queueId])],
     )
+  })
+
+  it('its transactional producer and ours answer for each other in one group', async () => {
+    broker.createTopic('java-transactions')
+    const client = createClient({ nameServers: broker.nameServers })
+    const masters = broker.brokers.map(({ address }) => address)
+    const { committed, askedCrosswise } = await mixTransactions(
+      client,
+      java,
+      masters,
+      'java-transactions',
+      'mixed',
+    )
+    await client.close()
+    const delivered = broker.messages('java-transactions').map(({ properties }) => properties['UNIQ_KEY'])
+    deepStrictEqual([askedCrosswise, new Set(delivered)], [{ us: true, java: true }, committed])
   })
 
   it('its pull consumer reads, searches, commits and looks messages up', async () => {

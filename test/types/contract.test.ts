@@ -31,8 +31,11 @@ import type {
   Producer,
   PullConsumer,
   PullResult,
+  Resolve,
   RocketMQError,
   SendResult,
+  Transaction,
+  TransactionProducer,
 } from '../../src/index.ts'
 import {
   type BatchResponse,
@@ -186,5 +189,15 @@ it('AWS’s client is what targets and dispatchers take, and what a dispatcher m
   yes<Fits<ReturnType<typeof dispatcher>, Handler<ScheduledEvent>>>()
   no<Fits<{ eventSources: Record<string, never> }, DispatcherOptions>>()
   no<Fits<{ topic: string; consumerGroup: string; target: string }, EventSourceOptions>>()
+  assert.ok(true)
+})
+
+it('a transaction is JSON, or with a secret text, and a resolver knows three answers', () => {
+  yes<Fits<Transaction, Parameters<TransactionProducer['end']>[0]>>()
+  no<Fits<string, Parameters<TransactionProducer['end']>[0]>>()
+  yes<Fits<string, Parameters<TransactionProducer<string>['end']>[0]>>()
+  yes<Fits<() => Promise<'unknown'>, Resolve>>()
+  no<Fits<() => Promise<'later'>, Resolve>>()
+  no<Fits<() => Promise<void>, Resolve>>()
   assert.ok(true)
 })

@@ -175,7 +175,7 @@ export const transactions: Cases = {
   'an end that neither commits nor rolls back gets no answer': async (c) => {
     const topic = await c.topic()
     const half = await beginHalf(c, topic, c.name('p'))
-    const client = c.connect({ timeoutMs: 400 })
+    const client = c.connect({ timeoutMs: 2_000 })
     await rejects(c.call(EndTransaction, { ...half, commitOrRollback: 0 }, undefined, client), {
       name: 'TimeoutError',
       outcome: 'unknown',

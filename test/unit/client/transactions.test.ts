@@ -2,6 +2,7 @@ import { deepStrictEqual, match, ok, rejects, throws } from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { createTransactor } from '../../../src/client/transactor.ts'
+import { SendMessageV2 } from '../../../src/commands/send.ts'
 import { EndTransaction } from '../../../src/commands/transaction.ts'
 import {
   type Client,
@@ -366,6 +367,47 @@ describe('check', () => {
       deepStrictEqual(
         seen.map(({ aborted }) => aborted),
         [true],
+      )
+    }))
+
+  it('runs once at a time with a client', () =>
+    withBroker(quick, async ({ broker, client }) => {
+      const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
+      await transactions.begin({ topic: 'orders', body: 'order' })
+      const resolve: Resolve = async () => {
+        await rejects(transactions.check({ windowMs: 500, resolve: commit }), { field: 'check' })
+        return 'commit'
+      }
+      const { resolved, failed } = await transactions.check({ windowMs: 800, resolve })
+      deepStrictEqual([resolved.committed.length, failed, bodies(broker)], [1, [], ['order']])
+    }))
+
+  it('reports a half message that cannot be decompressed', () =>
+    withBroker(quick, async ({ broker, client }) => {
+      const properties = 'TRAN_MSG\u0001true\u0002PGROUP\u0001shop\u0002UNIQ_KEY\u0001ORDER-1\u0002'
+      const request = {
+        producerGroup: 'shop',
+        topic: 'orders',
+        queueId: 0,
+        sysFlag: 0x301,
+        bornTimestamp: BigInt(Date.now()),
+        flag: 0,
+        properties,
+      }
+      await client.network.call(
+        broker.brokers[0]?.address ?? '',
+        SendMessageV2,
+        request,
+        Buffer.from('no zlib'),
+        {
+          deadline: client.deadline(),
+        },
+      )
+      const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
+      const { failed } = await transactions.check({ windowMs: 500, resolve: commit })
+      deepStrictEqual(
+        failed.map(({ messageId, error }) => [messageId, (error as { code?: string }).code]),
+        [['ORDER-1', 'RMQ_PROTOCOL']],
       )
     }))
 
