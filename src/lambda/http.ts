@@ -53,13 +53,43 @@ export function traceOf({ headers }: HttpEvent): Readonly<Record<string, string>
   return isState ? { traceparent, tracestate } : { traceparent }
 }
 
+/** @throws HttpError 415 unless the request says that it is JSON */
+export function checkJsonType({ headers }: HttpEvent): void {
+  if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(headers?.['content-type'] ?? '')) return
+  throw new HttpError(415, 'Not JSON', 'send JSON with content-type: application/json', 'content-type')
+}
+
+/**
+ * The key by which a client's retry is recognised (draft-ietf-httpapi-idempotency-key-header), which says that it is in
+ * quotes; many send it without. Of the characters that it may have none needs to be escaped.
+ * @throws HttpError
+ */
+export function idempotencyKeyOf({ headers }: HttpEvent): string | undefined {
+  const value = headers?.['idempotency-key']
+  if (value === undefined) return undefined
+  const [, , key] = /^("?)([\w.:~+/=-]{1,128})\1$/.exec(value) ?? []
+  if (key !== undefined) return key
+  throw new HttpError(
+    400,
+    'Invalid header',
+    'takes 1 to 128 letters, digits or any of _ . : ~ + / = -',
+    'idempotency-key',
+  )
+}
+
 export function json(statusCode: number, value: unknown): HttpResponse {
   return { statusCode, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) }
 }
 
+/** What RFC 9110 wants to be said along with a status. */
+const HEADERS: Readonly<Record<number, Record<string, string>>> = {
+  405: { allow: 'POST' },
+  415: { accept: 'application/json' },
+  503: { 'retry-after': '1' },
+}
+
 export function problem(value: Problem): HttpResponse {
-  const headers: Record<string, string> = { 'content-type': 'application/problem+json' }
-  if (value.status === 503) headers['retry-after'] = '1'
+  const headers = { 'content-type': 'application/problem+json', ...HEADERS[value.status] }
   return { statusCode: value.status, headers, body: JSON.stringify(value) }
 }
 
@@ -80,6 +110,8 @@ export class HttpError extends Error {
 /** A message is larger than a broker takes, or there are too many. */
 export class TooLargeError extends ConfigError {}
 
+/** A name or a text of the request may be of any length; an answer must fit into 6 MB. */
+const MOST_SHOWN = 500
 const TOPIC_NOT_EXIST = 17
 const MESSAGE_ILLEGAL = 13
 
@@ -104,10 +136,19 @@ export function toProblem(error: unknown, messageId?: string): Problem {
     ...(outcome ? { outcome } : {}),
     ...(messageId ? { messageId } : {}),
   }
-  if (error instanceof ConfigError) {
+  // Of the function's own credentials; its other options are checked before there is a request.
+  const isOurs = error instanceof ConfigError && error.field?.startsWith('credentials()')
+  if (error instanceof ConfigError && !isOurs) {
     const [status, title] =
       error instanceof TooLargeError ? [413, 'Message too large'] : [400, 'Invalid message']
-    return { ...facts, title, status, detail: error.message, field: error.field ?? 'message' }
+    const { message, field = 'message' } = error
+    return {
+      ...facts,
+      title,
+      status,
+      detail: message.slice(0, MOST_SHOWN),
+      field: field.slice(0, MOST_SHOWN),
+    }
   }
   if (error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST) {
     return {
@@ -123,13 +164,12 @@ export function toProblem(error: unknown, messageId?: string): Problem {
       'the broker may have stored the message; to try again without a second copy counting, send the same messageId'
     return { ...facts, title: 'Outcome unknown', status: 504, detail }
   }
-  if (error instanceof AuthError) {
-    return {
-      ...facts,
-      title: 'Not permitted',
-      status: 500,
-      detail: 'the broker refused this function’s credentials',
-    }
+  if (error instanceof AuthError || isOurs) {
+    const detail =
+      outcome === 'not-sent'
+        ? 'this function could not get its credentials; see its log'
+        : 'the broker refused this function’s credentials'
+    return { ...facts, title: 'Not permitted', status: 500, detail }
   }
   if (error instanceof BrokerError && error.responseCode === MESSAGE_ILLEGAL) {
     return { ...facts, title: 'Message refused', status: 400, detail: error.remark }

@@ -37,6 +37,7 @@ export {
   type PublishEvent,
   type Published,
   type PublisherOptions,
+  type PublisherTopic,
   type PublishResult,
   publisher,
 } from './publisher.ts'

@@ -7,17 +7,21 @@ import type { Context } from 'aws-lambda'
 import * as z from 'zod/mini'
 import type { Client } from '../client/client.ts'
 import { checkKeys } from '../client/options.ts'
-import { createMessageId, type Delay, MAX_BODY_BYTES, type OutgoingMessage } from '../client/outgoing.ts'
+import { createMessageId, MAX_BODY_BYTES, type OutgoingMessage, prepare } from '../client/outgoing.ts'
 import { type BatchResult, createProducer, type Producer } from '../client/producer.ts'
 import type { SendResult } from '../client/values.ts'
-import { ConfigError } from '../errors.ts'
+import { ConfigError, RocketMQError, RouteError } from '../errors.ts'
+import { isUnknownTopic } from '../routing/name-servers.ts'
+import { checkArray, checkObject, checkText, refuse } from '../wire/checks.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import type { ClientOption } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import {
+  checkJsonType,
   HttpError,
   type HttpEvent,
   type HttpResponse,
+  idempotencyKeyOf,
   isHttpEvent,
   json,
   type Problem,
@@ -28,13 +32,25 @@ import {
 } from './http.ts'
 import { rocketmq } from './middleware.ts'
 import { isoTime, parseWith } from './schema.ts'
+import { checkSchema } from './screen.ts'
+import type { StandardSchema } from './standard-schema.ts'
 
 export interface PublisherOptions {
-  /** The topics that may be published to; every other one is answered with 403. */
-  topics: readonly string[]
+  /** The topics that may be published to, or what holds for each by its name; every other one is answered with 403. */
+  topics: readonly string[] | Readonly<Record<string, PublisherTopic>>
   producerGroup: string
+  /** The names of the properties that a request may give; any other is answered with 400. @default all but RocketMQ's own */
+  properties?: readonly string[] | undefined
   /** A client, or the options to create one. @default from the environment */
   client?: ClientOption | undefined
+}
+
+/** What holds for one topic. */
+export interface PublisherTopic {
+  /** What bodies must fit, as JSON; one that does not is answered with 400. It only checks: what it makes of a body is not sent. */
+  schema?: StandardSchema | undefined
+  /** In place of the publisher's `properties`. */
+  properties?: readonly string[] | undefined
 }
 
 /** A message as a request holds it. */
@@ -55,30 +71,19 @@ export interface MessageRequest {
   messageId?: string | undefined
 }
 
-const KEYS: readonly (keyof MessageRequest)[] = [
-  'body',
-  'isBase64Encoded',
-  'tag',
-  'keys',
-  'properties',
-  'shardingKey',
-  'delayLevel',
-  'delayMs',
-  'deliverAt',
-  'messageId',
-]
-
-const messageRequest: z.ZodMiniType<MessageRequest> = /* @__PURE__ */ z.strictObject({
+/** Named here, and checked by the client: schemas of their values would add 8 KB to the bundle, and check them twice. */
+const anything = /* @__PURE__ */ z.optional(/* @__PURE__ */ z.unknown())
+const messageRequest = /* @__PURE__ */ z.strictObject({
   body: z.unknown(),
   isBase64Encoded: z.optional(z.boolean()),
-  tag: z.optional(z.string()),
-  keys: z.optional(z.union([z.string(), z.array(z.string())])),
-  properties: z.optional(z.record(z.string(), z.string())),
-  shardingKey: z.optional(z.string()),
-  delayLevel: z.optional(z.int()),
-  delayMs: z.optional(z.int()),
-  deliverAt: z.optional(z.union([z.number(), z.string()])),
-  messageId: z.optional(z.string()),
+  tag: anything,
+  keys: anything,
+  properties: anything,
+  shardingKey: anything,
+  delayLevel: anything,
+  delayMs: anything,
+  deliverAt: anything,
+  messageId: anything,
 })
 
 /** A message that was stored, and where. */
@@ -109,9 +114,27 @@ export type PublishEvent =
 /** What the middleware makes of Lambda's context. */
 type PublishContext = Context & { rocketmq: Client }
 
+/** Where the messages of a request go, and what holds for them. */
+interface Destination extends PublisherTopic {
+  topic: string
+  /** Properties that a message has unless it brings its own. */
+  trace?: Readonly<Record<string, string>> | undefined
+  /** For messages without an id of their own. */
+  idempotencyKey?: string | undefined
+}
+
+/** What sends, and until when. */
+interface Sending {
+  client: Client
+  producer: Producer
+  deadlineMs: number
+}
+
 /** An API's stage or base path may stand before it. */
 const PATH = /\/topics\/([^/]+)\/messages\/?$/
 const MOST_MESSAGES = 1_000
+/** Every broker has it. */
+const SELF_TEST = 'SELF_TEST_TOPIC'
 
 /**
  * Makes a Lambda handler that publishes.
@@ -125,38 +148,55 @@ const MOST_MESSAGES = 1_000
 export function publisher(
   options: PublisherOptions,
 ): (event: HttpEvent | PublishEvent, context: LambdaContext) => Promise<PublishAnswer> {
-  checkKeys('publisher', options, ['topics', 'producerGroup', 'client'])
-  const { topics, producerGroup, client } = options
-  if (!Array.isArray(topics) || topics.length === 0)
-    throw new ConfigError('topics', 'takes the topics that may be published to')
-  for (const [index, topic] of topics.entries()) checkTopicName(topic, `topics[${index}]`)
+  checkKeys('publisher', options, ['topics', 'producerGroup', 'properties', 'client'])
+  const { producerGroup, client: clientOption } = options
+  const topics = readTopics(options)
   checkGroupName(producerGroup, 'producerGroup')
   const producers = new WeakMap<Client, Producer>()
-  const publish = async (
-    event: unknown,
-    context: LambdaContext & { rocketmq: Client },
-  ): Promise<PublishAnswer> => {
-    let producer = producers.get(context.rocketmq)
+  const publish = async (event: unknown, context: PublishContext): Promise<PublishAnswer> => {
+    const { rocketmq: client } = context
+    let producer = producers.get(client)
     if (!producer) {
-      producer = createProducer(context.rocketmq, { producerGroup })
-      producers.set(context.rocketmq, producer)
+      producer = createProducer(client, { producerGroup })
+      producers.set(client, producer)
     }
-    const deadlineMs = invocationDeadline(context)
+    const sending = { client, producer, deadlineMs: invocationDeadline(context) }
     return isHttpEvent(event)
-      ? await answerHttp(event, topics, producer, deadlineMs)
-      : await answerDirect(event, topics, producer, deadlineMs)
+      ? await answerHttp(event, topics, sending)
+      : await answerDirect(event, topics, sending)
   }
   const handler = middy<unknown, PublishAnswer, Error, PublishContext>()
-    .use(rocketmq({ client }))
+    .use(rocketmq({ client: clientOption }))
     .handler(publish)
   return async (event, context) => await handler(event, context as PublishContext)
 }
 
+/** @throws ConfigError naming the option */
+function readTopics({ topics, properties }: PublisherOptions): Map<string, PublisherTopic> {
+  const entries: [string, PublisherTopic][] = Array.isArray(topics)
+    ? Array.from(topics, (topic: string, index) => [checkTopicName(topic, `topics[${index}]`), {}])
+    : Object.entries(checkObject('topics', topics as Readonly<Record<string, PublisherTopic>>))
+  if (entries.length === 0) refuse('topics', 'takes the topics that may be published to')
+  const all = readNames(properties, 'properties')
+  return new Map(
+    entries.map(([topic, own]) => {
+      const field = `topics.${topic}`
+      checkTopicName(topic, field)
+      checkKeys(field, own, ['schema', 'properties'])
+      const schema = checkSchema(own.schema, `${field}.schema`)
+      return [topic, { schema, properties: readNames(own.properties, `${field}.properties`) ?? all }]
+    }),
+  )
+}
+
+function readNames(names: readonly string[] | undefined, field: string): readonly string[] | undefined {
+  return names && Array.from(checkArray(field, names), (name, index) => checkText(`${field}[${index}]`, name))
+}
+
 async function answerHttp(
   event: HttpEvent,
-  topics: readonly string[],
-  producer: Producer,
-  deadlineMs: number,
+  topics: ReadonlyMap<string, PublisherTopic>,
+  sending: Sending,
 ): Promise<HttpResponse> {
   try {
     const [, encoded] = PATH.exec(event.rawPath) ?? []
@@ -164,99 +204,124 @@ async function answerHttp(
       throw new HttpError(404, 'No such path', 'publish with POST /topics/{topic}/messages')
     if (event.requestContext.http.method !== 'POST')
       throw new HttpError(405, 'Method not allowed', 'publish with POST')
-    const topic = allowedTopic(decodePath(encoded), topics)
+    const topic = decodePath(encoded)
+    const rules = topics.get(topic)
+    if (!rules)
+      throw new HttpError(
+        403,
+        'Topic not allowed',
+        `this function does not publish to ${topic.slice(0, 127)}`,
+        'topic',
+      )
+    checkJsonType(event)
+    const destination = { topic, ...rules, trace: traceOf(event), idempotencyKey: idempotencyKeyOf(event) }
     const body = readBody(event)
-    const trace = traceOf(event)
     if (!isMany(body)) {
-      const result = await sendOne(toOutgoing(topic, body, '', trace), producer, deadlineMs)
+      const result = await sendOne(await toOutgoing(destination, body, ''), sending)
       return isPublished(result) ? json(200, result) : problem(result)
     }
-    const results = await publishMany(topic, body, producer, deadlineMs, trace)
-    return json(results.every((each) => each.status === 200) ? 200 : 207, { results })
+    const results = await publishMany(destination, body, sending)
+    return json(results.every(isPublished) ? 200 : 207, { results })
   } catch (error) {
-    const document = toProblem(error)
-    if (document.status === 500) console.error(error)
-    return problem(document)
+    return problem(await explain(error, sending))
+  }
+}
+
+/** What the function itself does wrong is told in its log only. */
+async function explain(error: unknown, sending: Sending, messageId?: string): Promise<Problem> {
+  const document = toProblem(await reasonOf(error, sending), messageId)
+  if (document.status === 500) console.error(error)
+  return document
+}
+
+/** Name servers forget the topics of brokers that are gone: when no broker is left, a topic is not wrong for being unknown. */
+async function reasonOf(error: unknown, { client, deadlineMs }: Sending): Promise<unknown> {
+  if (!isUnknownTopic(error)) return error
+  try {
+    // What is known of it from before says nothing.
+    client.routes.forget(await client.routes.get(SELF_TEST, client.deadline({ deadlineMs })))
+    return error
+  } catch (cause) {
+    return new RouteError('no broker is registered', { topic: error.topic, retryable: true, cause })
   }
 }
 
 async function answerDirect(
   event: unknown,
-  topics: readonly string[],
-  producer: Producer,
-  deadlineMs: number,
+  topics: ReadonlyMap<string, PublisherTopic>,
+  sending: Sending,
 ): Promise<PublishAnswer> {
   const { topic, ...rest } = (typeof event === 'object' && event !== null ? event : {}) as { topic?: unknown }
   if (typeof topic !== 'string')
-    throw new ConfigError('topic', 'is required: invoke with { topic, body } or { topic, messages }')
-  if (!topics.includes(topic))
-    throw new ConfigError('topic', `${JSON.stringify(topic)} is not one of the topics of this function`)
-  if (!isMany(rest)) return toPublished(await producer.send(toOutgoing(topic, rest, ''), { deadlineMs }))
-  return { results: await publishMany(topic, rest, producer, deadlineMs) }
+    refuse('topic', 'is required: invoke with { topic, body } or { topic, messages }')
+  const rules = topics.get(topic)
+  if (!rules) refuse('topic', `${JSON.stringify(topic)} is not one of the topics of this function`)
+  const destination = { topic, ...rules }
+  if (isMany(rest)) return { results: await publishMany(destination, rest, sending) }
+  const message = await toOutgoing(destination, rest, '')
+  try {
+    return toPublished(await sending.producer.send(message, sending))
+  } catch (cause) {
+    const error = await reasonOf(cause, sending)
+    // Lambda hands on an error's name and message only.
+    if (RocketMQError.is(error) && error.outcome === 'unknown')
+      error.message += `; it may be stored, and can be repeated with messageId ${message.messageId}`
+    throw error
+  }
 }
 
-/** One batch for the messages without a delay; brokers do not delay within a batch, so the others go by themselves. */
+/**
+ * One batch for the messages without a delay; brokers do not delay within a batch, so the others go by themselves.
+ * @throws ConfigError before anything is sent
+ */
 async function publishMany(
-  topic: string,
+  destination: Destination,
   request: { messages: unknown },
-  producer: Producer,
-  deadlineMs: number,
-  trace?: Readonly<Record<string, string>>,
+  sending: Sending,
 ): Promise<PublishResult[]> {
   checkKeys('the request', request, ['messages'])
   const { messages: values } = request
-  if (!Array.isArray(values)) throw new ConfigError('messages', 'takes a list of messages')
+  if (!Array.isArray(values)) refuse('messages', 'takes a list of messages')
   if (values.length === 0 || values.length > MOST_MESSAGES) {
     const Wrong = values.length === 0 ? ConfigError : TooLargeError
     throw new Wrong('messages', `takes 1 to ${MOST_MESSAGES} messages, got ${values.length}`)
   }
-  const messages = values.map((value, index) => toOutgoing(topic, value, `messages[${index}].`, trace))
+  const messages: OutgoingMessage[] = []
+  for (const [index, value] of values.entries()) {
+    const prefix = `messages[${index}]`
+    const message = await toOutgoing(destination, value, `${prefix}.`, `-${index}`)
+    try {
+      prepare(message.topic, message)
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      const { field = '', message: text } = error
+      throw new ConfigError(`${prefix}.${field}`, text.slice(field.length + 2))
+    }
+    messages.push(message)
+  }
   const batch = [...messages.entries()].filter(([, message]) => !isDelayed(message))
+  const outcomes = await sending.producer.sendBatch(
+    destination.topic,
+    batch.map(([, message]) => message),
+    sending,
+  )
   const results: PublishResult[] = []
-  const outcomes = await sendBatch(topic, batch, producer, deadlineMs)
   for (const [at, [index]] of batch.entries()) {
     const outcome = outcomes[at] as BatchResult
     results[index] =
-      outcome.outcome === 'stored' ? toPublished(outcome.result) : toProblem(outcome.error, outcome.messageId)
+      outcome.outcome === 'stored'
+        ? toPublished(outcome.result)
+        : await explain(outcome.error, sending, outcome.messageId)
   }
-  for (const [index, message] of messages.entries())
-    results[index] ??= await sendOne(message, producer, deadlineMs)
+  for (const [index, message] of messages.entries()) results[index] ??= await sendOne(message, sending)
   return results
 }
 
-/** @throws what sendBatch throws, a message named by its place in the request */
-async function sendBatch(
-  topic: string,
-  batch: readonly (readonly [index: number, message: OutgoingMessage])[],
-  producer: Producer,
-  deadlineMs: number,
-): Promise<BatchResult[]> {
+async function sendOne(message: OutgoingMessage, sending: Sending): Promise<PublishResult> {
   try {
-    return await producer.sendBatch(
-      topic,
-      batch.map(([, message]) => message),
-      { deadlineMs },
-    )
+    return toPublished(await sending.producer.send(message, sending))
   } catch (error) {
-    const [whole, at] = (error instanceof ConfigError && /^messages\[(\d+)\]/.exec(error.field ?? '')) || []
-    if (!(error instanceof ConfigError) || whole === undefined || error.field === undefined) throw error
-    const field = `messages[${batch[Number(at)]?.[0]}]${error.field.slice(whole.length)}`
-    throw new ConfigError(field, error.message.slice(error.field.length + 2), { cause: error })
-  }
-}
-
-async function sendOne(
-  message: OutgoingMessage,
-  producer: Producer,
-  deadlineMs: number,
-): Promise<PublishResult> {
-  const messageId = message.messageId ?? createMessageId() // known beforehand, so that the caller can repeat under it
-  try {
-    return toPublished(await producer.send({ ...message, messageId }, { deadlineMs }))
-  } catch (error) {
-    const document = toProblem(error, messageId)
-    if (document.status === 500) console.error(error)
-    return document
+    return await explain(error, sending, message.messageId)
   }
 }
 
@@ -283,27 +348,43 @@ const isDelayed = ({ delayLevel, delayMs, deliverAt }: OutgoingMessage): boolean
 
 /**
  * @param prefix of the names of fields in errors: `messages[3].` in a batch
- * @param trace properties that the message has unless it brings its own
+ * @param place of the message, which tells the ids of one idempotency key apart
  * @throws ConfigError
  */
-function toOutgoing(
-  topic: string,
+async function toOutgoing(
+  { topic, schema, properties: names, trace, idempotencyKey }: Destination,
   value: unknown,
   prefix: string,
-  trace?: Readonly<Record<string, string>>,
-): OutgoingMessage {
+  place = '',
+): Promise<OutgoingMessage> {
   const what = prefix.slice(0, -1) || 'the message'
-  const request = parseWith(messageRequest, value, { what, prefix, keys: KEYS })
-  const { body, isBase64Encoded, deliverAt, ...rest } = request
-  // As it came: what the schema makes of a record lacks `__proto__`.
-  const { properties: own } = value as MessageRequest
-  const properties = trace ? { ...trace, ...own } : own
-  const delay = {
+  const request = parseWith(messageRequest, value, { what, prefix, keys: Object.keys(messageRequest.shape) })
+  const { body, isBase64Encoded, deliverAt, properties = {}, messageId, ...rest } = request
+  // Such an object may have a `toString` that is none, and the client's error would show it.
+  for (const name of ['delayLevel', 'delayMs'] as const)
+    if (typeof rest[name] === 'object') refuse(prefix + name, 'takes a whole number, got an object')
+  const own = checkObject(`${prefix}properties`, properties as Readonly<Record<string, string>>)
+  if (names) {
+    for (const name of Object.keys(own))
+      if (!names.includes(name))
+        refuse(`${prefix}properties.${name}`, `is not allowed; there are ${names.join(', ') || 'none'}`)
+  }
+  const createId = (): string => (idempotencyKey === undefined ? createMessageId() : idempotencyKey + place)
+  const message = {
     ...rest,
-    properties,
+    messageId: messageId === undefined ? createId() : messageId,
+    topic,
+    body: toBody(body, isBase64Encoded === true, prefix),
+    properties: { ...trace, ...own },
     ...(deliverAt === undefined ? {} : { deliverAt: toTime(deliverAt, prefix) }),
-  } as Delay
-  return { topic, body: toBody(body, isBase64Encoded === true, prefix), ...delay }
+  } as OutgoingMessage & { body: Buffer }
+  if (schema) {
+    // Most functions have no schema: it is loaded for those that do.
+    const { validate } = await import('./standard-schema.ts')
+    const reason = await validate(schema, message)
+    if (reason !== undefined) refuse(`${prefix}body`, reason)
+  }
+  return message
 }
 
 function toBody(body: unknown, isBase64Encoded: boolean, prefix: string): Buffer {
@@ -326,18 +407,20 @@ const isBase64 = (value: unknown): boolean =>
   /^[A-Za-z0-9+/]*={0,2}$/.test(value) &&
   value.replace(/=+$/, '').length % 4 !== 1
 
-function toTime(deliverAt: number | string, prefix: string): number {
-  const at = typeof deliverAt === 'number' ? deliverAt : isoTime(deliverAt)
-  if (Number.isNaN(at)) throw new ConfigError(`${prefix}deliverAt`, 'takes epoch ms or an ISO 8601 text')
+function toTime(deliverAt: unknown, prefix: string): number {
+  const at = typeof deliverAt === 'string' ? isoTime(deliverAt) : deliverAt
+  if (typeof at !== 'number' || Number.isNaN(at))
+    throw new ConfigError(`${prefix}deliverAt`, 'takes epoch ms or an ISO 8601 text')
   return at
 }
 
 function readBody(event: HttpEvent): unknown {
-  const { body, isBase64Encoded } = event
+  const { body = '', isBase64Encoded } = event
+  if (isBase64Encoded && !isBase64(body)) refuse('body', 'is not base64')
   try {
     // Strict: bytes that are no UTF-8 would be stored as something else.
     const decoder = new TextDecoder('utf-8', { fatal: true })
-    return JSON.parse(isBase64Encoded ? decoder.decode(Buffer.from(body ?? '', 'base64')) : (body ?? ''))
+    return JSON.parse(isBase64Encoded ? decoder.decode(Buffer.from(body, 'base64')) : body)
   } catch {
     throw new HttpError(400, 'Invalid JSON', 'the request body is not JSON in UTF-8', 'body')
   }
@@ -349,14 +432,4 @@ function decodePath(encoded: string): string {
   } catch {
     throw new HttpError(400, 'Invalid path', 'the topic in the path is not URL-encoded', 'topic')
   }
-}
-
-function allowedTopic(topic: string, topics: readonly string[]): string {
-  if (topics.includes(topic)) return topic
-  throw new HttpError(
-    403,
-    'Topic not allowed',
-    `this function does not publish to ${topic.slice(0, 127)}`,
-    'topic',
-  )
 }

@@ -28,10 +28,10 @@ export async function createScreen(
 }
 
 /** @throws ConfigError when it is no Standard Schema */
-export function checkSchema(schema: unknown): StandardSchema | undefined {
+export function checkSchema(schema: unknown, field = 'schema'): StandardSchema | undefined {
   if (schema === undefined) return undefined
   // Those of ArkType are functions.
   const standard = (schema as Partial<StandardSchema> | null)?.['~standard']
   if (typeof standard?.validate === 'function') return schema as StandardSchema
-  throw new ConfigError('schema', 'takes a Standard Schema (of Zod, Valibot, ArkType, …)')
+  throw new ConfigError(field, 'takes a Standard Schema (of Zod, Valibot, ArkType, …)')
 }

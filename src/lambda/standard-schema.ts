@@ -26,21 +26,21 @@ export interface StandardIssue {
 /** What is told of an issue; a schema's messages may be of any length. */
 const MAX_REASON = 300
 
-/** Puts what the schema makes of a body into `parsed`, or gives the reason why it does not fit. */
-export async function validate(
+/** Gives the reason why a body does not fit; of one that does, what the schema makes of it goes into `parsed`. */
+export async function validate<Body extends Pick<Message, 'body'>>(
   schema: StandardSchema,
-  message: Message,
-  parsed: Pick<WeakMap<Message, { value: unknown }>, 'set'>,
+  message: Body,
+  parsed?: Pick<WeakMap<Body, { value: unknown }>, 'set'>,
 ): Promise<string | undefined> {
   const body = jsonOf(message)
   if (!body) return 'does not fit the schema: its body is not JSON'
   const result = await schema['~standard'].validate(body.value)
   if (result.issues) return `does not fit the schema: ${describe(result.issues)}`.slice(0, MAX_REASON)
-  parsed.set(message, { value: result.value })
+  parsed?.set(message, { value: result.value })
   return undefined
 }
 
-function jsonOf({ body }: Message): { value: unknown } | undefined {
+function jsonOf({ body }: Pick<Message, 'body'>): { value: unknown } | undefined {
   // Decoded as it comes, what is not UTF-8 would be replaced: a body that was never sent.
   if (!isUtf8(body)) return undefined
   try {

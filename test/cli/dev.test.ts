@@ -121,6 +121,7 @@ describe('rocketmq-lambda dev', () => {
     for (const topic of ['orders', 'invoices']) {
       const response = await fetch(`${url}/topics/${topic}/messages`, {
         method: 'POST',
+        headers: { 'content-type': 'application/json' },
         body: '{"body":"hello"}',
       })
       deepStrictEqual(response.status, 200)

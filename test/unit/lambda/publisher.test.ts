@@ -29,7 +29,8 @@ async function publishing(
   options: FakeClusterOptions = {},
   timeoutMs = 2_000,
 ): Promise<Published> {
-  const cluster = await fakeCluster(t, options)
+  // Every broker has that topic: by it the publisher knows that one is there.
+  const cluster = await fakeCluster(t, { topics: { orders: {}, SELF_TEST_TOPIC: {} }, ...options })
   const handler = publisher({
     topics: ['orders', 'missing'],
     producerGroup: 'api',
@@ -189,7 +190,12 @@ describe('the publisher', () => {
     ['body', { body: '' }],
     ['body', { body: 'not base64!', isBase64Encoded: true }],
     ['tag', { body: 'x', tag: 7 }],
-    ['keys', { body: 'x', keys: [7] }],
+    ['keys[0]', { body: 'x', keys: [7] }],
+    ['keys', { body: 'x', keys: {} }],
+    ['properties', { body: 'x', properties: null }],
+    ['properties', { body: 'x', properties: 'abc' }],
+    ['deliverAt', { body: 'x', deliverAt: {} }],
+    ['delayMs', { body: 'x', delayMs: { toString: 1, valueOf: 1 } }],
     ['delayLevel', { body: 'x', delayLevel: 19 }],
     ['delayMs', { body: 'x', delayLevel: 1, delayMs: 5 }],
     ['body', { body: 'AAAAA', isBase64Encoded: true }],
