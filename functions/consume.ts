@@ -11,6 +11,7 @@ import { createClient } from '../src/client/client.ts'
 import { ConfigError } from '../src/errors.ts'
 import { eventSource } from '../src/lambda/event-source.ts'
 import { readWorkerPayload } from '../src/lambda/options.ts'
+import { clientOptions } from './client-options.ts'
 import { readEventSources } from './event-sources.ts'
 import { handleRecords } from './handle-records.ts'
 
@@ -26,7 +27,7 @@ const metrics = isMeasured && {
   namespace,
   ...(POWERTOOLS_SERVICE_NAME ? { dimensions: { service: POWERTOOLS_SERVICE_NAME } } : {}),
 }
-const client = createClient()
+const client = createClient(clientOptions())
 const sources = new Map<string, Consume>(
   Object.entries(readEventSources()).map(([name, mapping]) => [
     name,

@@ -7,6 +7,7 @@
  */
 import { ConfigError } from '../src/errors.ts'
 import { dispatcher } from '../src/lambda/dispatcher.ts'
+import { clientOptions } from './client-options.ts'
 import { readEventSources } from './event-sources.ts'
 
 const functionName = process.env['ROCKETMQ_WORKER_FUNCTION'] ?? ''
@@ -16,4 +17,5 @@ if (functionName === '')
 export const handler: ReturnType<typeof dispatcher> = dispatcher({
   eventSources: readEventSources(),
   functionName,
+  client: clientOptions(),
 })

@@ -132,6 +132,7 @@ describe('serverless.yml', () => {
     const sources = [
       read('src/client/options.ts'),
       read('functions/publish.ts'),
+      read('functions/client-options.ts'),
       read('functions/consume.ts'),
       read('functions/dispatch.ts'),
       read('functions/event-sources.ts'),
@@ -188,7 +189,7 @@ async function bundledKilobytes(contents: string): Promise<number> {
     outdir: join(root, '.build'),
     write: false,
     logLevel: 'silent',
-    external: ['@aws-sdk/client-lambda'], // loaded on demand, from files of its own
+    external: ['@aws-sdk/client-lambda', '@aws-sdk/client-secrets-manager'], // loaded on demand, from files of its own
   })
   return outputFiles.reduce((sum, file) => sum + file.contents.length, 0) / 1000
 }

@@ -19,7 +19,7 @@ async function sizeOf(source: string): Promise<{ bytes: number; text: string; in
     splitting: false,
     outExtension: {},
     // Optional peers, loaded on demand: by readServerless(), and by what invokes functions.
-    external: ['yaml', '@aws-sdk/client-lambda'],
+    external: ['yaml', '@aws-sdk/client-lambda', '@aws-sdk/client-secrets-manager'],
     write: false,
     metafile: true,
     stdin: { contents: source, resolveDir: root, loader: 'ts' },
@@ -33,10 +33,12 @@ async function sizeOf(source: string): Promise<{ bytes: number; text: string; in
 }
 
 /** A bundle's file with those that it imports; what is loaded on demand (pops, formats, AWS's SDK) is left out. */
-async function textAtStart(file: string): Promise<string> {
+async function textAtStart(file: string, seen: Set<string> = new Set()): Promise<string> {
+  if (seen.has(file)) return ''
+  seen.add(file)
   const text = await readFile(file, 'utf8')
   const imported = [...text.matchAll(/\b(?:from|import)"\.\/([^"]+)"/g)].map(([, name = '']) => name)
-  const texts = await Promise.all(imported.map((name) => textAtStart(join(dirname(file), name))))
+  const texts = await Promise.all(imported.map((name) => textAtStart(join(dirname(file), name), seen)))
   return [text, ...texts].join('\n')
 }
 
@@ -98,9 +100,9 @@ describe('the minified size', () => {
   })
 
   for (const [name, most] of [
-    ['publish', 60_900],
-    ['consume', 99_600],
-    ['dispatch', 76_000],
+    ['publish', 61_300],
+    ['consume', 100_100],
+    ['dispatch', 76_600],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))

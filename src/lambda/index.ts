@@ -49,4 +49,5 @@ export type {
   MetricsOptions,
 } from './report.ts'
 export type { BatchResponse, KafkaIdentifier } from './response.ts'
+export { type SecretsApi, secretCredentials } from './secret-credentials.ts'
 export type { StandardSchema } from './standard-schema.ts'
