@@ -298,8 +298,7 @@ export class QueueProgress {
    * are written again. Higher: somebody else has worked here, and the queue is left.
    */
   async commit(limits: CallOptions): Promise<void> {
-    const offset = this.#position
-    if (offset === this.#committed) return
+    if (this.#position === this.#committed) return
     const found = await this.#consumer.committedOffset(this.queue, limits)
     // It was committed here, and the answer was lost.
     if (found !== undefined && found === this.#sent) this.#know(found)
@@ -307,7 +306,8 @@ export class QueueProgress {
       this.#committed = found
       return this.lose(`somebody else has moved the group to ${found}`)
     }
-    await this.begin(offset, limits)
+    // A pull may have learned of a reset meanwhile: where it stands now counts.
+    await this.begin(this.#position, limits)
   }
 
   /** `offset` is the committed one now. */
