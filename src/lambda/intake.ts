@@ -33,7 +33,7 @@ export interface IntakeOptions {
   /** Queues of one batch have the same; undefined: any go together. */
   groupOf?: ((queue: QueueProgress) => string) | undefined
   /** What cannot be decoded, before anything behind it can be committed. */
-  onUndecodable(queue: QueueProgress, each: PlacedUndecodable): Promise<void>
+  onUndecodable(queue: QueueProgress, each: PlacedUndecodable): void
 }
 
 /** A message and the queue it came from. */
@@ -153,7 +153,7 @@ export class Intake {
   async #pull(queue: QueueProgress): Promise<void> {
     try {
       const limits = { deadlineMs: this.#options.end, signal: this.#abort.signal }
-      for (const each of await queue.pull(limits)) await this.#options.onUndecodable(queue, each)
+      for (const each of await queue.pull(limits)) this.#options.onUndecodable(queue, each)
     } catch (error) {
       // What the end of the invocation cuts off is no failure: nothing of it was handed out.
       if (!(error instanceof DeadlineError || error instanceof AbortError)) queue.fail(error)

@@ -84,6 +84,8 @@ export class QueueProgress {
   #waiting: Message[] = []
   /** Places that are being dealt with: handed out, or undecodable. */
   readonly #open = new Set<Message | PlacedUndecodable>()
+  /** What nobody can handle, with what sends it away. */
+  readonly #away = new Map<Message | PlacedUndecodable, () => Promise<void>>()
   /** Handled, but perhaps behind something that is not. */
   #finished: bigint[] = []
   /** The first place that has to be read again. */
@@ -253,6 +255,23 @@ export class QueueProgress {
     if (this.#open.delete(message)) this.counts[as] += 1
   }
 
+  /** Nobody can handle it: `send` is due when everything before it is done with, or each invocation would make a copy. */
+  sendAway(place: Message | PlacedUndecodable, send: () => Promise<void>): void {
+    if (this.#open.has(place)) this.#away.set(place, send)
+  }
+
+  /** What is due to be sent away now. @param all what is not due, too */
+  takeAway(all = false): (() => Promise<void>)[] {
+    if (this.#isLost || this.#away.size === 0) return []
+    let end = this.#waiting[0]?.queueOffset ?? this.#next
+    if (this.#left !== undefined && this.#left < end) end = this.#left
+    for (const place of this.#open)
+      if (!this.#away.has(place) && place.queueOffset < end) end = place.queueOffset
+    const due = [...this.#away].filter(([{ queueOffset }]) => all || queueOffset < end)
+    for (const [place] of due) this.#away.delete(place)
+    return due.map(([, send]) => send)
+  }
+
   /** It has to be read again, with everything behind it: the queue is left for the next invocation. */
   leave(message: Message | PlacedUndecodable, reason: string): void {
     if (!this.#open.delete(message)) return
@@ -359,6 +378,7 @@ export class QueueProgress {
     this.#left = undefined
     this.#finished = []
     this.#open.clear()
+    this.#away.clear()
     this.#drop(0n)
   }
 

@@ -112,36 +112,32 @@ export class Settlement {
   async expire(batch: Batch): Promise<Batch> {
     const old = new Set(batch.messages.filter((message) => isTooOld(this.#source, message)))
     if (old.size === 0) return batch
-    const letters = [...batch.parts].flatMap(([queue, messages]) =>
-      messages
-        .filter((message) => old.has(message))
-        .map((message) => () => this.#sendBack(queue, message, DEAD_LETTER)),
-    )
-    await inTurns(letters, AT_ONCE)
-    return this.#inOrder(only(batch, (message) => !old.has(message)))
+    for (const [queue, messages] of batch.parts)
+      for (const message of messages)
+        if (old.has(message)) queue.sendAway(message, () => this.#sendBack(queue, message, DEAD_LETTER))
+    return await this.#inOrder(only(batch, (message) => !old.has(message)))
   }
 
-  /** Those that cannot be given to the handler fail at once, each for its reason; gives the others. */
+  /** Those that cannot be given to the handler fail, each for its reason; gives the others. */
   async refuse(batch: Batch, reasons: ReadonlyMap<Message, string>): Promise<Batch> {
     if (reasons.size === 0) return batch
-    const backs: (() => Promise<void>)[] = []
     for (const [queue, messages] of batch.parts) {
       for (const message of messages.filter((each) => reasons.has(each))) {
         const reason = `record ${recordIdOf(message)} ${reasons.get(message)}`
         // Another attempt in this invocation would end in the same way.
         const next = this.#nextOf(message, {}, Infinity)
         if (typeof next !== 'number') queue.leave(message, reason)
-        else backs.push(() => this.#sendBack(queue, message, next))
+        else queue.sendAway(message, () => this.#sendBack(queue, message, next))
         queue.counts.failed += 1
       }
     }
-    await inTurns(backs, AT_ONCE)
-    return this.#inOrder(only(batch, (message) => !reasons.has(message)))
+    return await this.#inOrder(only(batch, (message) => !reasons.has(message)))
   }
 
-  /** With `block` nothing is handled that stands behind a record that was left. */
-  #inOrder(batch: Batch): Batch {
+  /** With `block` nothing is handled that stands behind a record that was left: what can be sent away is so before. */
+  async #inOrder(batch: Batch): Promise<Batch> {
     if (this.#source.onFailure !== 'block') return batch
+    for (const queue of batch.parts.keys()) await inTurns(queue.takeAway(true), AT_ONCE)
     return only(batch, (message, queue) => {
       const isBehind = queue.isBehindLeft(message)
       if (isBehind) queue.leave(message, 'a record before it has failed')
@@ -149,14 +145,18 @@ export class Settlement {
     })
   }
 
-  /** What cannot be decoded fails at once, for the reason that it has. */
-  async undecodable(queue: QueueProgress, each: PlacedUndecodable): Promise<void> {
+  /** What cannot be decoded fails for the reason that it has. */
+  undecodable(queue: QueueProgress, each: PlacedUndecodable): void {
     const { onFailure, maximumRetryAttempts } = this.#source
     const reason = `offset ${each.queueOffset} cannot be decoded: ${each.reason.message}`
-    if (onFailure === 'block' && maximumRetryAttempts === undefined) return queue.leave(each, reason)
+    if (onFailure === 'block' && maximumRetryAttempts === undefined) {
+      queue.leave(each, reason)
+      return
+    }
     const { commitLogOffset, offsetMessageId } = each
     const message = { queue: queue.queue, topic: this.#source.topic, commitLogOffset, offsetMessageId }
-    await this.#back(queue, each, message as Message, onFailure === 'block' ? DEAD_LETTER : 0)
+    const level = onFailure === 'block' ? DEAD_LETTER : 0
+    queue.sendAway(each, () => this.#back(queue, each, message as Message, level))
   }
 
   async #sendBack(queue: QueueProgress, message: Message, delayLevel: number): Promise<void> {
@@ -185,6 +185,7 @@ export class Settlement {
   /** Commits what is done with, in every queue, when the leases are still ours. */
   async commit(queues: readonly QueueProgress[]): Promise<void> {
     const commit = async (): Promise<void> => {
+      await Promise.all(queues.map(sendAway))
       const due = queues.filter((queue) => queue.isDirty)
       if (due.length === 0) return
       await this.#leases?.renew(this.limits).catch((error: unknown) => {
@@ -216,6 +217,11 @@ export function only({ parts }: Batch, keep: (message: Message, queue: QueueProg
       .filter(([, { length }]) => length > 0),
   )
   return { messages: [...kept.values()].flat(), parts: kept }
+}
+
+/** What is sent away may make way for more of it. */
+async function sendAway(queue: QueueProgress): Promise<void> {
+  for (let due = queue.takeAway(); due.length > 0; due = queue.takeAway()) await inTurns(due, AT_ONCE)
 }
 
 /** All of them, so many at once. */

@@ -61,8 +61,8 @@ export class Worker {
       mostAttempts: maximumRetryAttempts ?? RETRY_MAX_TIMES,
       end,
       groupOf: handling.groupOf && ((queue) => handling.groupOf?.(queue.queue) ?? ''),
-      onUndecodable: async (queue, each) => {
-        if (!source.dryRun) await settlement.undecodable(queue, each)
+      onUndecodable: (queue, each) => {
+        if (!source.dryRun) settlement.undecodable(queue, each)
       },
     })
   }

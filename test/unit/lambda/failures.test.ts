@@ -198,6 +198,24 @@ describe('with onFailure retry', () => {
     assert.deepStrictEqual([own.committed(), own.stored('%RETRY%billing')], [0n, []])
   })
 
+  it('what nobody can handle is sent away once, however often what stands before it comes again', async () => {
+    await using own = await setting()
+    await own.publish('a')
+    await sendUndecodable(own.client)
+    await own.publish('c')
+
+    for (let run = 0; run < 3; run++)
+      await assert.rejects(
+        own.run(() => new Promise(() => undefined), { batchSize: 1 }, 700),
+        { code: 'RMQ_DEADLINE' },
+      )
+    await own.broker.clock.advance(60_000)
+    const copies = own.broker.messages(RETRY.topic).length
+    const { handled, deadLettered } = await own.run(async () => undefined, { maximumRetryAttempts: 0 })
+
+    assert.deepStrictEqual([copies, deadLettered, handled, own.committed()], [0, 1, 2, 3n])
+  })
+
   it('what was sent back is read on every broker', async () => {
     await using broker = await startBroker({ brokers: 2, topics: { orders: { queues: 1 } } })
     const client = createClient({ nameServers: broker.nameServers })
