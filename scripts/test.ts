@@ -1,9 +1,9 @@
 /**
  * `npm test`: every test with Node's own runner, in one report.
  *
- * Fast tests run side by side first; then those that start a real broker, and those that wait for freezes and leases, two
- * files at a time; then those that measure out an invocation's time, and those of the command line, alone. Each file runs
- * in a process of its own. The events of the phases go to one spec reporter, with the counts of all phases in its closing
+ * Fast tests run side by side first; then those that start a real broker, two files at a time; then those that wait for
+ * freezes and leases or measure out an invocation's time, and those of the command line, alone. Each file runs in a
+ * process of its own. The events of the phases go to one spec reporter, with the counts of all phases in its closing
  * lines.
  */
 import { globSync, statSync } from 'node:fs'
