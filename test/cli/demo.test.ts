@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { before, describe, it, type TestContext } from 'node:test'
 import { bundleFunction, functionNames } from '../../scripts/bundle.ts'
 import { bundledFunctions } from '../../src/cli/bundled-functions.ts'
-import { runDemo } from '../../src/cli/demo/run.ts'
+import { end, type Row, runDemo } from '../../src/cli/demo/run.ts'
 import type { StageOptions } from '../../src/cli/demo/stage.ts'
 import { steps } from '../../src/cli/demo/steps.ts'
 import { readServerless } from '../../src/testing/index.ts'
@@ -98,6 +98,19 @@ describe('rocketmq-lambda demo', () => {
 
     deepStrictEqual(isSo, false)
     match(output, /^ {3}expected 200, 3 stored; came \d+, 0 stored$/m)
+  })
+
+  it('is not as it should be when what it has started does not end', async () => {
+    const stuck = { [Symbol.asyncDispose]: () => Promise.reject(new Error('the socket is stuck')) }
+    const rows: Row[] = []
+
+    const isSo = await end(stuck, rows, true)
+
+    deepStrictEqual(isSo, false)
+    deepStrictEqual(
+      rows.map(({ name, expected, seen }) => [name, expected, seen]),
+      [['end of broker and Lambda', 'both end', 'the socket is stuck']],
+    )
   })
 
   it('names the start when a bundle is missing', async (t) => {

@@ -8,7 +8,7 @@ const STEP_LIMIT_MS = 20_000
 
 type Named = Pick<Step, 'title' | 'name' | 'expected'>
 
-interface Row extends Named {
+export interface Row extends Named {
   seen: string
   time: string
 }
@@ -18,6 +18,13 @@ const START: Named = {
   title: 'A broker and a Lambda start on this machine, sharing a clock',
   name: 'start of broker and Lambda',
   expected: 'both listen',
+}
+
+/** What happens when all steps are done; told only when it goes wrong. */
+const END: Named = {
+  title: 'The broker and the Lambda end',
+  name: 'end of broker and Lambda',
+  expected: 'both end',
 }
 
 /** @returns whether everything was as it should be */
@@ -71,15 +78,19 @@ async function play(options: StageOptions, rows: Row[]): Promise<boolean> {
     for (const line of table(addresses)) print(`   ${line}`)
     return { seen: START.expected }
   }
+  let isSo = await take(START, open)
+  for (const step of steps) isSo = isSo && (await take(step, () => step.run(stage as Stage)))
+  return await end(stage, rows, isSo)
+}
+
+/** What does not end would keep the process alive: it is a step that was not as it should be, unless another was before. */
+export async function end(stage: AsyncDisposable | undefined, rows: Row[], isSo: boolean): Promise<boolean> {
   try {
-    if (!(await take(START, open))) return false
-    for (const step of steps) {
-      if (!(await take(step, () => step.run(stage as Stage)))) return false
-    }
-    return true
-  } finally {
-    // Its error would stand in the place of what was seen.
-    await inTime(stage?.[Symbol.asyncDispose]()).catch(() => undefined)
+    await inTime(stage?.[Symbol.asyncDispose]())
+    return isSo
+  } catch (error) {
+    if (isSo) rows.push({ ...END, seen: lineOf(error), time: '' })
+    return false
   }
 }
 

@@ -66,8 +66,11 @@ export async function openStage({ print, functionsFolder, faults = [] }: StageOp
       return taken
     },
     async [Symbol.asyncDispose]() {
-      await lambda.close()
-      await broker.close()
+      try {
+        await lambda.close()
+      } finally {
+        await broker.close()
+      }
     },
   }
 }
