@@ -10,6 +10,8 @@ export interface Consuming extends AsyncDisposable {
   producer: Producer
   publish(...bodies: (string | Uint8Array)[]): Promise<void>
   /** Runs an invocation. */
+  run(handle: RecordHandler, options?: object, remainingMs?: number): Promise<EventSourceResult>
+  /** With a handler that is made for another format, or for none. */
   run(handle: unknown, options?: object, remainingMs?: number): Promise<EventSourceResult>
   /** The bodies of the messages of a topic. */
   stored(topic: string): string[]
@@ -28,7 +30,7 @@ export async function consuming(options: { brokers?: number } = {}): Promise<Con
     async publish(...bodies) {
       for (const body of bodies) await producer.send({ topic: 'orders', body })
     },
-    async run(handle, source = {}, remainingMs = 5_000) {
+    async run(handle: unknown, source: object = {}, remainingMs = 5_000) {
       const handler = eventSource(
         { topic: 'orders', consumerGroup: 'billing', client, ...source },
         handle as RecordHandler,

@@ -1,52 +1,18 @@
 /** What becomes of records that fail, on the local broker: the failure policies of the event source. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Client, createClient, createProducer } from '../../../src/index.ts'
+import { createClient, createProducer } from '../../../src/index.ts'
 import {
-  type EventSourceResult,
   eventSource,
   type RecordHandler,
   type RocketMQEvent,
   type RocketMQRecord,
 } from '../../../src/lambda/index.ts'
-import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
-import { sendUndecodable } from '../../support/consuming.ts'
+import { lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+import { consuming, sendUndecodable } from '../../support/consuming.ts'
 
 const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 const RETRY = { topic: '%RETRY%billing', brokerName: 'broker-a', queueId: 0 }
-
-interface Setting extends AsyncDisposable {
-  broker: LocalBroker
-  client: Client
-  publish(...bodies: string[]): Promise<void>
-  run(handle: RecordHandler, options?: object, remainingMs?: number): Promise<EventSourceResult>
-  /** The bodies of the messages of a topic. */
-  stored(topic: string): string[]
-  committed(): bigint | undefined
-}
-
-async function setting(): Promise<Setting> {
-  const broker = await startBroker({ topics: { orders: { queues: 1 } } })
-  const client = createClient({ nameServers: broker.nameServers })
-  const producer = createProducer(client, { producerGroup: 'shop' })
-  return {
-    broker,
-    client,
-    async publish(...bodies) {
-      for (const body of bodies) await producer.send({ topic: 'orders', body })
-    },
-    async run(handle, options = {}, remainingMs = 5_000) {
-      const handler = eventSource({ topic: 'orders', consumerGroup: 'billing', client, ...options }, handle)
-      return await handler(scheduledEvent(), lambdaContext({ remainingMs }))
-    },
-    stored: (topic) => broker.messages(topic).map(({ body }) => body.toString()),
-    committed: () => broker.committedOffset('billing', QUEUE),
-    async [Symbol.asyncDispose]() {
-      await client.close()
-      await broker.close()
-    },
-  }
-}
 
 const flat = (event: RocketMQEvent): RocketMQRecord[] => Object.values(event.records).flat()
 const bodies = (event: RocketMQEvent): string[] => flat(event).map(({ body }) => body.toString())
@@ -62,7 +28,7 @@ const failing =
 
 describe('with onFailure retry', () => {
   it('a record that failed comes again after 10 s, and the queue goes on', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a', 'b', 'c')
 
     const first = await own.run(failing('b'))
@@ -81,7 +47,7 @@ describe('with onFailure retry', () => {
   })
 
   it('a record becomes a dead letter when its attempts are used up', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a')
     const results: number[][] = []
 
@@ -101,7 +67,7 @@ describe('with onFailure retry', () => {
   })
 
   it('with no attempts left to make a record is a dead letter at once', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a', 'b')
 
     const { handled, deadLettered } = await own.run(failing('a'), { maximumRetryAttempts: 0 })
@@ -110,7 +76,7 @@ describe('with onFailure retry', () => {
   })
 
   it('the delay before each attempt is that of its level, and the last level goes on', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a')
     const options = { retryLevels: [1, 2] } // 1 s, then 5 s
     const attempts: number[] = []
@@ -127,7 +93,7 @@ describe('with onFailure retry', () => {
   })
 
   it('a record that is too old becomes a dead letter without being handled', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     const producer = createProducer(own.client, { producerGroup: 'shop' })
     const realNow = Date.now
     Date.now = () => realNow() - 61_000
@@ -148,7 +114,7 @@ describe('with onFailure retry', () => {
   })
 
   it('a handler that throws has one batch sent back; the rest stays where it is', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a', 'b', 'c', 'd', 'e')
     const failure = new RangeError('the database is down')
     let calls = 0
@@ -167,7 +133,7 @@ describe('with onFailure retry', () => {
   })
 
   it('the offset stops before a record that could not be sent back, and the invocation fails', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a', 'b', 'c', 'd')
     const fault = own.broker.faults.add({
       fault: 'refuse',
@@ -186,7 +152,7 @@ describe('with onFailure retry', () => {
   })
 
   it('the records of a cut-off handler stay where they are', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a')
 
     await assert.rejects(
@@ -199,7 +165,7 @@ describe('with onFailure retry', () => {
   })
 
   it('what nobody can handle is sent away once, however often what stands before it comes again', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a')
     await sendUndecodable(own.client)
     await own.publish('c')
@@ -235,7 +201,7 @@ describe('with onFailure retry', () => {
   })
 
   it('a body that cannot be decompressed goes the same way, with its reason', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a')
     await sendUndecodable(own.client)
     await own.publish('c')
@@ -254,7 +220,7 @@ describe('with onFailure retry', () => {
 
 describe('with onFailure block', () => {
   it('a record that failed holds up its queue until it is handled', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a', 'b', 'c')
 
     const first = await own.run(failing('b'), { onFailure: 'block' })
@@ -267,7 +233,7 @@ describe('with onFailure block', () => {
   })
 
   it('its attempts are made at once, one after the other, and then it is a dead letter', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a', 'b', 'c')
     const calls: string[][] = []
 
@@ -285,7 +251,7 @@ describe('with onFailure block', () => {
   })
 
   it('what is reported behind a record that failed uses up no attempts of its own', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a', 'b', 'c', 'd')
     const done: string[] = []
     const inOrder: RecordHandler = async (event) => {
@@ -303,7 +269,7 @@ describe('with onFailure block', () => {
   })
 
   it('what is behind a record that could not become a dead letter is not tried again before it', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a', 'b', 'c')
     own.broker.faults.add({ fault: 'refuse', code: 36, responseCode: 1 })
     const calls: string[][] = []
@@ -321,7 +287,7 @@ describe('with onFailure block', () => {
   })
 
   it('a handler that throws leaves everything where it is, whatever attempts there are', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a')
 
     await assert.rejects(
@@ -333,7 +299,7 @@ describe('with onFailure block', () => {
   })
 
   it('a body that cannot be decoded holds up its queue, unless attempts are limited', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish('a')
     await sendUndecodable(own.client)
 
@@ -347,7 +313,7 @@ describe('with onFailure block', () => {
 
 describe('records that failed together', () => {
   it('come again in smaller batches, so that one of them does not take the others to the dead-letter topic', async () => {
-    await using own = await setting()
+    await using own = await consuming()
     await own.publish(...'abcdefgh'.split(''))
     const sizes: number[] = []
     const done: string[] = []

@@ -184,10 +184,13 @@ describe('with parallelizationFactor', () => {
     const producer = createProducer(client, { producerGroup: 'shop' })
     for (let n = 0; n < 6; n++)
       await producer.send({ topic: 'orders', body: String(n), shardingKey: `key-${n}` })
+    const others = Promise.withResolvers<void>()
+    let calls = 0
     const handle: RecordHandler = async (event) => {
       const [record] = flat(event)
+      if (++calls === 6) others.resolve()
       if (record?.offset !== '1') return
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await others.promise // the other five were handed over meanwhile
       return { batchItemFailures: [{ itemIdentifier: record.recordId }] }
     }
 
