@@ -48,10 +48,10 @@ describe('the minified size', () => {
     [
       'a client that sends, pulls, commits and locks',
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
-      47_600,
+      47_700,
     ],
-    ['the client entry', "export * from './src/index.ts'", 70_900],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 139_700],
+    ['the client entry', "export * from './src/index.ts'", 71_100],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 140_700],
     ['the errors entry', "export * from './src/errors.ts'", 2_000],
     ['the wire entry', "export * from './src/wire/index.ts'", 23_200],
     ['the commands entry', "export * from './src/commands/index.ts'", 29_000],
@@ -101,7 +101,7 @@ describe('the minified size', () => {
 
   for (const [name, most] of [
     ['publish', 61_300],
-    ['consume', 101_200],
+    ['consume', 101_300],
     ['dispatch', 76_600],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {

@@ -14,7 +14,7 @@ import {
 import { type BrokerError, ProtocolError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, isOver, remainingMs } from '../net/deadline.ts'
 import { checkInt, checkObject, checkText, refuse } from '../wire/checks.ts'
-import { decodeMessages, type StoredMessage } from '../wire/message.ts'
+import { decodeFrame, decodeMessages, type StoredMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import {
   formatAckBits,
@@ -27,7 +27,7 @@ import {
 import type { Client } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
 import { type Filter, type ParsedFilter, parseFilter } from './puller.ts'
-import { PoppedMessage, PopResult, Undecodable } from './values.ts'
+import { PoppedMessage, PopResult, Undecodable, type UndecodablePopped } from './values.ts'
 
 export interface PopConsumerOptions {
   /** A group pops or pulls, never both: a pop moves its offsets. */
@@ -45,6 +45,11 @@ export interface PopOptions extends CallOptions {
   invisibleMs?: number | undefined
   /** How long to wait when there is no message, in ms. A wait for which the deadline leaves no room is shortened. @default 0 */
   waitMs?: number | undefined
+}
+
+export interface ChangeInvisibleOptions extends CallOptions {
+  /** This delivery does not count in `reconsumeTimes`. Brokers before 5.5 count it. @default false */
+  suspend?: boolean | undefined
 }
 
 /** What is needed of a popped message to acknowledge it. */
@@ -72,7 +77,11 @@ export interface PopConsumer {
    * Hides a message for `invisibleMs` from now instead: more time, or with 0 another attempt now. The message carries the
    * new receipt from then on. After a failure with `outcome` `unknown` the old one may be dead: count on it coming again.
    */
-  changeInvisibleDuration(message: Popped, invisibleMs: number, options?: CallOptions): Promise<void>
+  changeInvisibleDuration(
+    message: Popped,
+    invisibleMs: number,
+    options?: ChangeInvisibleOptions,
+  ): Promise<void>
 }
 
 const MOST_MESSAGES = 32
@@ -108,7 +117,7 @@ export const createPopConsumer = (client: Client, options: PopConsumerOptions): 
     brokerName: string,
     { maxMsgNums, invisibleMs, pollMs }: { maxMsgNums: number; invisibleMs: number; pollMs: number },
     deadline: Deadline,
-  ): Promise<{ messages: PoppedMessage[]; undecodable: Undecodable[] }> => {
+  ): Promise<{ messages: PoppedMessage[]; undecodable: UndecodablePopped[] }> => {
     const request = {
       consumerGroup: group,
       topic: client.wrap(topic),
@@ -160,20 +169,23 @@ export const createPopConsumer = (client: Client, options: PopConsumerOptions): 
         queueOffset,
       }
     }
-    const popped = messages.map((stored) => {
+    const toPopped = (stored: StoredMessage): PoppedMessage => {
       const receipt = receiptOf(stored)
       const storedTopic = storedTopicOf(topic, receipt)
       return new PoppedMessage(stored, brokerName, client.unwrap, formatPopReceipt(receipt), storedTopic)
+    }
+    const popped = messages.map(toPopped)
+    const unreadable = undecodable.map((each): UndecodablePopped => {
+      const frame = decodeFrame(each.bytes)
+      const message = frame && orNothing(() => toPopped(frame))
+      return Object.assign(new Undecodable(), each, message && { message })
     })
     // Brokers compare the hash of a tag; only the text tells "Aa" from "BB".
     const isWanted = ({ tag = '' }: PoppedMessage): boolean => !tags || tags.has(tag)
     const unwanted = popped.filter((message) => !isWanted(message))
     // Should that fail, they come back, and here again.
     if (unwanted.length > 0) await acknowledge(unwanted, deadline).catch(() => undefined)
-    return {
-      messages: popped.filter(isWanted),
-      undecodable: undecodable.map((each) => Object.assign(new Undecodable(), each)),
-    }
+    return { messages: popped.filter(isWanted), undecodable: unreadable }
   }
 
   const acknowledge = async (messages: readonly Popped[], deadline: Deadline): Promise<void> => {
@@ -238,7 +250,7 @@ export const createPopConsumer = (client: Client, options: PopConsumerOptions): 
       const room = Math.floor(remainingMs(deadline)) - ROUND_TRIP_MS
       const turns = turnsOf([...names.slice(first), ...names.slice(0, first)], Math.min(waitMs, room))
       const messages: PoppedMessage[] = []
-      const undecodable: Undecodable[] = []
+      const undecodable: UndecodablePopped[] = []
       const failures = new Map<string, unknown>()
       for (const [brokerName, pollMs] of turns) {
         const count = messages.length + undecodable.length
@@ -264,14 +276,14 @@ export const createPopConsumer = (client: Client, options: PopConsumerOptions): 
       await acknowledge(list, client.deadline(limits))
     },
 
-    async changeInvisibleDuration(message, invisibleMs, limits) {
+    async changeInvisibleDuration(message, invisibleMs, { suspend, ...limits } = {}) {
       const parsed = parse(message)
       checkInt('invisibleMs', invisibleMs)
       const { topic, receipt } = parsed
       const { header } = await client.callQueue(
         { topic, brokerName: receipt.brokerName, queueId: 0 },
         ChangeMessageInvisibleTime,
-        { ...requestOf(parsed), invisibleTime: BigInt(invisibleMs) },
+        { ...requestOf(parsed), invisibleTime: BigInt(invisibleMs), suspend },
         undefined,
         { deadline: client.deadline(limits) },
       )
@@ -288,6 +300,16 @@ function* turnsOf(brokerNames: readonly string[], waitMs: number): Generator<[st
   const most = Math.min(TURN_MS, Math.ceil(waitMs / brokerNames.length))
   for (let left = waitMs, at = 0; left > 0; left -= most, at++)
     yield [brokerNames[at % brokerNames.length] as string, Math.min(most, left)]
+}
+
+/** @throws whatever is no ProtocolError */
+function orNothing<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined
+    throw error
+  }
 }
 
 interface Parsed {

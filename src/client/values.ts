@@ -193,8 +193,16 @@ export class PoppedMessage extends Message {
   }
 }
 
+/** What a pop could not decode. */
+export interface UndecodablePopped extends UndecodableMessage {
+  readonly message?: PoppedMessage
+}
+
 export class PopResult extends Value {
   declare readonly messages: readonly PoppedMessage[]
-  /** Messages whose bytes made no sense, each with the reason. Nobody can acknowledge them: they come back. */
-  declare readonly undecodable: readonly UndecodableMessage[]
+  /**
+   * Messages whose bytes made no sense, each with the reason. Where all but the body can be read there is a `message`, its
+   * body as it is stored: to be acknowledged or hidden like any other. The others come back until they expire.
+   */
+  declare readonly undecodable: readonly UndecodablePopped[]
 }

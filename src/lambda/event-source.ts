@@ -102,6 +102,8 @@ export interface EventSourceResult {
   wouldHandle?: number
   /** The time was over, and an invocation that goes on has been asked for (option `continuation`). */
   continued?: true
+  /** With `pop`: why the first record failed of those that no function was given. Of a pull the queues say so. */
+  failure?: string
   queues: QueueSummary[]
 }
 
@@ -290,7 +292,8 @@ async function pop({ source, client, end, handling, tell }: Invocation): Promise
   const { PopWorker } = await import('./pop-worker.ts')
   const worker = new PopWorker(source, client, handling, end)
   await worker.run()
-  const result = summarise(worker.counts, [], 0)
+  const { failure } = worker
+  const result = { ...summarise(worker.counts, [], 0), ...(failure === undefined ? {} : { failure }) }
   tell(worker, result, worker.error)
   if (worker.error !== undefined) throw worker.error
   return { ...result, isOutOfTime: worker.isOutOfTime }

@@ -1,14 +1,16 @@
 /**
  * The loop of an invocation in mode `pop` (RocketMQ 5): no leases, no offsets, any number of invocations at once. A broker
  * hides what it gives for a minute; while it is handled it is hidden for longer, and it is acknowledged when it was handled. What
- * failed is hidden until its next attempt. Brokers make no dead letters of popped messages, however often they come
+ * failed is hidden until its next attempt, and what was not tried is given back. Brokers make no dead letters of popped messages, however often they come
  * back (protocol.md 14), so it is done here.
  */
 import type { Client } from '../client/client.ts'
 import { createPopConsumer, type PopConsumer } from '../client/popper.ts'
 import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
-import type { PoppedMessage } from '../client/values.ts'
+import type { PoppedMessage, PopResult } from '../client/values.ts'
+import { InvokeError } from '../errors.ts'
 import type { CallOptions } from '../net/deadline.ts'
+import { recordIdOf } from './event.ts'
 import { batchSizeAt, lastCall } from './intake.ts'
 import type { ResolvedEventSource } from './options.ts'
 import { noCounts, type QueueCounts } from './queue-progress.ts'
@@ -19,6 +21,8 @@ import type { Handling } from './worker.ts'
 /** Hidden from other invocations for so long, and again before that is over. */
 const INVISIBLE_MS = 60_000
 const EXTEND_MS = 20_000
+/** What is given back is hidden for so long. */
+const GIVEN_BACK_MS = 1_000
 /** With a window, how long a broker may hold one pop of it. */
 const LONGEST_POP_MS = 5_000
 /** Requests about single messages on their way at once. */
@@ -33,6 +37,10 @@ export class PopWorker {
   oldestAgeMs = 0
   /** What lets the invocation fail. */
   error: unknown
+  /** Where no function has said it: why the first one failed. */
+  failure: string | undefined
+  /** What could not be decoded, and why: the first one. One that nobody can acknowledge counts more. */
+  undecodable: string | undefined
   readonly #source: ResolvedEventSource
   readonly #consumer: PopConsumer
   /** For dead letters. */
@@ -67,7 +75,7 @@ export class PopWorker {
     } finally {
       clearTimeout(this.#timer)
       this.#timer = undefined
-      await this.#extending
+      await this.#giveBack([...this.#inHand])
     }
   }
 
@@ -112,6 +120,7 @@ export class PopWorker {
       if (!found) break
       const { messages, undecodable } = found
       this.#take(messages, undecodable.length)
+      await this.#refuse(undecodable)
       // A broker gives 32 at once: only when it gives none is there no more.
       if (messages.length + undecodable.length === 0 && Date.now() >= until) break
       if (messages.length > 0) until ||= Math.min(Date.now() + windowMs, this.#lastCall)
@@ -123,12 +132,34 @@ export class PopWorker {
   #take(messages: readonly PoppedMessage[], undecodable: number): void {
     const now = Date.now()
     this.counts.polled += messages.length + undecodable
-    // Nobody can acknowledge them: they come again.
-    this.counts.failed += undecodable
     for (const message of messages) {
       this.#inHand.add(message)
       this.oldestAgeMs = Math.max(this.oldestAgeMs, now - message.storeTimestamp)
     }
+  }
+
+  /** What cannot be decoded fails for the reason that it has. Without a receipt nobody can say so: it comes again. */
+  async #refuse(undecodable: PopResult['undecodable']): Promise<void> {
+    const failed: PoppedMessage[] = []
+    const sound: PoppedMessage[] = []
+    let left: string | undefined
+    for (const { message, reason, queueOffset } of undecodable) {
+      // There was no memory left for it besides the others.
+      if (message && reason.field === 'maxTotalBytes') {
+        sound.push(message)
+        continue
+      }
+      const what = message ? `record ${recordIdOf(message)}` : `what stands at offset ${queueOffset ?? '?'}`
+      const text = `${what} cannot be decoded: ${reason.message}`
+      this.failure ??= text
+      this.undecodable ??= text
+      if (message) failed.push(message)
+      else left ??= `${text}; nobody can acknowledge it, and it comes again each minute`
+    }
+    this.undecodable = left ?? this.undecodable
+    this.counts.failed += undecodable.length - sound.length
+    await this.#giveBack(sound)
+    await this.#retryAll(failed)
   }
 
   /** What came back is not mixed with what did not, and comes in smaller batches with each attempt. */
@@ -157,6 +188,7 @@ export class PopWorker {
     const refused = await this.#handling.screen(batch)
     if ('failed' in refused) return await this.#settle(batch, refused)
     const unfit = batch.filter((message) => refused.has(message))
+    if (unfit[0]) this.failure ??= `record ${recordIdOf(unfit[0])} ${refused.get(unfit[0])}`
     this.counts.failed += unfit.length
     await this.#retryAll(unfit)
     const rest = batch.filter((message) => !refused.has(message))
@@ -188,13 +220,20 @@ export class PopWorker {
     })
   }
 
-  async #settle(batch: readonly PoppedMessage[], { failed, error, isCutOff }: Verdict): Promise<void> {
+  async #settle(
+    batch: readonly PoppedMessage[],
+    { failed, error, isCutOff, reason }: Verdict,
+  ): Promise<void> {
     if (error !== undefined) {
       this.error ??= error
       this.#isStopping = true
     }
-    // What was cut off comes again when its time is over.
-    if (isCutOff) return
+    if (isCutOff) {
+      // It may be handled still, and comes again when its time is over. What no target was given is given back.
+      if (!(error instanceof InvokeError)) for (const message of batch) this.#inHand.delete(message)
+      return
+    }
+    this.failure ??= reason
     this.counts.failed += failed.size
     this.counts.handled += await this.#acknowledge(batch.filter((message) => !failed.has(message)))
     await this.#retryAll(batch.filter((message) => failed.has(message)))
@@ -203,6 +242,19 @@ export class PopWorker {
   async #retryAll(messages: readonly PoppedMessage[]): Promise<void> {
     await inTurns(
       messages.map((message) => () => this.#retry(message)),
+      AT_ONCE,
+    )
+  }
+
+  /** For others, soon. It was not tried: brokers from 5.5 on do not count it as an attempt. */
+  async #giveBack(messages: readonly PoppedMessage[]): Promise<void> {
+    await this.#letGo(messages)
+    const limits = { ...this.#limits, suspend: true }
+    // If that fails they come again when their present time is over.
+    const giveBack = (message: PoppedMessage): Promise<void> =>
+      this.#consumer.changeInvisibleDuration(message, GIVEN_BACK_MS, limits).catch(() => undefined)
+    await inTurns(
+      messages.map((message) => () => giveBack(message)),
       AT_ONCE,
     )
   }

@@ -80,6 +80,8 @@ export function checkReports(logger: unknown, metrics: unknown): void {
 export interface Totals {
   counts: QueueCounts
   oldestAgeMs: number
+  /** What could not be decoded, and why. */
+  undecodable?: string | undefined
 }
 
 /** @param error what the invocation fails with */
@@ -92,12 +94,16 @@ export function report(
   error: unknown,
 ): void {
   const { consumerGroup, topic } = source
-  const { queues: summaries, ...counts } = result
+  // A reason may quote a body.
+  const { queues: summaries, failure: _, ...counts } = result
   for (const { stopped, moved, topic: storedTopic, brokerName, queueId } of summaries) {
     const queue = { consumerGroup, topic: storedTopic, brokerName, queueId }
     if (stopped !== undefined) logger.warn('queue left before its end', { ...queue, stopped })
     if (moved !== undefined) logger.warn('offset moved', { ...queue, moved })
   }
+  const { undecodable } = totals
+  if (undecodable !== undefined)
+    logger.warn('messages cannot be decoded', { consumerGroup, topic, undecodable })
   logger[totals.counts.polled === 0 ? 'debug' : 'info']('consumed', { consumerGroup, topic, ...counts })
   if (metrics && !source.dryRun)
     console.log(JSON.stringify(embeddedMetrics(source, metrics, totals, summaries)))

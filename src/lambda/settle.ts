@@ -124,6 +124,7 @@ export class Settlement {
     for (const [queue, messages] of batch.parts) {
       for (const message of messages.filter((each) => reasons.has(each))) {
         const reason = `record ${recordIdOf(message)} ${reasons.get(message)}`
+        queue.failure ??= reason
         // Another attempt in this invocation would end in the same way.
         const next = this.#nextOf(message, {}, Infinity)
         if (typeof next !== 'number') queue.leave(message, reason)
@@ -149,6 +150,7 @@ export class Settlement {
   undecodable(queue: QueueProgress, each: PlacedUndecodable): void {
     const { onFailure, maximumRetryAttempts } = this.#source
     const reason = `offset ${each.queueOffset} cannot be decoded: ${each.reason.message}`
+    queue.failure ??= reason
     if (onFailure === 'block' && maximumRetryAttempts === undefined) {
       queue.leave(each, reason)
       return

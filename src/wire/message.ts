@@ -123,6 +123,16 @@ export function decodeMessages(
   return { messages, undecodable }
 }
 
+/** A message all but whose body can be read, with the body as it is stored: neither compared with its CRC nor decompressed. */
+export function decodeFrame(bytes: Buffer): StoredMessage | undefined {
+  if (bytes.length < LEAST_BYTES) return undefined
+  try {
+    return createDecoder(bytes)(0, bytes.length)
+  } catch {
+    return undefined
+  }
+}
+
 /** Where the message at `at` ends, by its total length. */
 function messageEnd(bytes: Buffer, at: number): number {
   const left = bytes.length - at
@@ -189,10 +199,12 @@ function createDecompressor(
  * Gives the decoder of the message in `[at, end)`, at least 91 bytes. One function with plain offsets, because it runs
  * for every message of every pull; the bench is bench/micro/wire.ts. A DataView reads 64 bit several times faster than
  * Buffer's methods.
+ *
+ * @param decompressBody left out: bodies stay as they are
  */
 function createDecoder(
   bytes: Buffer,
-  decompressBody: (type: number, bytes: Buffer) => Buffer,
+  decompressBody?: (type: number, bytes: Buffer) => Buffer,
 ): (at: number, end: number) => StoredMessage {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const readBornHost = createReader(bytes, readHost)
@@ -221,7 +233,7 @@ function createDecoder(
 
     let body = bytes.subarray(bodyAt, bodyAt + bodyBytes)
     const bodyCrc = view.getInt32(at + 8)
-    if (bodyBytes !== 0) {
+    if (decompressBody && bodyBytes !== 0) {
       if ((crc32(body) ^ bodyCrc) & 0x7fff_ffff)
         throw malformed('body', 'of the message does not match its CRC')
       if (sysFlag & COMPRESSED) body = decompressBody(compressionType(sysFlag), body)

@@ -1,6 +1,12 @@
 /** An event source against the local broker: one topic with one queue, a client, and what became of it. */
 import { SendMessageV2 } from '../../src/commands/index.ts'
-import { type Client, createClient, createProducer, type Producer } from '../../src/index.ts'
+import {
+  type Client,
+  createClient,
+  createProducer,
+  type MessageQueue,
+  type Producer,
+} from '../../src/index.ts'
 import { type EventSourceResult, eventSource, type RecordHandler } from '../../src/lambda/index.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../src/testing/index.ts'
 
@@ -48,14 +54,17 @@ export async function consuming(options: { brokers?: number } = {}): Promise<Con
 }
 
 /** A message that says it is compressed, and is not. */
-export async function sendUndecodable(client: Client): Promise<void> {
-  const queue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
+export async function sendUndecodable(
+  client: Client,
+  queue: MessageQueue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 },
+): Promise<void> {
+  const { topic, queueId } = queue
   const request = {
     producerGroup: 'shop',
-    topic: 'orders',
+    topic,
     defaultTopic: 'TBW102',
     defaultTopicQueueNums: 4,
-    queueId: 0,
+    queueId,
     sysFlag: 1,
     bornTimestamp: BigInt(Date.now()),
     flag: 0,

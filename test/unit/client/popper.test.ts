@@ -244,7 +244,28 @@ describe('a pop', () => {
 
     const { messages, undecodable } = await pop.pop('orders')
 
-    deepStrictEqual([bodies(messages), undecodable.length], [['sound'], 1])
+    deepStrictEqual([bodies(messages), undecodable.map(({ message }) => message)], [['sound'], [undefined]])
+  })
+
+  it('gives what only has a body that makes no sense as it is stored, with its receipt', async (t) => {
+    const retry = { queueOffset: 8n, sysFlag: 1, body: 'neither', properties: { POP_CK: RETRY } }
+    const own = { queueOffset: 4n, sysFlag: 1, body: 'no zlib' }
+    const astray = { ...own, queueId: 7 }
+    const { pop } = await open(t, oneBroker({ [POP]: () => found(own, retry, astray) }))
+
+    const { messages, undecodable } = await pop.pop('orders')
+
+    deepStrictEqual(
+      [messages, undecodable.map(({ message }) => [message?.body.toString(), message?.receipt])],
+      [
+        [],
+        [
+          ['no zlib', RECEIPT],
+          ['neither', RETRY],
+          [undefined, undefined],
+        ],
+      ],
+    )
   })
 
   it('rejects an answer that does not say where its messages stand', async (t) => {

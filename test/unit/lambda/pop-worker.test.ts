@@ -1,7 +1,7 @@
 /** Consuming by pops: the event source in mode `pop`, on the local broker. */
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import { type Client, createClient, createProducer } from '../../../src/index.ts'
+import { type Client, createClient, createProducer, createPullConsumer } from '../../../src/index.ts'
 import {
   type EventSourceOptions,
   type EventSourceResult,
@@ -11,6 +11,8 @@ import {
   type RocketMQRecord,
 } from '../../../src/lambda/index.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+import { decodeFrame } from '../../../src/wire/message.ts'
+import { sendUndecodable } from '../../support/consuming.ts'
 
 const QUIET = { debug: () => undefined, info: () => undefined, warn: () => undefined }
 /** Beyond what a popped message is hidden for. */
@@ -200,6 +202,87 @@ describe('in mode pop', () => {
     const after = await run(client, async () => assert.fail('it was acknowledged'), {}, 400_000)
 
     assert.deepStrictEqual([meanwhile.handled, count, handled, after.handled], [0, 1, ['0'], 0])
+  })
+
+  it('a body that cannot be decoded fails with its reason, and is a dead letter as it was sent in the end', async (t) => {
+    const { broker, client } = await setting(t, 1)
+    await sendUndecodable(client)
+    const told: unknown[] = []
+    const logger = { ...QUIET, warn: (...line: unknown[]) => void told.push(line) }
+    const handled: string[] = []
+    const handle: RecordHandler = async (event) => void handled.push(...bodies(event))
+
+    const first = await run(client, handle, { maximumRetryAttempts: 1, retryLevels: [1], logger })
+    await broker.clock.advance(2_000)
+    const last = await run(client, handle, { maximumRetryAttempts: 1 })
+    await broker.clock.advance(HIDDEN_MS)
+    const after = await run(client, handle)
+
+    assert.deepStrictEqual(handled, ['0'])
+    assert.deepStrictEqual(
+      [first, last, after].map(({ failed, sentBack, deadLettered }) => [failed, sentBack, deadLettered]),
+      [
+        [1, 1, 0],
+        [1, 0, 1],
+        [0, 0, 0],
+      ],
+    )
+    assert.match(first.failure ?? '', /^record orders\/broker-a\/0\/\d cannot be decoded: /)
+    assert.match(last.failure ?? '', /^record %RETRY%billing_orders\/broker-a\/0\/0 cannot be decoded: /)
+    const undecodable = first.failure
+    assert.deepStrictEqual(told, [
+      ['messages cannot be decoded', { consumerGroup: 'billing', topic: 'orders', undecodable }],
+    ])
+    const dead = { topic: '%DLQ%billing', brokerName: 'broker-a', queueId: 0 }
+    const { undecodable: letters } = await createPullConsumer(client, { consumerGroup: 'judge' }).pull(
+      dead,
+      0n,
+    )
+    assert.deepStrictEqual(
+      letters.map(({ bytes }) => decodeFrame(bytes)?.body.toString()),
+      ['not zlib'],
+    )
+  })
+
+  it('what no target was given is given back, which is no attempt', async (t) => {
+    const { broker, client } = await setting(t, 3)
+    const lambda = { send: () => Promise.reject(new Error('no way there')) }
+    const attempts: number[] = []
+
+    const options = { topic: 'orders', consumerGroup: 'billing', mode: 'pop', client, logger: QUIET } as const
+    const refused = eventSource({ ...options, target: { functionName: 'target' }, lambda })
+    await assert.rejects(refused(scheduledEvent(), lambdaContext({ remainingMs: 6_000 })), /no way there/)
+    await broker.clock.advance(1_000)
+    const next = await run(client, async (event) => {
+      attempts.push(...flat(event).map(({ reconsumeTimes }) => reconsumeTimes))
+    })
+
+    assert.deepStrictEqual([next.handled, attempts], [3, [0, 0, 0]])
+  })
+
+  it('what was popped besides a batch whose handler threw is given back, which is no attempt', async (t) => {
+    const { broker, client } = await setting(t, 1)
+    await run(client, failing('0'), { retryLevels: [1] })
+    await broker.clock.advance(2_000)
+    await createProducer(client, { producerGroup: 'shop' }).send({ topic: 'orders', body: 'other' })
+    const thrown: [string, number][] = []
+    const seen: [string, number][] = []
+    const attempts = (event: RocketMQEvent): [string, number][] =>
+      flat(event).map(({ body, reconsumeTimes }) => [body.toString(), reconsumeTimes])
+
+    const outage: RecordHandler = async (event) => {
+      thrown.push(...attempts(event))
+      throw new RangeError('down')
+    }
+    await assert.rejects(run(client, outage), /down/)
+    await broker.clock.advance(1_000)
+    await run(client, async (event) => void seen.push(...attempts(event)))
+
+    assert.deepStrictEqual([thrown.length, seen.length], [1, 1])
+    assert.deepStrictEqual(
+      new Set([...thrown, ...seen].map(([body, times]) => `${body} ${times}`)),
+      new Set(['0 1', 'other 0']),
+    )
   })
 
   it('any number of invocations share a topic, and none handles what another does', async (t) => {
