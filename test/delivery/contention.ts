@@ -11,7 +11,7 @@ import { createClient, DeadlineError } from '../../src/index.ts'
 import { type EventSourceResult, eventSource } from '../../src/lambda/index.ts'
 import { lambdaContext } from '../../src/testing/index.ts'
 import { type Cluster, type Context, createContext, doubleOwners, timesDone } from './context.ts'
-import type { Entry } from './handler.ts'
+import type { Entry } from './orders.ts'
 
 const INVOCATIONS = 200
 const MESSAGES = 2_400
@@ -89,7 +89,7 @@ async function consume(
   const handler = eventSource(mapping, async ({ records }, _context, { signal }) => {
     for (const record of Object.values(records).flat()) {
       const { n } = record.json() as { n: number }
-      const { messageId, sourceTopic, brokerName, queueId, offset } = record
+      const { messageId, sourceTopic, brokerName, queueId, offset, reconsumeTimes } = record
       const tell = (what: Entry['what']): void => {
         const queue = `${sourceTopic}/${brokerName}/${queueId}`
         ledger.push({
@@ -99,6 +99,7 @@ async function consume(
           offset: Number(offset),
           messageId,
           n,
+          reconsumeTimes,
           at: performance.timeOrigin + performance.now(),
         })
       }

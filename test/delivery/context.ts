@@ -19,7 +19,10 @@ import {
 } from '../../src/index.ts'
 import type { EventSourceMapping, EventSourceResult } from '../../src/lambda/index.ts'
 import { type LocalFunction, type LocalLambda, startLambda } from '../../src/testing/index.ts'
-import type { Entry, Order } from './handler.ts'
+import type { Entry, Order } from './orders.ts'
+
+/** Brokers close a connection that was silent for 120 s. */
+export const FROZEN_MS = 130_000
 
 /** Two brokers, broker-a and broker-b, and what an outsider does with them. */
 export interface Cluster {
@@ -67,6 +70,8 @@ export interface Context extends Cluster {
   func(
     mapping?: Partial<EventSourceMapping> & { client?: object },
     settings?: Partial<LocalFunction>,
+    /** Settings of its target, which has that name. */
+    target?: Partial<LocalFunction>,
   ): Promise<Func>
   /** What a topic holds. */
   stored(topic: string): Promise<Message[]>
@@ -74,13 +79,13 @@ export interface Context extends Cluster {
 
 let bundling: Promise<string> | undefined
 
-/** The bundled handler, made once for a suite. */
+/** The folder of the bundled functions, made once for a suite. */
 async function bundle(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-delivery-'))
   process.once('exit', () => void rm(folder, { recursive: true, force: true }))
-  const entryPoints = { index: join(import.meta.dirname, 'handler.ts') }
+  const entryPoints = ['handler', 'target'].map((name) => join(import.meta.dirname, `${name}.ts`))
   await build({ ...bundleOptions, entryPoints, outdir: folder })
-  return join(folder, 'index.mjs')
+  return folder
 }
 
 let count = 0
@@ -121,19 +126,23 @@ export async function createContext(t: TestContext, cluster: Cluster): Promise<C
       })
       await cluster.send(topic, bodies, to)
     },
-    async func({ client: options = {}, ...mapping } = {}, settings = {}) {
+    async func({ client: options = {}, ...mapping } = {}, settings = {}, target) {
       bundling ??= bundle()
+      const folder = await bundling
       const sources = {
         topic,
         consumerGroup: group,
+        ...(target && { target: { functionName: 'target' } }),
         ...mapping,
         // A busy machine is no reason to fail.
         client: { nameServers, timeoutMs: 10_000, ...options },
       }
       const environment = { ROCKETMQ_EVENT_SOURCES: JSON.stringify(sources) }
       const ledger: Entry[] = []
+      const consume = { handler: join(folder, 'handler.mjs'), timeoutSeconds: 60, environment, ...settings }
+      const receiver = { handler: join(folder, 'target.mjs'), timeoutSeconds: 60, ...target }
       const lambda = await startLambda({
-        functions: { consume: { handler: await bundling, timeoutSeconds: 60, environment, ...settings } },
+        functions: target ? { consume, target: receiver } : { consume },
         onLog: ({ line }) => {
           if (line.startsWith('{"what":')) ledger.push(JSON.parse(line) as Entry)
         },

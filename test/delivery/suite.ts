@@ -9,10 +9,17 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { createPullConsumer } from '../../src/index.ts'
 import { queueKey } from '../../src/lambda/event.ts'
 import { gate } from '../support/local-lambda.ts'
-import { type Cluster, type Context, createContext, doubleOwners, onceEach, timesDone } from './context.ts'
+import {
+  type Cluster,
+  type Context,
+  createContext,
+  doubleOwners,
+  FROZEN_MS,
+  onceEach,
+  timesDone,
+} from './context.ts'
+import { pop } from './pop.ts'
 
-/** Brokers close a connection that was silent for 120 s. */
-const FROZEN_MS = 130_000
 /** A lease ends at the broker 60 s after it was taken or renewed. */
 const LEASE_MS = 60_000
 
@@ -41,6 +48,8 @@ export function delivery(open: (t: TestContext) => Promise<Cluster>): void {
       )
       assert.deepStrictEqual(timesDone(ledger), onceEach(8))
     })
+
+    pop(context)
 
     it('leaves the queues of a killed environment alone until their lease ends, and repeats one batch at most', async (t) => {
       const c = await context(t)
