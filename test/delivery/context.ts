@@ -24,6 +24,9 @@ import type { Entry, Order } from './orders.ts'
 /** Brokers close a connection that was silent for 120 s. */
 export const FROZEN_MS = 130_000
 
+/** A lease ends at the broker 60 s after it was taken or renewed. */
+export const LEASE_MS = 60_000
+
 /** Two brokers, broker-a and broker-b, and what an outsider does with them. */
 export interface Cluster {
   readonly nameServers: string
@@ -200,4 +203,27 @@ export function doubleOwners(ledger: readonly Entry[]): string[] {
     }
   }
   return found
+}
+
+/**
+ * Invokes until so many orders are done, and done so many times in all; gives how the invocations ended. What is in a retry
+ * topic, or hidden, comes meanwhile.
+ */
+export async function untilDone(
+  c: Context,
+  { invoke, ledger }: Pick<Func, 'invoke' | 'ledger'>,
+  orders: number,
+  times: number = orders,
+): Promise<Invocation[]> {
+  const invocations: Invocation[] = []
+  const isDone = (): boolean => {
+    const done = timesDone(ledger)
+    const count = done.filter((each) => each > 0).length
+    return count >= orders && done.reduce((sum, each) => sum + each, 0) >= times
+  }
+  while (!isDone()) {
+    await c.pass(1_100)
+    invocations.push(await invoke())
+  }
+  return invocations
 }

@@ -11,7 +11,7 @@ import type { EventSourceMapping } from '../../src/lambda/index.ts'
 import { decodeFrame } from '../../src/wire/message.ts'
 import { sendUndecodable } from '../support/consuming.ts'
 import { gate } from '../support/local-lambda.ts'
-import { type Context, type Func, FROZEN_MS, type Invocation, onceEach, timesDone } from './context.ts'
+import { type Context, FROZEN_MS, type Invocation, onceEach, timesDone, untilDone } from './context.ts'
 import type { Entry } from './orders.ts'
 
 const POP = { mode: 'pop' } as const satisfies Partial<EventSourceMapping>
@@ -239,21 +239,6 @@ export function pop(context: (t: TestContext) => Promise<Context>): void {
       )
     })
   })
-}
-
-/** Invokes until so many orders are done; gives what the invocations returned. */
-async function untilDone(
-  c: Context,
-  { invoke, ledger }: Pick<Func, 'invoke' | 'ledger'>,
-  many: number,
-): Promise<Invocation[]> {
-  const invocations: Invocation[] = []
-  const count = (): number => new Set(ledger.flatMap(({ what, n }) => (what === 'end' ? [n] : []))).size
-  while (count() < many) {
-    await c.pass(1_100)
-    invocations.push(await invoke())
-  }
-  return invocations
 }
 
 /** Orders that two invocations had at once. From the first line of one to its last. */

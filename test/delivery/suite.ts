@@ -15,13 +15,12 @@ import {
   createContext,
   doubleOwners,
   FROZEN_MS,
+  LEASE_MS,
   onceEach,
   timesDone,
 } from './context.ts'
 import { pop } from './pop.ts'
-
-/** A lease ends at the broker 60 s after it was taken or renewed. */
-const LEASE_MS = 60_000
+import { targets } from './targets.ts'
 
 /** @param open gives each case a cluster: its own, or the one that all share */
 export function delivery(open: (t: TestContext) => Promise<Cluster>): void {
@@ -50,6 +49,7 @@ export function delivery(open: (t: TestContext) => Promise<Cluster>): void {
     })
 
     pop(context)
+    targets(context)
 
     it('leaves the queues of a killed environment alone until their lease ends, and repeats one batch at most', async (t) => {
       const c = await context(t)
