@@ -15,6 +15,7 @@ export { type Client, createClient } from './client/client.ts'
 export { type ClientOptions, templates } from './client/options.ts'
 export { type BatchedMessage, createMessageId, type Delay, type OutgoingMessage } from './client/outgoing.ts'
 export {
+  type ChangeInvisibleOptions,
   createPopConsumer,
   type PopConsumer,
   type PopConsumerOptions,
@@ -45,6 +46,7 @@ export type {
   Message,
   PoppedMessage,
   PopResult,
+  UndecodablePopped,
   PullResult,
   PullStatus,
   SendResult,

@@ -53,10 +53,18 @@ export async function consuming(options: { brokers?: number } = {}): Promise<Con
   }
 }
 
+const QUEUE: MessageQueue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
+
 /** A message that says it is compressed, and is not. */
-export async function sendUndecodable(
+export async function sendUndecodable(client: Client, queue: MessageQueue = QUEUE): Promise<void> {
+  await sendCompressed(client, Buffer.from('not zlib'), queue)
+}
+
+/** A message whose body is compressed already, as it says. */
+export async function sendCompressed(
   client: Client,
-  queue: MessageQueue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 },
+  body: Buffer,
+  queue: MessageQueue = QUEUE,
 ): Promise<void> {
   const { topic, queueId } = queue
   const request = {
@@ -68,12 +76,12 @@ export async function sendUndecodable(
     sysFlag: 1,
     bornTimestamp: BigInt(Date.now()),
     flag: 0,
-    properties: 'UNIQ_KEY\u0001BROKEN\u0002',
+    properties: 'UNIQ_KEY\u0001COMPRESSED\u0002',
     reconsumeTimes: 0,
     unitMode: false,
     batch: false,
   }
-  await client.callQueue(queue, SendMessageV2, request as never, Buffer.from('not zlib') as never, {
+  await client.callQueue(queue, SendMessageV2, request as never, body as never, {
     deadline: client.deadline(),
   })
 }

@@ -1,6 +1,7 @@
 /** Consuming by pops: the event source in mode `pop`, on the local broker. */
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
+import { deflateSync } from 'node:zlib'
 import { type Client, createClient, createProducer, createPullConsumer } from '../../../src/index.ts'
 import {
   type EventSourceOptions,
@@ -12,7 +13,7 @@ import {
 } from '../../../src/lambda/index.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
 import { decodeFrame } from '../../../src/wire/message.ts'
-import { sendUndecodable } from '../../support/consuming.ts'
+import { sendCompressed, sendUndecodable } from '../../support/consuming.ts'
 
 const QUIET = { debug: () => undefined, info: () => undefined, warn: () => undefined }
 /** Beyond what a popped message is hidden for. */
@@ -241,6 +242,26 @@ describe('in mode pop', () => {
     assert.deepStrictEqual(
       letters.map(({ bytes }) => decodeFrame(bytes)?.body.toString()),
       ['not zlib'],
+    )
+  })
+
+  it('a sound body for which there was no memory besides the others is given back, which is no attempt', async (t) => {
+    const { broker, client } = await setting(t, 0)
+    const body = deflateSync(Buffer.alloc(15 << 20))
+    for (let n = 0; n < 5; n++) await sendCompressed(client, body)
+    const sizes: number[] = []
+    const handle: RecordHandler = async (event) => {
+      sizes.push(...flat(event).map((record) => record.body.length + record.reconsumeTimes))
+    }
+
+    const first = await run(client, handle)
+    await broker.clock.advance(1_000)
+    const next = await run(client, handle)
+
+    assert.deepStrictEqual([first.handled, first.failed, first.failure, next.handled], [4, 0, undefined, 1])
+    assert.deepStrictEqual(
+      sizes,
+      Array.from({ length: 5 }, () => 15 << 20),
     )
   })
 
