@@ -14,7 +14,7 @@ import {
 import { type BrokerError, ProtocolError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, isOver, remainingMs } from '../net/deadline.ts'
 import { checkInt, checkObject, checkText, refuse } from '../wire/checks.ts'
-import { decodeFrame, decodeMessages, type StoredMessage } from '../wire/message.ts'
+import { decodeStored, decodeMessages, type StoredMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import {
   formatAckBits,
@@ -176,7 +176,7 @@ export const createPopConsumer = (client: Client, options: PopConsumerOptions): 
     }
     const popped = messages.map(toPopped)
     const unreadable = undecodable.map((each): UndecodablePopped => {
-      const frame = decodeFrame(each.bytes)
+      const frame = decodeStored(each.bytes)
       const message = frame && orNothing(() => toPopped(frame))
       return Object.assign(new Undecodable(), each, message && { message })
     })

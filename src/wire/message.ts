@@ -124,7 +124,7 @@ export function decodeMessages(
 }
 
 /** A message all but whose body can be read, with the body as it is stored: neither compared with its CRC nor decompressed. */
-export function decodeFrame(bytes: Buffer): StoredMessage | undefined {
+export function decodeStored(bytes: Buffer): StoredMessage | undefined {
   if (bytes.length < LEAST_BYTES) return undefined
   try {
     return createDecoder(bytes)(0, bytes.length)

@@ -10,7 +10,7 @@ import { type Context, FROZEN_MS, LEASE_MS, onceEach, timesDone, untilDone } fro
 import type { Entry } from './orders.ts'
 
 export function targets(context: (t: TestContext) => Promise<Context>): void {
-  describe('with a target', { concurrency: 8 }, () => {
+  describe('with a target', { concurrency: 4 }, () => {
     it('invokes it cold, and warm after 130 s', async (t) => {
       const c = await context(t)
       await c.createTopic()

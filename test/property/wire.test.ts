@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { RocketMQError } from '../../src/errors.ts'
 import * as wire from '../../src/wire/index.ts'
+import { decodeStored } from '../../src/wire/message.ts'
 import { storedMessage } from '../support/stored-message.ts'
 import { vectorCases } from '../support/vectors.ts'
 
@@ -292,6 +293,7 @@ test('hostile messages and batches end up decoded or reported, every byte of the
       )
     }
   })
+  survives(golden('message-decode.json', 'hex'), decodeStored)
   survives(golden('batch-encode.json', 'hex'), wire.decodeBatch)
 })
 

@@ -12,7 +12,7 @@ import {
   type RocketMQRecord,
 } from '../../../src/lambda/index.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
-import { decodeFrame } from '../../../src/wire/message.ts'
+import { decodeStored } from '../../../src/wire/message.ts'
 import { sendCompressed, sendUndecodable } from '../../support/consuming.ts'
 
 const QUIET = { debug: () => undefined, info: () => undefined, warn: () => undefined }
@@ -240,7 +240,7 @@ describe('in mode pop', () => {
       0n,
     )
     assert.deepStrictEqual(
-      letters.map(({ bytes }) => decodeFrame(bytes)?.body.toString()),
+      letters.map(({ bytes }) => decodeStored(bytes)?.body.toString()),
       ['not zlib'],
     )
   })
