@@ -46,11 +46,11 @@ export type {
   Message,
   PoppedMessage,
   PopResult,
-  UndecodablePopped,
   PullResult,
   PullStatus,
   SendResult,
   SendStatus,
+  UndecodablePopped,
 } from './client/values.ts'
 export type { MessageQueue } from './commands/message-queue.ts'
 export * from './errors.ts'

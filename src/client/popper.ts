@@ -14,7 +14,7 @@ import {
 import { type BrokerError, ProtocolError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, isOver, remainingMs } from '../net/deadline.ts'
 import { checkInt, checkObject, checkText, refuse } from '../wire/checks.ts'
-import { decodeStored, decodeMessages, type StoredMessage } from '../wire/message.ts'
+import { decodeMessages, decodeStored, type StoredMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import {
   formatAckBits,

@@ -18,6 +18,7 @@ import {
   LEASE_MS,
   onceEach,
   timesDone,
+  untilDone,
 } from './context.ts'
 import { pop } from './pop.ts'
 import { targets } from './targets.ts'
@@ -297,20 +298,22 @@ export function delivery(open: (t: TestContext) => Promise<Cluster>): void {
   })
 
   describe('a broker that is killed in mid-batch', () => {
-    it('loses commits and leases, and nothing else: every record is handled', async (t) => {
+    it('loses commits and leases, and nothing else: every record is handled, by pulls and by pops', async (t) => {
       const c = await context(t)
       const door = await gate(t)
       await c.createTopic({ readQueueNums: 2, writeQueueNums: 2 })
       await c.order(80, (n) => (n === 50 ? { gate: door.url } : {}))
       const { invoke, ledger } = await c.func({ batchSize: 20 })
+      const pops = await c.func({ batchSize: 20, mode: 'pop', consumerGroup: `${c.group}-pop` })
 
-      const running = invoke()
-      await door.arrived(1)
+      const running = [invoke(), pops.invoke()]
+      await door.arrived(2)
       await c.crash('broker-b')
       door.open()
-      await running
+      await Promise.all(running)
       let last = await invoke()
       while (last.error !== undefined || last.result.remainingLag > 0) last = await invoke()
+      await untilDone(c, pops, 80)
 
       const done = new Set(ledger.filter(({ what }) => what === 'end').map(({ n }) => n))
       assert.deepStrictEqual(done.size, 80)

@@ -245,6 +245,21 @@ describe('in mode pop', () => {
     )
   })
 
+  it('a body that its schema refuses fails with the reason, which is in the result and in no log', async (t) => {
+    const { client } = await setting(t, 1)
+    const lines: unknown[] = []
+    const tell = (...line: unknown[]): void => void lines.push(line)
+    const validate = (): object => ({ issues: [{ message: 'not 0, please' }] })
+    const schema = { '~standard': { version: 1, vendor: 'own', validate } }
+
+    const options = { schema, logger: { ...QUIET, info: tell, warn: tell } } as Partial<EventSourceOptions>
+    const result = await run(client, async () => assert.fail('it does not fit'), options)
+
+    assert.deepStrictEqual([result.failed, result.sentBack, lines.length], [1, 1, 1])
+    assert.match(result.failure ?? '', /^record orders\/broker-a\/\d\/0 .*not 0, please/)
+    assert.ok(!JSON.stringify(lines).includes('please'))
+  })
+
   it('a sound body for which there was no memory besides the others is given back, which is no attempt', async (t) => {
     const { broker, client } = await setting(t, 0)
     const body = deflateSync(Buffer.alloc(15 << 20))
