@@ -22,7 +22,7 @@ describe('a request whose deadline has passed', () => {
       code: 11,
       ext: {},
       body: undefined,
-      deadline: inMs(50),
+      deadline: inMs(500),
       write: false,
     })
     await rejection(echoed)
@@ -37,7 +37,7 @@ describe('a request whose deadline has passed', () => {
     const producer = createProducer(cluster.client(), { producerGroup: 'g' })
     const messages = [0, 1, 2, 3].map((queueId) => ({ body: 'x', queue: { ...queue, queueId } }))
 
-    const results = await producer.sendBatch('orders', messages, { deadlineMs: Date.now() + 150 })
+    const results = await producer.sendBatch('orders', messages, { deadlineMs: Date.now() + 1_000 })
 
     deepStrictEqual(
       results.map(({ outcome }) => outcome),
