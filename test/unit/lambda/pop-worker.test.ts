@@ -166,6 +166,7 @@ describe('in mode pop', () => {
       run(client, () => new Promise(() => undefined), {}, 800),
       { code: 'RMQ_DEADLINE' },
     )
+    await broker.clock.advance(5_000)
     const within = await run(client, async () => assert.fail('it is hidden'))
     await broker.clock.advance(HIDDEN_MS)
     const after = await run(client, async () => undefined)
@@ -203,6 +204,37 @@ describe('in mode pop', () => {
     const after = await run(client, async () => assert.fail('it was acknowledged'), {}, 400_000)
 
     assert.deepStrictEqual([meanwhile.handled, count, handled, after.handled], [0, 1, ['0'], 0])
+  })
+
+  it('is acknowledged by its last receipt when its handler ends while it is being hidden for longer', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { broker, client } = await setting(t, 1)
+    const held = broker.faults.add({ fault: 'delay', code: 200_053, ms: 5_000, times: 1 })
+    const began = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+
+    const running = run(
+      client,
+      async () => {
+        began.resolve()
+        await go.promise
+      },
+      {},
+      400_000,
+    )
+    await began.promise
+    await broker.clock.advance(20_000)
+    t.mock.timers.tick(20_000)
+    while (held.hits === 0) await settled()
+    go.resolve()
+    await settled()
+    await broker.clock.advance(5_000)
+    t.mock.timers.tick(5_000)
+    const { handled } = await running
+    await broker.clock.advance(HIDDEN_MS)
+    const after = await run(client, async () => assert.fail('it was acknowledged'), {}, 400_000)
+
+    assert.deepStrictEqual([handled, after.handled], [1, 0])
   })
 
   it('a body that cannot be decoded fails with its reason, and is a dead letter as it was sent in the end', async (t) => {
