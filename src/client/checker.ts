@@ -306,7 +306,8 @@ const readCheck = (client: Client, master: Master, frame: Frame): Case | undefin
       const about = { messageId: header.msgId ?? '', topic: '', brokerName, checks: 0 }
       return { master, header, about, state: 'failed', error: undecodable[0]?.reason }
     }
-    const message = new Message(stored, brokerName, client.unwrap)
+    const queue = { topic: client.unwrap(stored.topic), brokerName, queueId: stored.queueId }
+    const message = new Message(stored, queue, client.unwrap)
     const checks = Number(message.systemProperties['TRANSACTION_CHECK_TIMES'] ?? 1)
     const about = { messageId: message.messageId, topic: message.topic, brokerName, checks }
     return { master, header, about, message, state: 'waiting' }

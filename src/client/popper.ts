@@ -171,8 +171,9 @@ export const createPopConsumer = (client: Client, options: PopConsumerOptions): 
     }
     const toPopped = (stored: StoredMessage): PoppedMessage => {
       const receipt = receiptOf(stored)
-      const storedTopic = storedTopicOf(topic, receipt)
-      return new PoppedMessage(stored, brokerName, client.unwrap, formatPopReceipt(receipt), storedTopic)
+      const { queueId } = stored
+      const queue = { topic: client.unwrap(storedTopicOf(topic, receipt)), brokerName, queueId }
+      return new PoppedMessage(stored, queue, client.unwrap, formatPopReceipt(receipt))
     }
     const popped = messages.map(toPopped)
     const unreadable = undecodable.map((each): UndecodablePopped => {

@@ -62,6 +62,9 @@ export interface SendBackOptions extends CallOptions {
   maxReconsumeTimes?: number | undefined
 }
 
+/** What a broker needs to find a stored message. */
+export type StoredPlace = Pick<Message, 'topic' | 'queue' | 'commitLogOffset' | 'offsetMessageId'>
+
 export interface PullConsumer {
   /** The readable queues of a topic; none for a `%RETRY%` topic that nothing was sent back to yet. @throws RouteError */
   queues(topic: string, options?: CallOptions): Promise<MessageQueue[]>
@@ -103,7 +106,7 @@ export interface PullConsumer {
   /** Gives leases back. All brokers are told, then the first failure rejects. */
   unlock(queues: readonly MessageQueue[], options?: CallOptions): Promise<void>
   /** Stores a copy of a message for a later attempt of the group. Not idempotent. */
-  sendBack(message: Message, options?: SendBackOptions): Promise<void>
+  sendBack(message: StoredPlace, options?: SendBackOptions): Promise<void>
 }
 
 const MOST_MESSAGES = 32
@@ -307,10 +310,12 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
           : { messages: [], undecodable: [], nextBeginOffset: next }
       const { undecodable, nextBeginOffset } = found
       const messages: Message[] = []
+      const { brokerName, queueId } = queue
+      const own = { topic: client.unwrap(queue.topic), brokerName, queueId }
       for (const each of found.messages) {
         // Brokers compare the hash of a tag; only the text tells "Aa" from "BB".
         if (whole || !tags || tags.has(each.properties['TAGS'] ?? ''))
-          messages.push(new Message(each, queue.brokerName, client.unwrap))
+          messages.push(new Message(each, own, client.unwrap))
       }
       const filteredOut = code === 0 && messages.length + undecodable.length === 0
       const result: Omit<PullResult, 'toJSON'> = {

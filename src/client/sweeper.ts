@@ -13,7 +13,7 @@ import { askResolver, type CheckedTransaction, checkResolveOptions, type Resolve
 import type { Client } from './client.ts'
 import { createProducer } from './producer.ts'
 import { createPullConsumer, type PullConsumer } from './puller.ts'
-import { Message } from './values.ts'
+import type { Message } from './values.ts'
 
 export interface SweepOptions extends ResolveOptions {
   /** Whose committed offsets are the progress of sweeps. @default the producer group with `-sweep` behind it */
@@ -121,9 +121,7 @@ const queuesOf = async (consumer: PullConsumer, limits: CallOptions): Promise<Me
 const originalOf = (client: Client, abandoned: Message): Message => {
   const topic = abandoned.systemProperties['REAL_TOPIC']
   if (topic === undefined) refuse('message', `${abandoned.messageId} has no REAL_TOPIC`)
-  return Object.assign(Object.create(Message.prototype) as Message, abandoned, {
-    topic: client.unwrap(topic),
-  })
+  return Object.defineProperty(abandoned, 'topic', { value: client.unwrap(topic), enumerable: true })
 }
 
 /** What is sent for it: to the same queue, or by the same sharding key, and under the same id. */

@@ -4,6 +4,7 @@
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
 import type { ProtocolError } from '../errors.ts'
+import { fieldsOf, showFields } from '../wire/fields.ts'
 import type { StoredMessage, UndecodableMessage } from '../wire/message.ts'
 import { isReservedProperty } from '../wire/properties.ts'
 
@@ -57,73 +58,125 @@ export class SendResult extends Value {
   }
 }
 
-/** A message as it was read from a queue. */
-export class Message extends Value {
-  /** The topic it was published to; of a retry message too. */
-  declare readonly topic: string
-  /** Decompressed. */
-  declare readonly body: Buffer
-  declare readonly tag?: string
-  declare readonly keys: readonly string[]
-  /** The user's own properties; null prototype. */
-  declare readonly properties: Readonly<Record<string, string>>
-  /** RocketMQ's properties (UNIQ_KEY, TAGS, RETRY_TOPIC, …); null prototype. */
-  declare readonly systemProperties: Readonly<Record<string, string>>
-  /** UNIQ_KEY, or the offset message id of a message without one. */
-  declare readonly messageId: string
-  declare readonly offsetMessageId: string
-  /** Where it is stored: of a retry message the topic is `%RETRY%group`. */
-  declare readonly queue: MessageQueue
-  declare readonly queueOffset: bigint
-  declare readonly commitLogOffset: bigint
-  /** Epoch ms. */
-  declare readonly bornTimestamp: number
-  /** Epoch ms. */
-  declare readonly storeTimestamp: number
-  /** `host:port` */
-  declare readonly bornHost: string
-  /** `host:port` */
-  declare readonly storeHost: string
-  /** How often it has been sent back. */
-  declare readonly reconsumeTimes: number
-  /** The application's own flag. */
-  declare readonly flag: number
-  declare readonly sysFlag: number
+/**
+ * A message as it was read from a queue. A field is read from its bytes when it is asked for: `toJSON()` has all of them, a
+ * copy by spread has none.
+ */
+class ReadMessage extends Value {
+  readonly #stored: StoredMessage
+  readonly #queue: MessageQueue
+  readonly #unwrap: (name: string) => string
+  #properties: Properties | undefined
 
-  /** @param unwrap takes the namespace off a topic name */
-  constructor(stored: StoredMessage, brokerName: string, unwrap: (name: string) => string) {
+  /**
+   * @param queue where it is stored; of a popped retry `stored` has the original topic
+   * @param unwrap takes the namespace off a topic name
+   */
+  constructor(stored: StoredMessage, queue: MessageQueue, unwrap: (name: string) => string) {
     super()
+    this.#stored = stored
+    this.#queue = queue
+    this.#unwrap = unwrap
+  }
+
+  /** The topic it was published to; of a retry message too. */
+  get topic(): string {
+    const { topic } = this.#stored
+    return this.#unwrap((isRetry(topic) && this.systemProperties['RETRY_TOPIC']) || topic)
+  }
+  /** Decompressed. */
+  get body(): Buffer {
+    return this.#stored.body
+  }
+  get tag(): string | undefined {
+    return this.systemProperties['TAGS']
+  }
+  get keys(): readonly string[] {
+    return this.systemProperties['KEYS']?.split(' ').filter((key) => key !== '') ?? []
+  }
+  /** The user's own properties; null prototype. */
+  get properties(): Readonly<Record<string, string>> {
+    return this.#split().user
+  }
+  /** RocketMQ's properties (UNIQ_KEY, TAGS, RETRY_TOPIC, …); null prototype. */
+  get systemProperties(): Readonly<Record<string, string>> {
+    return this.#split().system
+  }
+  /** UNIQ_KEY, or the offset message id of a message without one. */
+  get messageId(): string {
+    return this.systemProperties['UNIQ_KEY'] ?? this.offsetMessageId
+  }
+  get offsetMessageId(): string {
+    return this.#stored.offsetMessageId
+  }
+  /** Where it is stored: of a retry message the topic is `%RETRY%group`. */
+  get queue(): MessageQueue {
+    return this.#queue
+  }
+  get queueOffset(): bigint {
+    return this.#stored.queueOffset
+  }
+  get commitLogOffset(): bigint {
+    return this.#stored.commitLogOffset
+  }
+  /** Epoch ms. */
+  get bornTimestamp(): number {
+    return Number(this.#stored.bornTimestamp)
+  }
+  /** Epoch ms. */
+  get storeTimestamp(): number {
+    return Number(this.#stored.storeTimestamp)
+  }
+  /** `host:port` */
+  get bornHost(): string {
+    return this.#stored.bornHost
+  }
+  /** `host:port` */
+  get storeHost(): string {
+    return this.#stored.storeHost
+  }
+  /** How often it has been sent back. */
+  get reconsumeTimes(): number {
+    return this.#stored.reconsumeTimes
+  }
+  /** The application's own flag. */
+  get flag(): number {
+    return this.#stored.flag
+  }
+  get sysFlag(): number {
+    return this.#stored.sysFlag
+  }
+
+  override toJSON(): Record<string, unknown> {
+    return jsonOf(fieldsOf(this))
+  }
+
+  #split(): Properties {
+    if (this.#properties) return this.#properties
     // Object.create(null) would be a hash table, which takes longer to fill and to read.
-    const properties: Record<string, string> = Object.setPrototypeOf({}, null)
-    const systemProperties: Record<string, string> = Object.setPrototypeOf({}, null)
-    for (const name in stored.properties) {
-      const value = stored.properties[name] as string
-      if (isReservedProperty(name)) systemProperties[name] = value
-      else properties[name] = value
+    const user: Record<string, string> = Object.setPrototypeOf({}, null)
+    const system: Record<string, string> = Object.setPrototypeOf({}, null)
+    const all = this.#stored.properties
+    for (const name in all) {
+      // The broker's own note on a copy, and anybody's on another message.
+      const isReserved = isReservedProperty(name) || (name === 'ORIGIN_GROUP' && isRetry(this.#queue.topic))
+      const properties = isReserved ? system : user
+      properties[name] = all[name] as string
     }
-    const storedTopic = unwrap(stored.topic)
-    const original = storedTopic.startsWith('%RETRY%') ? systemProperties['RETRY_TOPIC'] : undefined
-    const tag = systemProperties['TAGS']
-    this.topic = original === undefined ? storedTopic : unwrap(original)
-    this.body = stored.body
-    if (tag !== undefined) this.tag = tag
-    this.keys = systemProperties['KEYS']?.split(' ').filter((key) => key !== '') ?? []
-    this.properties = properties
-    this.systemProperties = systemProperties
-    this.messageId = systemProperties['UNIQ_KEY'] ?? stored.offsetMessageId
-    this.offsetMessageId = stored.offsetMessageId
-    this.queue = { topic: storedTopic, brokerName, queueId: stored.queueId }
-    this.queueOffset = stored.queueOffset
-    this.commitLogOffset = stored.commitLogOffset
-    this.bornTimestamp = Number(stored.bornTimestamp)
-    this.storeTimestamp = Number(stored.storeTimestamp)
-    this.bornHost = stored.bornHost
-    this.storeHost = stored.storeHost
-    this.reconsumeTimes = stored.reconsumeTimes
-    this.flag = stored.flag
-    this.sysFlag = stored.sysFlag
+    this.#properties = { user, system }
+    return this.#properties
   }
 }
+
+interface Properties {
+  user: Readonly<Record<string, string>>
+  system: Readonly<Record<string, string>>
+}
+
+export type Message = ReadMessage
+export const Message: typeof ReadMessage = /* @__PURE__ */ showFields(ReadMessage)
+
+const isRetry = (topic: string): boolean => topic.startsWith('%RETRY%')
 
 /** What a pull or a pop could not decode, with a JSON form. */
 export class Undecodable extends Value implements UndecodableMessage {
@@ -172,24 +225,9 @@ export class PoppedMessage extends Message {
    */
   declare receipt: string
 
-  /** @param storedTopic where it is stored; of a retry the topic of `stored` is the original one */
-  constructor(
-    stored: StoredMessage,
-    brokerName: string,
-    unwrap: (name: string) => string,
-    receipt: string,
-    storedTopic: string,
-  ) {
-    super(stored, brokerName, unwrap)
+  constructor(stored: StoredMessage, queue: MessageQueue, unwrap: (name: string) => string, receipt: string) {
+    super(stored, queue, unwrap)
     this.receipt = receipt
-    if (storedTopic === stored.topic) return
-    // The broker's own note on a retry; not of every version.
-    const { ORIGIN_GROUP, ...properties } = this.properties
-    if (ORIGIN_GROUP !== undefined) Object.assign(this.systemProperties, { ORIGIN_GROUP })
-    Object.assign(this, {
-      properties: Object.setPrototypeOf(properties, null),
-      queue: { ...this.queue, topic: unwrap(storedTopic) },
-    })
   }
 }
 

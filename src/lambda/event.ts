@@ -5,6 +5,7 @@
 import type { Message } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ProtocolError } from '../errors.ts'
+import { fieldsOf, showFields } from '../wire/fields.ts'
 
 /** `<stored topic>/<brokerName>/<queueId>`: the key of a queue in `records`. */
 export function queueKey({ topic, brokerName, queueId }: MessageQueue): string {
@@ -16,63 +17,78 @@ export function recordIdOf({ queue, queueOffset }: Message): string {
   return `${queueKey(queue)}/${queueOffset}`
 }
 
-/** One message of an event. */
-export class RocketMQRecord {
-  /** Opaque and unique in the event; what `batchItemFailures` names. */
-  readonly recordId: string
-  /** The topic it was published to. */
-  readonly topic: string
-  /** Where it is stored: the topic itself, or `%RETRY%group`. */
-  readonly sourceTopic: string
-  readonly brokerName: string
-  readonly queueId: number
-  /** Decimal: offsets are 64 bit. */
-  readonly offset: string
-  /** UNIQ_KEY: the same for every copy, so be idempotent on it. */
-  readonly messageId: string
-  readonly offsetMessageId: string
-  /** When it was stored, epoch ms. */
-  readonly timestamp: number
-  /** When it was sent, epoch ms. */
-  readonly bornTimestamp: number
-  readonly bornHost: string
-  declare readonly tag?: string
-  readonly keys: readonly string[]
-  readonly properties: Readonly<Record<string, string>>
-  readonly reconsumeTimes: number
-  readonly #body: Buffer
+/** One message of an event. A field is read when it is asked for: `toJSON()` has all of them, a copy by spread has none. */
+class ReadRecord {
+  readonly #message: Message
   readonly #parsed: { value: unknown } | undefined
 
   /** @param parsed what a schema has made of the body */
   constructor(message: Message, parsed?: { value: unknown }) {
-    const { queue } = message
-    this.offset = message.queueOffset.toString()
-    this.recordId = `${queueKey(queue)}/${this.offset}`
-    this.topic = message.topic
-    this.sourceTopic = queue.topic
-    this.brokerName = queue.brokerName
-    this.queueId = queue.queueId
-    this.messageId = message.messageId
-    this.offsetMessageId = message.offsetMessageId
-    this.timestamp = message.storeTimestamp
-    this.bornTimestamp = message.bornTimestamp
-    this.bornHost = message.bornHost
-    if (message.tag !== undefined) this.tag = message.tag
-    this.keys = message.keys
-    this.properties = message.properties
-    this.reconsumeTimes = message.reconsumeTimes
-    this.#body = message.body
+    this.#message = message
     this.#parsed = parsed
+  }
+
+  /** Opaque and unique in the event; what `batchItemFailures` names. */
+  get recordId(): string {
+    return recordIdOf(this.#message)
+  }
+  /** The topic it was published to. */
+  get topic(): string {
+    return this.#message.topic
+  }
+  /** Where it is stored: the topic itself, or `%RETRY%group`. */
+  get sourceTopic(): string {
+    return this.#message.queue.topic
+  }
+  get brokerName(): string {
+    return this.#message.queue.brokerName
+  }
+  get queueId(): number {
+    return this.#message.queue.queueId
+  }
+  /** Decimal: offsets are 64 bit. */
+  get offset(): string {
+    return this.#message.queueOffset.toString()
+  }
+  /** UNIQ_KEY: the same for every copy, so be idempotent on it. */
+  get messageId(): string {
+    return this.#message.messageId
+  }
+  get offsetMessageId(): string {
+    return this.#message.offsetMessageId
+  }
+  /** When it was stored, epoch ms. */
+  get timestamp(): number {
+    return this.#message.storeTimestamp
+  }
+  /** When it was sent, epoch ms. */
+  get bornTimestamp(): number {
+    return this.#message.bornTimestamp
+  }
+  get bornHost(): string {
+    return this.#message.bornHost
+  }
+  get tag(): string | undefined {
+    return this.#message.tag
+  }
+  get keys(): readonly string[] {
+    return this.#message.keys
+  }
+  get properties(): Readonly<Record<string, string>> {
+    return this.#message.properties
+  }
+  get reconsumeTimes(): number {
+    return this.#message.reconsumeTimes
   }
 
   /** The body as it was received, not copied. */
   get body(): Buffer {
-    return this.#body
+    return this.#message.body
   }
 
   /** The body in base64. */
   get value(): string {
-    return this.#body.toString('base64')
+    return this.body.toString('base64')
   }
 
   /**
@@ -82,7 +98,7 @@ export class RocketMQRecord {
   json(): unknown {
     if (this.#parsed) return this.#parsed.value
     try {
-      return JSON.parse(this.#body.toString())
+      return JSON.parse(this.body.toString())
     } catch {
       throw new ProtocolError(`the body of record ${this.recordId} is not JSON`, {
         field: 'value',
@@ -92,9 +108,13 @@ export class RocketMQRecord {
   }
 
   toJSON(): object {
-    return Object.assign({}, this, { value: this.value })
+    const { body: _, ...fields } = fieldsOf(this)
+    return fields
   }
 }
+
+export type RocketMQRecord = ReadRecord
+export const RocketMQRecord: typeof ReadRecord = /* @__PURE__ */ showFields(ReadRecord, 'body', 'value')
 
 /** What a handler is given. */
 export interface RocketMQEvent {

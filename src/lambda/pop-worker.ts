@@ -295,7 +295,13 @@ export class PopWorker {
   /** Acknowledged only when the dead letter is stored. */
   async #bury(message: PoppedMessage): Promise<void> {
     // Its route is the topic's: that of a pop's retry topic appears only with the broker's next report.
-    const copy = Object.create(message, { queue: { value: { ...message.queue, topic: this.#source.topic } } })
+    const { topic, commitLogOffset, offsetMessageId } = message
+    const copy = {
+      queue: { ...message.queue, topic: this.#source.topic },
+      topic,
+      commitLogOffset,
+      offsetMessageId,
+    }
     try {
       await this.#puller.sendBack(copy, { ...this.#limits, delayLevel: DEAD_LETTER })
       this.counts.deadLettered += await this.#acknowledge([message])

@@ -110,6 +110,7 @@ export class Settlement {
 
   /** Those that are too old to be handled become dead letters; gives the others. */
   async expire(batch: Batch): Promise<Batch> {
+    if (this.#source.maximumAgeMs === undefined) return batch
     const old = new Set(batch.messages.filter((message) => isTooOld(this.#source, message)))
     if (old.size === 0) return batch
     for (const [queue, messages] of batch.parts)

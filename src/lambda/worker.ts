@@ -141,8 +141,9 @@ export class Worker {
         durationMs,
         ...(verdict.error === undefined ? {} : { error: verdict.error }),
       })
+      if (again.size === 0) return
       rest = only(rest, (message) => again.has(message))
-      if (again.size > 0) await this.#pause(rest)
+      await this.#pause(rest)
       if (this.#intake.isOver) return
       rest = only(rest, isDue)
     }

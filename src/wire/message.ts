@@ -15,6 +15,7 @@ import { formatHost, readIp } from './address.ts'
 import { decodeBatch } from './batch.ts'
 import { malformed } from './checks.ts'
 import { decompress } from './decompression.ts'
+import { showFields } from './fields.ts'
 import {
   BORN_HOST_V6,
   COMPRESSED,
@@ -40,6 +41,7 @@ const DEFAULT_MAX_BODY_BYTES = 0x100_0000
 const DEFAULT_MAX_TOTAL_BYTES = 0x400_0000
 const UNWRAP = NEED_UNWRAP | INNER_BATCH
 
+/** Read from the decoded bytes when a field is asked for, which must not be changed until then. */
 export interface StoredMessage {
   /** Bytes in the commit log. Of a message from an inner batch: those of the batch, as for all the fields around it. */
   storeSize: number
@@ -114,7 +116,7 @@ export function decodeMessages(
       // A few bytes can hold very many empty messages: no further batch when there are so many already.
       else if (messages.length > MAX_INNER)
         throw malformed('maxTotalBytes', 'is spent: too many inner messages')
-      else unwrap(message, messages)
+      else messages.push(...message.inner())
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       undecodable.push(describe(bytes.subarray(at, end), error))
@@ -150,17 +152,16 @@ const isKnown = (magic: number): boolean => magic === MAGIC_V1 || magic === MAGI
 
 const hostBytes = (sysFlag: number, isV6: number): number => (sysFlag & isV6 ? 20 : 8)
 
+type Reader = (at: number, length: number) => string
+
 /**
  * Reads what neighbours in one answer nearly always have in common: as long as the bytes are the same as before, so
  * is the text.
  */
-function createReader<T>(
-  bytes: Buffer,
-  read: (bytes: Buffer, at: number, length: number) => T,
-): (at: number, length: number) => T {
+function createReader(bytes: Buffer, read: (bytes: Buffer, at: number, length: number) => string): Reader {
   let before = 0
   let lengthBefore = -1
-  let value: T
+  let value: string
   return (at, length) => {
     let i = length === lengthBefore ? 0 : -1
     while (i >= 0 && i < length && bytes[at + i] === bytes[before + i]) i++
@@ -195,6 +196,136 @@ function createDecompressor(
   }
 }
 
+/** The bytes of one answer, and how to read what neighbours have in common. */
+interface Source {
+  bytes: Buffer
+  view: DataView
+  bornHost: Reader
+  storeHost: Reader
+  storeHex: Reader
+  topic: Reader
+}
+
+/**
+ * A message whose bytes were found sound. Most who read messages want few fields of each, and those that wait for a handler
+ * are many: a field is read when it is asked for, and only what is asked for again and again is kept.
+ */
+class ReadMessage implements StoredMessage {
+  readonly queueOffset: bigint
+  readonly flag: number
+  readonly body: Buffer
+  readonly #source: Source
+  readonly #at: number
+  readonly #storeAt: number
+  readonly #bodyAt: number
+  readonly #topicAt: number
+  readonly #propertiesAt: number
+  readonly #end: number
+  #properties: Readonly<Record<string, string>> | undefined
+
+  /** @param inner with it, the message of that place in a batch, whose bytes these are */
+  constructor(
+    source: Source,
+    at: number,
+    storeAt: number,
+    bodyAt: number,
+    topicAt: number,
+    propertiesAt: number,
+    end: number,
+    body: Buffer,
+    inner?: { index: number; flag: number; properties: string },
+  ) {
+    const { view } = source
+    const queueOffset = view.getBigInt64(at + 20)
+    this.queueOffset = inner ? queueOffset + BigInt(inner.index) : queueOffset
+    this.flag = inner ? inner.flag : view.getInt32(at + 16)
+    this.body = body
+    this.#source = source
+    this.#at = at
+    this.#storeAt = storeAt
+    this.#bodyAt = bodyAt
+    this.#topicAt = topicAt
+    this.#propertiesAt = propertiesAt
+    this.#end = end
+    this.#properties = inner && decodeProperties(inner.properties)
+  }
+
+  get storeSize(): number {
+    return this.#end - this.#at
+  }
+  get magic(): number {
+    return this.#source.view.getInt32(this.#at + 4)
+  }
+  get bodyCrc(): number {
+    return this.#source.view.getInt32(this.#at + 8)
+  }
+  get queueId(): number {
+    return this.#source.view.getInt32(this.#at + 12)
+  }
+  get commitLogOffset(): bigint {
+    return this.#source.view.getBigInt64(this.#at + 28)
+  }
+  get sysFlag(): number {
+    return this.#source.view.getInt32(this.#at + 36)
+  }
+  get bornTimestamp(): bigint {
+    return this.#source.view.getBigInt64(this.#at + 40)
+  }
+  get bornHost(): string {
+    return this.#source.bornHost(this.#at + 48, this.#storeAt - this.#at - 56)
+  }
+  get storeTimestamp(): bigint {
+    return this.#source.view.getBigInt64(this.#storeAt - 8)
+  }
+  get storeHost(): string {
+    return this.#source.storeHost(this.#storeAt, this.#storeBytes)
+  }
+  get reconsumeTimes(): number {
+    return this.#source.view.getInt32(this.#bodyAt - 16)
+  }
+  get preparedTransactionOffset(): bigint {
+    return this.#source.view.getBigInt64(this.#bodyAt - 12)
+  }
+  get topic(): string {
+    return this.#source.topic(this.#topicAt, this.#propertiesAt - 2 - this.#topicAt)
+  }
+  get properties(): Readonly<Record<string, string>> {
+    const { bytes } = this.#source
+    this.#properties ??= decodeProperties(bytes.toString('utf8', this.#propertiesAt, this.#end))
+    return this.#properties
+  }
+  get offsetMessageId(): string {
+    const { bytes, storeHex } = this.#source
+    return storeHex(this.#storeAt, this.#storeBytes) + hex(bytes, this.#at + 28, 8)
+  }
+
+  get #storeBytes(): number {
+    return this.#bodyAt - 16 - this.#storeAt
+  }
+
+  /** The messages of a batch that is stored as one, with consecutive queue offsets. */
+  inner(): StoredMessage[] {
+    const batch = decodeBatch(this.body)
+    if (batch.length > MAX_INNER) throw wrong('number of inner messages', batch.length)
+    return batch.map(
+      ({ flag, body, properties }, index) =>
+        new SoundMessage(
+          this.#source,
+          this.#at,
+          this.#storeAt,
+          this.#bodyAt,
+          this.#topicAt,
+          this.#propertiesAt,
+          this.#end,
+          body as Buffer,
+          { index, flag, properties },
+        ),
+    )
+  }
+}
+
+const SoundMessage: typeof ReadMessage = /* @__PURE__ */ showFields(ReadMessage)
+
 /**
  * Gives the decoder of the message in `[at, end)`, at least 91 bytes. One function with plain offsets, because it runs
  * for every message of every pull; the bench is bench/micro/wire.ts. A DataView reads 64 bit several times faster than
@@ -205,12 +336,16 @@ function createDecompressor(
 function createDecoder(
   bytes: Buffer,
   decompressBody?: (type: number, bytes: Buffer) => Buffer,
-): (at: number, end: number) => StoredMessage {
+): (at: number, end: number) => ReadMessage {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const readBornHost = createReader(bytes, readHost)
-  const readStoreHost = createReader(bytes, readHost)
-  const readStoreHex = createReader(bytes, hex)
-  const readTopic = createReader(bytes, utf8)
+  const source: Source = {
+    bytes,
+    view,
+    bornHost: createReader(bytes, readHost),
+    storeHost: createReader(bytes, readHost),
+    storeHex: createReader(bytes, hex),
+    topic: createReader(bytes, utf8),
+  }
 
   return (at, end) => {
     const magic = view.getInt32(at + 4)
@@ -238,26 +373,7 @@ function createDecoder(
         throw malformed('body', 'of the message does not match its CRC')
       if (sysFlag & COMPRESSED) body = decompressBody(compressionType(sysFlag), body)
     }
-    return {
-      storeSize: end - at,
-      magic,
-      bodyCrc,
-      queueId: view.getInt32(at + 12),
-      flag: view.getInt32(at + 16),
-      queueOffset: view.getBigInt64(at + 20),
-      commitLogOffset: view.getBigInt64(at + 28),
-      sysFlag,
-      bornTimestamp: view.getBigInt64(at + 40),
-      bornHost: readBornHost(at + 48, bornBytes),
-      storeTimestamp: view.getBigInt64(storeAt - 8),
-      storeHost: readStoreHost(storeAt, storeBytes),
-      reconsumeTimes: view.getInt32(bodyAt - 16),
-      preparedTransactionOffset: view.getBigInt64(bodyAt - 12),
-      topic: readTopic(topicAt, topicBytes),
-      body,
-      properties: decodeProperties(utf8(bytes, propertiesAt, propertiesBytes)),
-      offsetMessageId: readStoreHex(storeAt, storeBytes) + hex(bytes, at + 28, 8),
-    }
+    return new SoundMessage(source, at, storeAt, bodyAt, topicAt, propertiesAt, end, body)
   }
 }
 
@@ -271,21 +387,6 @@ function hex(bytes: Buffer, at: number, length: number): string {
 
 function utf8(bytes: Buffer, at: number, length: number): string {
   return bytes.toString('utf8', at, at + length)
-}
-
-/** An inner batch: one stored message whose body holds several, with consecutive queue offsets. */
-function unwrap(outer: StoredMessage, messages: StoredMessage[]): void {
-  const batch = decodeBatch(outer.body)
-  if (batch.length > MAX_INNER) throw wrong('number of inner messages', batch.length)
-  for (const [index, { flag, body, properties }] of batch.entries()) {
-    messages.push({
-      ...outer,
-      flag,
-      queueOffset: outer.queueOffset + BigInt(index),
-      body: body as Buffer,
-      properties: decodeProperties(properties),
-    })
-  }
 }
 
 function describe(bytes: Buffer, reason: ProtocolError): UndecodableMessage {

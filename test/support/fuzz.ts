@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RocketMQError } from '../../src/errors.ts'
+import { fieldsOf } from '../../src/wire/fields.ts'
 import * as wire from '../../src/wire/index.ts'
 import { vectorCases } from './vectors.ts'
 
@@ -35,6 +36,8 @@ function expect(holds: boolean, what: string): void {
 
 function decodeMessages(input: Buffer): void {
   const { messages, undecodable } = wire.decodeMessages(input, { maxBodyBytes: MAX_BODY_BYTES })
+  // Each field is read only when it is asked for.
+  for (const message of messages) fieldsOf(message)
   for (const { body, storeSize } of messages)
     expect(body.length <= Math.max(MAX_BODY_BYTES, storeSize), 'body above its limit')
   for (const { reason } of undecodable) expect(reason instanceof RocketMQError, 'a reason that is not ours')

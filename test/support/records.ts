@@ -42,7 +42,7 @@ export function message(facts: MessageFacts = {}): Message {
     >,
     offsetMessageId: '0A00000200002A9F0000000000001000',
   }
-  return new Message(stored, 'broker-a', (name) => name)
+  return new Message(stored, { topic, brokerName: 'broker-a', queueId }, (name) => name)
 }
 
 export function record(facts: MessageFacts = {}): RocketMQRecord {

@@ -6,6 +6,7 @@
 
 import { ConfigError } from '../../errors.ts'
 import { checkArray, checkInt, checkObject, checkText } from '../../wire/checks.ts'
+import { fieldsOf } from '../../wire/fields.ts'
 import { decodeMessages, type StoredMessage } from '../../wire/message.ts'
 import { checkGroupName, checkTopicName } from '../../wire/names.ts'
 import { createClock, type TestClock } from './clock.ts'
@@ -328,7 +329,7 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 function decodeRecord(record: Buffer): StoredMessage[] {
   const { messages, undecodable } = decodeMessages(Buffer.from(record))
   if (undecodable[0]) throw undecodable[0].reason
-  return messages
+  return messages.map((message) => fieldsOf(message) as unknown as StoredMessage)
 }
 
 function configOf(topic: string, settings: LocalTopicSettings): ReturnType<typeof topicConfig> {

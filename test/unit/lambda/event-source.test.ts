@@ -326,7 +326,7 @@ describe('the event source', () => {
       const overwriting: RecordHandler = (event) => {
         const ids = flat(event).map((each) => each.recordId)
         for (const each of flat(event))
-          Object.assign(each, { recordId: 'mine', messageId: 'mine', offset: '99' })
+          Object.defineProperties(each, { recordId: { value: 'mine' }, offset: { value: '99' } })
         event.records = {}
         return fail(ids)
       }
@@ -384,7 +384,7 @@ describe('the event source', () => {
       },
     }
 
-    const result = await run(await consuming(t, holding(log, filtering)), async () => undefined, {}, 700)
+    const result = await run(await consuming(t, holding(log, filtering)), async () => undefined, {}, 1_500)
 
     assert.deepStrictEqual([log.commits, result.filtered, result.remainingLag], [[4n], 4, 6])
   })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { inspect } from 'node:util'
 import { ProtocolError } from '../../../src/errors.ts'
 import { createEvent } from '../../../src/lambda/event.ts'
 import { record } from '../../support/records.ts'
@@ -55,6 +56,15 @@ describe('a native event', () => {
       reconsumeTimes: 0,
       value: 'eyJhIjoxfQ==',
     })
+  })
+
+  it('shows the console what a record has, but no body', () => {
+    const shown = inspect(record({ properties: { TAGS: 'a' }, body: Buffer.from('secret') }), { depth: 9 })
+
+    assert.deepStrictEqual(
+      ["messageId: 'ID'", "tag: 'a'", 'body', 'secret', 'c2VjcmV0'].map((each) => shown.includes(each)),
+      [true, true, false, false, false],
+    )
   })
 
   it('gives the topic that a retry message was published to, and where it is stored', () => {
