@@ -274,17 +274,28 @@ async function pull(
     const wouldHandle = source.dryRun ? { wouldHandle: await worker.count() } : {}
     if (!source.dryRun) await worker.run()
     const failed = queues.find((queue) => queue.error !== undefined)
-    const error = worker.error ?? failed?.error ?? leases?.error ?? unread
+    const error = worker.error ?? failed?.error ?? leases?.error ?? unread ?? noneRead(source, queues)
     const totals = totalsOf(queues)
     const summaries = queues.map((queue) => queue.summary())
     const result = { ...summarise(totals.counts, summaries, own.length - queues.length), ...wouldHandle }
     tell(totals, result, error)
     if (error !== undefined) throw error
-    const isLeft = summaries.some(({ lag, stopped }) => lag > 0 && stopped === undefined)
+    const isLeft = summaries.some(({ lag = 0, stopped }) => lag > 0 && stopped === undefined)
     return { ...result, isOutOfTime: worker.isOutOfTime && isLeft && !source.dryRun }
   } finally {
     await leases?.release({ deadlineMs: end + UNLOCK_MS })
   }
+}
+
+/** An invocation that could read none of its queues has not done its work: a schedule's alarm must see it. */
+function noneRead(
+  { topic }: ResolvedEventSource,
+  queues: readonly QueueProgress[],
+): DeadlineError | undefined {
+  if (queues.length === 0 || queues.some(({ isRead }) => isRead)) return undefined
+  const text = `no queue of ${topic} was read before the invocation ended; see whether its brokers answer, or give the function more time`
+  const cause = queues.find(({ cutOff }) => cutOff !== undefined)?.cutOff
+  return new DeadlineError(text, { topic, cause })
 }
 
 /** Loaded on demand: what pulls need not have it in its bundle's entry. */
@@ -385,6 +396,6 @@ function summarise(
   queues: QueueSummary[],
   leftToOthers: number,
 ): EventSourceResult {
-  const remainingLag = queues.reduce((total, { lag }) => total + lag, 0)
+  const remainingLag = queues.reduce((total, { lag = 0 }) => total + lag, 0)
   return { handled, failed, filtered, sentBack, deadLettered, skipped, remainingLag, leftToOthers, queues }
 }

@@ -155,8 +155,9 @@ export class Intake {
       const limits = { deadlineMs: this.#options.end, signal: this.#abort.signal }
       for (const each of await queue.pull(limits)) this.#options.onUndecodable(queue, each)
     } catch (error) {
-      // What the end of the invocation cuts off is no failure: nothing of it was handed out.
-      if (!(error instanceof DeadlineError || error instanceof AbortError)) queue.fail(error)
+      // What the end of the invocation cuts off is no failure: nothing of it was handed out. A queue that was never read shows it.
+      if (error instanceof DeadlineError || error instanceof AbortError) queue.cutOff = error
+      else queue.fail(error)
     }
   }
 

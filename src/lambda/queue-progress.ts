@@ -16,8 +16,8 @@ import type { ResolvedEventSource } from './options.ts'
 export interface QueueSummary extends MessageQueue {
   /** Decimal: the next offset to read. */
   committedOffset: string
-  /** Messages behind it, as far as the last pull tells. */
-  lag: number
+  /** Messages behind it, as far as the last pull tells; left out when no pull was answered. */
+  lag?: number
   /** Why the queue was left before its end. */
   stopped?: string
   /** Why a record failed that no function was given. */
@@ -61,6 +61,8 @@ export type PlacedUndecodable = UndecodableMessage & { queueOffset: bigint; comm
 const BUSY_PAUSE_MS = 100
 /** How often a queue is followed to another place in one invocation. */
 const MAX_MOVES = 3
+/** Of a queue whose broker has not answered in time, or that was not asked: nothing is known of its lag. */
+const UNREAD = 'it was not read before the invocation ended'
 /** What a message takes in memory besides its body, roughly. */
 const MESSAGE_BYTES = 1_024
 
@@ -78,6 +80,8 @@ export class QueueProgress {
   failure: string | undefined
   /** What has gone wrong here and lets the invocation fail. */
   error: unknown
+  /** What was under way when the invocation had to end: by itself no failure. */
+  cutOff: unknown
   readonly #consumer: PullConsumer
   readonly #source: ResolvedEventSource
   /** Pulled and not yet handed out, in order. */
@@ -97,6 +101,7 @@ export class QueueProgress {
   /** What was sent to be committed last, whether its answer came or not. */
   #sent: bigint | undefined
   #max: bigint
+  #isRead = false
   #isDrained = false
   #stopped: string | undefined
   /** Another's by now: nothing more is committed here. */
@@ -129,6 +134,11 @@ export class QueueProgress {
   /** At its end when it was last asked, so that asking again at once is of no use. */
   get isDrained(): boolean {
     return this.#isDrained
+  }
+
+  /** Whether a broker has answered a pull of it. */
+  get isRead(): boolean {
+    return this.#isRead
   }
 
   get isStopped(): boolean {
@@ -174,6 +184,7 @@ export class QueueProgress {
   }
 
   async #take(result: PullResult, from: bigint, limits: CallOptions): Promise<PlacedUndecodable[]> {
+    this.#isRead = true
     this.#max = result.maxOffset
     // An answer that does not move on, whatever its reason, must not keep the loop going.
     this.#isDrained = result.nextBeginOffset >= result.maxOffset || result.nextBeginOffset === from
@@ -384,11 +395,12 @@ export class QueueProgress {
 
   summary(): QueueSummary {
     const committed = this.#committed ?? this.#start
+    const stopped = this.#stopped ?? (this.#isRead ? undefined : UNREAD)
     return {
       ...this.queue,
       committedOffset: committed.toString(),
-      lag: Math.max(0, Number(this.#max - committed)),
-      ...(this.#stopped === undefined ? {} : { stopped: this.#stopped }),
+      ...(this.#isRead ? { lag: Math.max(0, Number(this.#max - committed)) } : {}),
+      ...(stopped === undefined ? {} : { stopped }),
       ...(this.failure === undefined ? {} : { failure: this.failure }),
       ...(this.#moved === undefined ? {} : { moved: this.#moved }),
     }

@@ -117,7 +117,9 @@ function embeddedMetrics(
   { counts, oldestAgeMs }: Totals,
   summaries: EventSourceResult['queues'],
 ): object {
-  const lags = summaries.map(({ lag }) => lag)
+  // What was not read has no lag: 0 would look like a queue that is drained.
+  const lags = summaries.flatMap(({ lag }) => lag ?? [])
+  const isKnown = lags.length > 0 || summaries.length === 0
   const values: Record<string, number | number[]> = {
     PolledEventCount: counts.polled,
     FilteredOutEventCount: counts.filtered,
@@ -127,8 +129,9 @@ function embeddedMetrics(
     CommittedEventCount: counts.committed,
     // CloudWatch takes 100 values of a metric in one event.
     ...(lags.length > 0 ? { OffsetLag: lags.slice(0, 100) } : {}),
-    MaxOffsetLag: Math.max(0, ...lags),
-    SumOffsetLag: lags.reduce((total, lag) => total + lag, 0),
+    ...(isKnown
+      ? { MaxOffsetLag: Math.max(0, ...lags), SumOffsetLag: lags.reduce((total, lag) => total + lag, 0) }
+      : {}),
     OldestRecordAge: oldestAgeMs,
   }
   const fixed = { ConsumerGroup: consumerGroup, Topic: topic, ...dimensions }

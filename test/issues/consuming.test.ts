@@ -1,0 +1,96 @@
+/** What an event source once did not say, or did although it should not have. */
+import { deepStrictEqual, rejects } from 'node:assert/strict'
+import { describe, it, type TestContext } from 'node:test'
+import { RequestCode } from '../../src/commands/index.ts'
+import type { EventSourceLogger } from '../../src/lambda/index.ts'
+import { type Consuming, consuming } from '../support/consuming.ts'
+
+type Line = [level: string, message: string, fields: Readonly<Record<string, unknown>>]
+
+function noting(): { logger: EventSourceLogger; lines: Line[] } {
+  const lines: Line[] = []
+  const at =
+    (level: string): EventSourceLogger['info'] =>
+    (message, fields) =>
+      void lines.push([level, message, fields])
+  return { lines, logger: { debug: at('debug'), info: at('info'), warn: at('warn') } }
+}
+
+const nothing = async (): Promise<void> => undefined
+
+describe('a broker that stays silent in an invocation shorter than timeoutMs', () => {
+  const UNREAD = 'it was not read before the invocation ended'
+  const pull = RequestCode.PULL_MESSAGE
+
+  /** Two brokers with two messages each, whose offsets are committed. */
+  async function setting(): Promise<Consuming> {
+    const own = await consuming({ brokers: 2 })
+    await own.run(nothing)
+    for (const brokerName of ['broker-a', 'broker-b'])
+      for (const body of ['1', '2'])
+        await own.producer.send({
+          topic: 'orders',
+          body,
+          queue: { topic: 'orders', brokerName, queueId: 0 },
+        })
+    return own
+  }
+
+  function metricsOf(t: TestContext): { first(): Record<string, unknown> } {
+    const written = t.mock.method(console, 'log', () => undefined)
+    return { first: () => JSON.parse(String(written.mock.calls[0]?.arguments[0])) }
+  }
+
+  it('fails an invocation that could read none of its queues', async (t) => {
+    await using own = await setting()
+    const { logger, lines } = noting()
+    const metrics = metricsOf(t)
+    own.broker.faults.add({ fault: 'drop', code: pull })
+
+    await rejects(own.run(nothing, { logger, metrics: true }, 900), {
+      code: 'RMQ_DEADLINE',
+      topic: 'orders',
+      message: /^no queue of orders was read before the invocation ended; see whether its brokers answer/,
+    })
+
+    const warned = lines.filter(([level]) => level === 'warn')
+    deepStrictEqual(
+      Object.fromEntries(
+        warned.map(([, message, { brokerName, stopped }]) => [brokerName, [message, stopped]]),
+      ),
+      {
+        'broker-a': ['queue left before its end', UNREAD],
+        'broker-b': ['queue left before its end', UNREAD],
+      },
+    )
+    const { OffsetLag, MaxOffsetLag, SumOffsetLag, PolledEventCount } = metrics.first()
+    deepStrictEqual(
+      [OffsetLag, MaxOffsetLag, SumOffsetLag, PolledEventCount],
+      [undefined, undefined, undefined, 0],
+    )
+  })
+
+  it('is named where others were read: its lag is not known, and never 0', async (t) => {
+    await using own = await setting()
+    const { logger, lines } = noting()
+    const metrics = metricsOf(t)
+    own.broker.faults.add({ fault: 'drop', code: pull, server: 'broker-b' })
+
+    const { handled, queues } = await own.run(nothing, { logger, metrics: true }, 900)
+
+    const found = Object.fromEntries(
+      queues.map(({ brokerName, lag, stopped }) => [brokerName, [lag, stopped]]),
+    )
+    deepStrictEqual(found, { 'broker-a': [0, undefined], 'broker-b': [undefined, UNREAD] })
+    deepStrictEqual(handled, 2)
+    deepStrictEqual(lines[0]?.[2]['brokerName'], 'broker-b')
+    deepStrictEqual(metrics.first()['OffsetLag'], [0])
+  })
+
+  it('fails a dry run as well', async () => {
+    await using own = await setting()
+    own.broker.faults.add({ fault: 'drop', code: pull })
+
+    await rejects(own.run(nothing, { dryRun: true }, 900), { code: 'RMQ_DEADLINE' })
+  })
+})
