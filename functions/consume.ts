@@ -8,9 +8,8 @@
  * POWERTOOLS_METRICS_DISABLED=true turns them off.
  */
 import { createClient } from '../src/client/client.ts'
-import { ConfigError } from '../src/errors.ts'
 import { eventSource } from '../src/lambda/event-source.ts'
-import { readWorkerPayload } from '../src/lambda/options.ts'
+import { unknownMapping } from '../src/lambda/options.ts'
 import { clientOptions } from './client-options.ts'
 import { readEventSources } from './event-sources.ts'
 import { handleRecords } from './handle-records.ts'
@@ -41,9 +40,8 @@ export const handler: Consume = async (event, context) => await sourceOf(event)(
 function sourceOf(event: unknown): Consume {
   const name = (event as { eventSource?: unknown } | null | undefined)?.eventSource
   const [only] = sources.values()
-  // A payload that names a mapping is for that one or for none.
-  const isAnyEvent = sources.size === 1 && readWorkerPayload(event) === undefined
-  const source = (typeof name === 'string' ? sources.get(name) : undefined) ?? (isAnyEvent ? only : undefined)
+  // By itself it takes any event, and refuses a payload for another mapping.
+  const source = (typeof name === 'string' && sources.get(name)) || (sources.size === 1 && only)
   if (source) return source
-  throw new ConfigError('eventSource', `takes the name of a mapping: ${[...sources.keys()].join(', ')}`)
+  throw unknownMapping(name, [...sources.keys()])
 }

@@ -21,6 +21,7 @@ import {
   type ResolvedEventSource,
   readWorkerPayload,
   resolveEventSource,
+  unknownMapping,
   type WorkerPayload,
 } from './options.ts'
 import { noCounts, type QueueCounts, type QueueProgress, type QueueSummary } from './queue-progress.ts'
@@ -108,7 +109,8 @@ export interface EventSourceResult {
 }
 
 /**
- * Makes a Lambda handler that consumes a topic. Any event starts it; one that a dispatcher sent restricts the queues.
+ * Makes a Lambda handler that consumes a topic. Any event starts it; one that a dispatcher sent restricts the queues,
+ * and is refused when it names another mapping.
  *
  * @example
  * export const handler = eventSource({ topic: 'orders', consumerGroup: 'billing' }, async (event) => {
@@ -147,6 +149,8 @@ export function eventSource<Format extends EventFormatName>(
     report(source, logger, metrics === true ? {} : metrics || undefined, ...told)
   return async (event, context) => {
     const payload = readWorkerPayload(event) ?? { version: 1, eventSource: name }
+    // Its queues, and what it wants done with them, are another mapping's.
+    if (payload.eventSource !== name) throw unknownMapping(payload.eventSource, [name])
     if (!source.enabled) return summarise(noCounts(), [], 0)
     checkWindow(source, context)
     await client.thaw()

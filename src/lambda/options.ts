@@ -113,7 +113,7 @@ export interface EventSourceOptions<Format extends EventFormatName = 'rocketmq'>
   metrics?: boolean | MetricsOptions | undefined
   /** For `target` and `continuation`: AWS's client. @default one that is made for the invocation and closed with it */
   lambda?: LambdaApi | undefined
-  /** What a hand-over by `continuation` calls the mapping. @default the topic */
+  /** What dispatchers, schedules and a hand-over by `continuation` call the mapping; another name is refused. @default the topic */
   name?: string | undefined
 }
 
@@ -324,6 +324,16 @@ export function readWorkerPayload(event: unknown): WorkerPayload | undefined {
   if (typeof event !== 'object' || event === null || !('eventSource' in event) || !('version' in event))
     return undefined
   return parseWith(payload, event, { what: 'event' })
+}
+
+/** For a payload that is for another function, or an event that names none where one must be named. */
+export function unknownMapping(name: unknown, known: readonly string[]): ConfigError {
+  const one = JSON.stringify({ version: 1, eventSource: known[0] })
+  const what =
+    typeof name === 'string'
+      ? `${JSON.stringify(name.slice(0, 127))} is no mapping of this function`
+      : `is required where there are several mappings: invoke with ${one}`
+  return new ConfigError('eventSource', `${what}; it has ${known.join(', ')}`)
 }
 
 /** Options that JSON cannot hold. */

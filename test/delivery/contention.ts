@@ -130,7 +130,7 @@ function someQueues(c: Context): object {
     Array.from({ length: QUEUES_PER_BROKER }, (_, queueId) => c.queue(queueId, brokerName)),
   )
   const queues = all.filter(() => Math.random() < 0.4)
-  return { version: 1, eventSource: 'orders', queues: queues.length > 0 ? queues : all }
+  return { version: 1, eventSource: c.topic, queues: queues.length > 0 ? queues : all }
 }
 
 function handOvers(ledger: readonly Entry[]): { changes: number; longest: string } {

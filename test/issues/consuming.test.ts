@@ -2,7 +2,8 @@
 import { deepStrictEqual, rejects } from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { RequestCode } from '../../src/commands/index.ts'
-import type { EventSourceLogger } from '../../src/lambda/index.ts'
+import { type EventSourceLogger, eventSource } from '../../src/lambda/index.ts'
+import { lambdaContext } from '../../src/testing/index.ts'
 import { type Consuming, consuming } from '../support/consuming.ts'
 
 type Line = [level: string, message: string, fields: Readonly<Record<string, unknown>>]
@@ -93,4 +94,25 @@ describe('a broker that stays silent in an invocation shorter than timeoutMs', (
 
     await rejects(own.run(nothing, { dryRun: true }, 900), { code: 'RMQ_DEADLINE' })
   })
+})
+
+describe('a payload that names another mapping', () => {
+  const payload = { version: 1, eventSource: 'refunds' }
+  const mapping = { topic: 'orders', consumerGroup: 'billing', client: { nameServers: '127.0.0.1:1' } }
+
+  for (const [what, options, known] of [
+    ['has a name', { name: 'mine' }, 'mine'],
+    ['has none: it goes by its topic', {}, 'orders'],
+    ['is not enabled', { enabled: false }, 'orders'],
+  ] as const) {
+    it(`is refused by an event source that ${what}`, async () => {
+      const handler = eventSource({ ...mapping, ...options }, nothing)
+
+      await rejects(handler(payload, lambdaContext()), {
+        code: 'RMQ_CONFIG',
+        field: 'eventSource',
+        message: `eventSource: "refunds" is no mapping of this function; it has ${known}`,
+      })
+    })
+  }
 })

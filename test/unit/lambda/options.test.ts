@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ConfigError } from '../../../src/errors.ts'
-import { parseEventSources, readWorkerPayload, resolveEventSource } from '../../../src/lambda/options.ts'
+import {
+  parseEventSources,
+  readWorkerPayload,
+  resolveEventSource,
+  unknownMapping,
+} from '../../../src/lambda/options.ts'
 import { scheduledEvent } from '../../../src/testing/index.ts'
 
 const orders = { topic: 'orders', consumerGroup: 'billing' }
@@ -215,4 +220,16 @@ describe('the event that starts an event source', () => {
       )
     })
   }
+
+  it('that does not say which of several mappings it is for is told how, and what there is', () => {
+    const { field, message } = unknownMapping(undefined, ['orders', 'refunds'])
+
+    assert.deepStrictEqual(
+      [field, message],
+      [
+        'eventSource',
+        'eventSource: is required where there are several mappings: invoke with {"version":1,"eventSource":"orders"}; it has orders, refunds',
+      ],
+    )
+  })
 })
