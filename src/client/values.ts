@@ -183,6 +183,7 @@ export class Undecodable extends Value implements UndecodableMessage {
   declare readonly queueOffset?: bigint
   declare readonly commitLogOffset?: bigint
   declare readonly offsetMessageId?: string
+  declare readonly reconsumeTimes?: number
   declare readonly reason: ProtocolError
   declare readonly bytes: Buffer
 

@@ -97,15 +97,23 @@ export class Settlement {
   }
 
   #nextOf(message: Message, { error }: Pick<Verdict, 'error'>, attempt: number): 'again' | 'leave' | number {
-    const { onFailure, maximumRetryAttempts: most, retryLevels } = this.#source
+    const { onFailure, maximumRetryAttempts: most } = this.#source
     if (onFailure === 'retry') {
       if (isTooOld(this.#source, message)) return DEAD_LETTER
-      return retryLevels[Math.min(message.reconsumeTimes, retryLevels.length - 1)] ?? 0
+      return this.#levelOf(message)
     }
     if (error !== undefined) return 'leave'
     if (isTooOld(this.#source, message)) return DEAD_LETTER
     if (most === undefined) return 'leave'
     return attempt < most ? 'again' : DEAD_LETTER
+  }
+
+  /** The delay level before the next attempt; 0 leaves it to the broker. */
+  #levelOf({ reconsumeTimes = 0 }: Pick<PlacedUndecodable, 'reconsumeTimes'>): number {
+    const { retryLevels } = this.#source
+    // What stands in damaged bytes may be any number.
+    const at = Math.max(0, Math.min(reconsumeTimes, retryLevels.length - 1))
+    return retryLevels[at] ?? 0
   }
 
   /** Those that are too old to be handled become dead letters; gives the others. */
@@ -156,9 +164,15 @@ export class Settlement {
       queue.leave(each, reason)
       return
     }
-    const { commitLogOffset, offsetMessageId } = each
-    const message = { queue: queue.queue, topic: this.#source.topic, commitLogOffset, offsetMessageId }
-    const level = onFailure === 'block' ? DEAD_LETTER : 0
+    const { commitLogOffset, offsetMessageId, reconsumeTimes } = each
+    const message = {
+      queue: queue.queue,
+      topic: this.#source.topic,
+      commitLogOffset,
+      offsetMessageId,
+      reconsumeTimes,
+    }
+    const level = onFailure === 'block' ? DEAD_LETTER : this.#levelOf(each)
     queue.sendAway(each, () => this.#back(queue, each, message as Message, level))
   }
 

@@ -85,6 +85,8 @@ export interface UndecodableMessage {
   queueOffset?: bigint
   commitLogOffset?: bigint
   offsetMessageId?: string
+  /** How often it was sent back. */
+  reconsumeTimes?: number
   reason: ProtocolError
   bytes: Buffer
 }
@@ -398,7 +400,8 @@ function describe(bytes: Buffer, reason: ProtocolError): UndecodableMessage {
   const sysFlag = length < 40 ? 0 : bytes.readInt32BE(36)
   const storeAt = 56 + hostBytes(sysFlag, BORN_HOST_V6)
   const storeBytes = hostBytes(sysFlag, STORE_HOST_V6)
-  if (length >= storeAt + storeBytes)
-    found.offsetMessageId = hex(bytes, storeAt, storeBytes) + hex(bytes, 28, 8)
+  const behind = storeAt + storeBytes
+  if (length >= behind) found.offsetMessageId = hex(bytes, storeAt, storeBytes) + hex(bytes, 28, 8)
+  if (length >= behind + 4) found.reconsumeTimes = bytes.readInt32BE(behind)
   return found
 }

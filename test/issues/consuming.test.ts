@@ -4,7 +4,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { RequestCode } from '../../src/commands/index.ts'
 import { type EventSourceLogger, eventSource } from '../../src/lambda/index.ts'
 import { lambdaContext } from '../../src/testing/index.ts'
-import { type Consuming, consuming } from '../support/consuming.ts'
+import { type Consuming, consuming, sendUndecodable } from '../support/consuming.ts'
 
 type Line = [level: string, message: string, fields: Readonly<Record<string, unknown>>]
 
@@ -115,4 +115,32 @@ describe('a payload that names another mapping', () => {
       })
     })
   }
+})
+
+describe('a record that cannot be decoded', () => {
+  it('comes again after the delays of retryLevels, as any other that failed', async () => {
+    await using own = await consuming()
+    await sendUndecodable(own.client)
+    const options = { retryLevels: [1, 2], maximumRetryAttempts: 2 } // 1 s, then 5 s
+    const failedAfter = async (ms: number): Promise<number[]> => {
+      await own.broker.clock.advance(ms)
+      const { failed, sentBack, deadLettered } = await own.run(nothing, options)
+      return [failed, sentBack, deadLettered]
+    }
+
+    const first = await failedAfter(0)
+    const second = await failedAfter(1_500)
+    const early = await failedAfter(1_500)
+    const third = await failedAfter(4_000)
+
+    deepStrictEqual(
+      [first, second, early, third],
+      [
+        [1, 1, 0],
+        [1, 1, 0],
+        [0, 0, 0],
+        [1, 0, 1],
+      ],
+    )
+  })
 })

@@ -572,6 +572,7 @@ describe('bytes of a pull that are no message', () => {
         queueOffset: '6',
         commitLogOffset: '0',
         offsetMessageId: '0A00000100002A9F0000000000000000',
+        reconsumeTimes: 0,
       },
     ]
     deepStrictEqual(JSON.parse(JSON.stringify(result.undecodable)), json)

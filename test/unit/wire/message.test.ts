@@ -95,6 +95,7 @@ test('a message with a wrong CRC is reported with its place, and those around it
         queueOffset: 327n,
         commitLogOffset: 1_073_590_880n,
         offsetMessageId: '0A00000200002A9F000000003FFDB260',
+        reconsumeTimes: 0,
         field: 'body',
       },
     ],
