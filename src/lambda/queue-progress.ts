@@ -223,12 +223,15 @@ export class QueueProgress {
       this.#committed = to
     } else if (from < minOffset) {
       reason = `what came before ${minOffset} has expired`
-      this.counts.skipped += Number(to - from)
+      this.counts.skipped += to > from ? Number(to - from) : 0
     } else {
       // The topic was made anew, or its broker has lost messages: what is there now was not read.
       const { startingPosition, startingPositionTimestamp } = this.#source
       to = await this.#consumer.startOffset(this.queue, startingPosition, startingPositionTimestamp, limits)
-      reason = `the queue ends at ${maxOffset}`
+      // What it still has is counted; what went with its former end nobody can count.
+      const passed = to > minOffset ? Number(to - minOffset) : 0
+      this.counts.skipped += passed
+      reason = `the queue ends at ${maxOffset}; ${passed} skipped, what it has lost is not known`
     }
     // Where it stands already, it is only told so once; a broker that goes on telling must not keep the loop going.
     this.#moves += 1

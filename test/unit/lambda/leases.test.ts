@@ -208,7 +208,32 @@ describe('an offset outside of the queue', () => {
     const result = await run(client, async () => undefined)
 
     assert.deepStrictEqual([result.handled, broker.committedOffset('billing', QUEUE)], [3, 3n])
-    assert.deepStrictEqual(result.queues[0]?.moved, 'from 900 to 0: the queue ends at 3')
+    assert.deepStrictEqual(
+      result.queues[0]?.moved,
+      'from 900 to 0: the queue ends at 3; 0 skipped, what it has lost is not known',
+    )
+  })
+
+  it('beyond its end with LATEST: what is passed over is counted, and told once', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 3)
+    const consumer = createPullConsumer(client, { consumerGroup: 'billing' })
+    await consumer.pull(QUEUE, 0n)
+    await consumer.commitOffset(QUEUE, 900n)
+    const latest = { startingPosition: 'LATEST' }
+
+    const result = await run(client, async () => assert.fail('there is nothing after the end'), latest)
+    await publish(client, 1)
+    const next = await run(client, async () => undefined, latest)
+
+    assert.deepStrictEqual(
+      [result.skipped, result.queues[0]?.moved, result.handled, result.remainingLag],
+      [3, 'from 900 to 3: the queue ends at 3; 3 skipped, what it has lost is not known', 0, 0],
+    )
+    assert.deepStrictEqual(
+      [next.skipped, next.queues[0]?.moved, next.handled, broker.committedOffset('billing', QUEUE)],
+      [0, undefined, 1, 4n],
+    )
   })
 
   it('before its beginning: what has expired is counted as skipped', async (t) => {
@@ -222,7 +247,8 @@ describe('an offset outside of the queue', () => {
     const consumer = createPullConsumer(client, { consumerGroup: 'billing' })
     const min = Number(await consumer.minOffset(QUEUE))
 
-    const result = await run(client, async () => undefined)
+    // The policy is for groups without an offset, and for one beyond the end: here the group goes on at what is left.
+    const result = await run(client, async () => undefined, { startingPosition: 'LATEST' })
 
     assert.ok(min > 0)
     assert.deepStrictEqual([result.skipped, result.handled], [min, 24 - min])
