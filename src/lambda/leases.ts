@@ -1,7 +1,8 @@
 /**
  * The leases of an invocation: queue locks under a client id of its own, which no clone of the sandbox can know
- * (protocol.md 11). A lease lives for 60 s at the broker; it is renewed every 20 s and before each commit. It is no fence: a
- * broker that restarts forgets it, so that commits look for themselves (QueueProgress.commit).
+ * (protocol.md 11). A lease lives for 60 s at the broker; it is renewed every 20 s, before each commit, and before a batch
+ * is handed out that waited. It is no fence: a broker that restarts forgets it, so that commits look for themselves
+ * (QueueProgress.commit).
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { PullConsumer } from '../client/puller.ts'
@@ -12,11 +13,20 @@ import { queueKey } from './event.ts'
 const RENEW_MS = 20_000
 /** What another invocation holds is asked for once more: it may be ending. */
 const SECOND_TRY_MS = 700
+/** What was confirmed so lately is not asked for again before a hand-out: each commit asks, and a batch follows at once. */
+const FRESH_MS = 500
+/** A lease that was not confirmed for so long may have been another's meanwhile, also when it is granted again. */
+const SAFE_MS = 50_000
 
 export interface Leases {
   /** Why a broker could not be asked for leases; its queues are left. */
   readonly error: unknown
   holds(queue: MessageQueue): boolean
+  /**
+   * Before messages of these queues are handed out: asks again for those whose lease was not confirmed just now, and forgets
+   * those that are another's, or may have been. A broker that does not answer has taken none away yet. Never rejects.
+   */
+  confirm(queues: readonly MessageQueue[], limits: CallOptions): Promise<void>
   /** Renews all that are held and forgets those that are another's now. Rejects when no broker can be asked. */
   renew(limits: CallOptions): Promise<void>
   /** Gives all of them back. Whatever fails, they end by themselves. */
@@ -30,16 +40,20 @@ export async function takeLeases(
   limits: CallOptions & { deadlineMs: number },
 ): Promise<Leases> {
   const held = new Map<string, MessageQueue>()
+  /** When those that are held were last asked for with success, epoch ms. */
+  const confirmed = new Map<string, number>()
   /** Those that a broker may have granted although its answer did not come. */
   const unclear = new Map<string, MessageQueue>()
   let failure: unknown
 
   const lockAt = async (own: readonly MessageQueue[], until: CallOptions): Promise<void> => {
+    const at = Date.now()
     for (const queue of own) unclear.set(queueKey(queue), queue)
     const granted = new Set((await consumer.lock(own, until)).map(queueKey))
     for (const queue of own) {
       const key = queueKey(queue)
       unclear.delete(key)
+      confirmed.set(key, at)
       if (granted.has(key)) held.set(key, queue)
       else held.delete(key)
     }
@@ -52,6 +66,9 @@ export async function takeLeases(
     failure = failed[0]?.reason
     if (failed.length > 0 && failed.length === asked.length) throw failure
   }
+
+  const isOlder = (queue: MessageQueue, ms: number): boolean =>
+    Date.now() - (confirmed.get(queueKey(queue)) ?? 0) >= ms
 
   let renewal: Promise<void> | undefined
   let isOver = false
@@ -77,6 +94,11 @@ export async function takeLeases(
   return {
     error,
     holds: (queue) => held.has(queueKey(queue)),
+    async confirm(some, until) {
+      for (const queue of some) if (isOlder(queue, SAFE_MS)) held.delete(queueKey(queue))
+      const due = some.filter((queue) => held.has(queueKey(queue)) && isOlder(queue, FRESH_MS))
+      if (due.length > 0) await lock(due, until).catch(() => undefined)
+    },
     renew: async (until) => await lock([...held.values()], until),
     async release(last) {
       isOver = true

@@ -23,6 +23,8 @@ export const DEAD_LETTER = -1
 /** The retryMaxTimes of a group, unless it was set otherwise. */
 export const RETRY_MAX_TIMES = 16
 
+const LOST = 'its lease was lost'
+
 /** How a batch ended. */
 export interface Verdict {
   failed: ReadonlySet<Message>
@@ -199,6 +201,20 @@ export class Settlement {
     }
   }
 
+  /** Before a hand-out: ends the work on queues whose lease is another's. With `block` nothing may be committed for long. */
+  async claim({ parts }: Batch): Promise<void> {
+    const queues = [...parts.keys()]
+    await this.#leases?.confirm(
+      queues.map(({ queue }) => queue),
+      { deadlineMs: this.#end },
+    )
+    for (const queue of queues) if (this.#isLost(queue)) queue.lose(LOST)
+  }
+
+  #isLost({ queue }: QueueProgress): boolean {
+    return this.#leases !== undefined && !this.#leases.holds(queue)
+  }
+
   /** Commits what is done with, in every queue, when the leases are still ours. */
   async commit(queues: readonly QueueProgress[]): Promise<void> {
     const commit = async (): Promise<void> => {
@@ -215,7 +231,7 @@ export class Settlement {
   }
 
   async #commit(queue: QueueProgress): Promise<void> {
-    if (this.#leases && !this.#leases.holds(queue.queue)) return queue.lose('its lease was lost')
+    if (this.#isLost(queue)) return queue.lose(LOST)
     await queue.commit(this.limits).catch((error: unknown) => queue.fail(error))
   }
 }

@@ -108,10 +108,16 @@ export class Worker {
     for (let batch = await this.#intake.next(); batch; batch = await this.#intake.next()) {
       // A batch that would probably be cut off is better left where it is.
       if (this.#isTooLate(0)) return this.#intake.stop()
-      await this.#handle(await this.#screen(await this.#settlement.expire(batch)))
+      await this.#handle(await this.#screen(await this.#settlement.expire(await this.#claim(batch))))
       await this.#settlement.commit(this.#queues)
       this.#intake.release(batch)
     }
+  }
+
+  /** Gives what is still this invocation's to handle. */
+  async #claim(batch: Batch): Promise<Batch> {
+    await this.#settlement.claim(batch)
+    return only(batch, isDue)
   }
 
   /** Gives what the handler can be given; the rest goes its way. */
@@ -145,7 +151,7 @@ export class Worker {
       rest = only(rest, (message) => again.has(message))
       await this.#pause(rest)
       if (this.#intake.isOver) return
-      rest = only(rest, isDue)
+      rest = await this.#claim(rest)
     }
   }
 

@@ -2,13 +2,21 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { InvokeBrokerToResetOffset } from '../../../src/commands/consumer-requests.ts'
-import { type Client, createClient, createProducer, createPullConsumer } from '../../../src/index.ts'
+import {
+  type Client,
+  createClient,
+  createProducer,
+  createPullConsumer,
+  type MessageQueue,
+  type PullConsumer,
+} from '../../../src/index.ts'
 import {
   type EventSourceResult,
   eventSource,
   type RecordHandler,
   type RocketMQEvent,
 } from '../../../src/lambda/index.ts'
+import { type Leases, takeLeases } from '../../../src/lambda/leases.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
 import { sendUndecodable } from '../../support/consuming.ts'
 
@@ -116,6 +124,81 @@ describe('invocations at once', () => {
   })
 })
 
+describe('a lease before a batch is handed out', () => {
+  /** A broker that grants everything, and what it was asked for. */
+  async function leased(
+    t: TestContext,
+  ): Promise<{ leases: Leases; asked: string[][]; limits: { deadlineMs: number } }> {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const asked: string[][] = []
+    const consumer = {
+      lock: async (queues: readonly MessageQueue[]) => {
+        asked.push(queues.map(({ queueId }) => String(queueId)))
+        return [...queues]
+      },
+      unlock: async () => undefined,
+    }
+    const limits = { deadlineMs: Date.now() + 900_000 }
+    const queues = [QUEUE, { ...QUEUE, queueId: 1 }]
+    const leases = await takeLeases(consumer as unknown as PullConsumer, queues, limits)
+    t.after(async () => await leases.release(limits))
+    asked.length = 0
+    return { leases, asked, limits }
+  }
+
+  it('is asked for again when a moment has passed, and for its own queues only', async (t) => {
+    const { leases, asked, limits } = await leased(t)
+
+    await leases.confirm([QUEUE], limits)
+    t.mock.timers.tick(600)
+    await leases.confirm([QUEUE], limits)
+    await leases.confirm([QUEUE], limits)
+
+    assert.deepStrictEqual([asked, leases.holds(QUEUE)], [[['0']], true])
+  })
+
+  it('counts as lost when it may have been another’s meanwhile, as after a suspension', async (t) => {
+    const { leases, asked, limits } = await leased(t)
+
+    t.mock.timers.tick(50_000)
+    await leases.confirm([QUEUE], limits)
+
+    assert.deepStrictEqual([asked, leases.holds(QUEUE)], [[], false])
+  })
+})
+
+describe('a batch that waits behind another queue’s', () => {
+  for (const onFailure of ['block', 'retry']) {
+    it(`is not handed over when its queue has become another’s: ${onFailure}`, async (t) => {
+      const { broker, client } = await setting(t, 2)
+      await publish(client, 1, 0)
+      await publish(client, 1, 1)
+      const other = createPullConsumer(client, { consumerGroup: 'billing' })
+      const handled: number[] = []
+
+      const result = await run(
+        client,
+        async ({ records }) => {
+          const queueIds = Object.values(records).flatMap((some) => some.map(({ queueId }) => queueId))
+          handled.push(...queueIds)
+          await broker.clock.advance(60_500)
+          await other.lock(
+            [0, 1].filter((id) => !queueIds.includes(id)).map((id) => ({ ...QUEUE, queueId: id })),
+          )
+        },
+        { onFailure, batchSize: 1 },
+      )
+
+      const left = result.queues.filter(({ stopped }) => stopped === 'its lease was lost')
+      assert.deepStrictEqual([handled.length, result.handled], [1, 1])
+      assert.deepStrictEqual(
+        left.map(({ queueId }) => queueId),
+        [0, 1].filter((id) => !handled.includes(id)),
+      )
+    })
+  }
+})
+
 describe('a commit', () => {
   it('is left out when somebody else has moved the group on, and moves nothing back', async (t) => {
     const { broker, client } = await setting(t)
@@ -175,6 +258,27 @@ describe('a commit', () => {
 
     assert.deepStrictEqual([calls, result.queues[0]?.stopped], [1, 'its lease was lost'])
     assert.deepStrictEqual(broker.messages('%DLQ%billing'), [])
+  })
+
+  it('that is not due, because the first record fails, leaves no attempt to a lease that is lost', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 2)
+    const other = createPullConsumer(client, { consumerGroup: 'billing' })
+    let calls = 0
+
+    const result = await run(
+      client,
+      async () => {
+        calls += 1
+        await broker.clock.advance(61_000)
+        await other.lock([QUEUE])
+        return { batchItemFailures: [{ itemIdentifier: 'orders/broker-a/0/0' }] }
+      },
+      { onFailure: 'block', maximumRetryAttempts: 2, batchSize: 1 },
+    )
+
+    assert.deepStrictEqual([calls, result.queues[0]?.stopped], [1, 'its lease was lost'])
+    assert.deepStrictEqual([result.handled, broker.messages('%DLQ%billing')], [0, []])
   })
 
   it('is written again when a killed broker has lost it, with the leases', async (t) => {
