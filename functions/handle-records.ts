@@ -7,7 +7,7 @@ import type { RecordHandler } from '../src/lambda/event-source.ts'
 export const handleRecords: RecordHandler = async (event) => {
   const batchItemFailures: { itemIdentifier: string }[] = []
   for (const records of Object.values(event.records)) {
-    for (const { recordId, messageId, topic, tag, keys, body, properties, reconsumeTimes } of records) {
+    for (const { recordId, messageId, topic, tag, body, properties, reconsumeTimes } of records) {
       const isRejected = properties['reject'] !== undefined
       if (isRejected) batchItemFailures.push({ itemIdentifier: recordId })
       console.log(
@@ -17,7 +17,6 @@ export const handleRecords: RecordHandler = async (event) => {
           messageId,
           topic,
           tag,
-          keys,
           bytes: body.length,
           reconsumeTimes,
         }),

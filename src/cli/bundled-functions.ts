@@ -26,6 +26,7 @@ export function bundledFunctions(options: BundledFunctionsOptions): Record<strin
       environment: {
         ROCKETMQ_NAMESRV_ADDR: nameServers,
         ROCKETMQ_TOPICS: topics.join(','),
+        ROCKETMQ_PROPERTIES: '*',
         ROCKETMQ_PRODUCER_GROUP: 'order-api',
       },
       timeoutSeconds: 15,

@@ -381,8 +381,8 @@ async function toOutgoing(
   if (schema) {
     // Most functions have no schema: it is loaded for those that do.
     const { validate } = await import('./standard-schema.ts')
-    const reason = await validate(schema, message)
-    if (reason !== undefined) refuse(`${prefix}body`, reason)
+    const misfit = await validate(schema, message)
+    if (misfit) refuse(`${prefix}body`, misfit.detail)
   }
   return message
 }

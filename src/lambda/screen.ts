@@ -19,7 +19,7 @@ export async function createScreen(
   return async (messages) => {
     const reasons = new Map<Message, string>()
     const look = async (message: Message): Promise<void> => {
-      const reason = misfit?.(message) ?? (schema && (await validate?.(schema, message, parsed)))
+      const reason = misfit?.(message) ?? (schema && (await validate?.(schema, message, parsed))?.reason)
       if (reason !== undefined) reasons.set(message, reason)
     }
     await Promise.all(messages.map(look))

@@ -26,16 +26,24 @@ export interface StandardIssue {
 /** What is told of an issue; a schema's messages may be of any length. */
 const MAX_REASON = 300
 
-/** Gives the reason why a body does not fit; of one that does, what the schema makes of it goes into `parsed`. */
+/** Why a body does not fit. */
+export interface Misfit {
+  /** The place, and nothing of the body but names of its members: for results and logs. */
+  reason: string
+  /** With the schema's own message, which may quote the body: for whoever has sent it. */
+  detail: string
+}
+
+/** Gives why a body does not fit; of one that does, what the schema makes of it goes into `parsed`. */
 export async function validate<Body extends Pick<Message, 'body'>>(
   schema: StandardSchema,
   message: Body,
   parsed?: Pick<WeakMap<Body, { value: unknown }>, 'set'>,
-): Promise<string | undefined> {
+): Promise<Misfit | undefined> {
   const body = jsonOf(message)
-  if (!body) return 'does not fit the schema: its body is not JSON'
+  if (!body) return misfit('', ': its body is not JSON', ': its body is not JSON')
   const result = await schema['~standard'].validate(body.value)
-  if (result.issues) return `does not fit the schema: ${describe(result.issues)}`.slice(0, MAX_REASON)
+  if (result.issues) return describe(result.issues)
   parsed?.set(message, { value: result.value })
   return undefined
 }
@@ -50,9 +58,20 @@ function jsonOf({ body }: Pick<Message, 'body'>): { value: unknown } | undefined
   }
 }
 
-function describe([issue, ...others]: readonly StandardIssue[]): string {
-  if (!issue) return 'it says no more'
-  const path = issue.path?.map((step) => String(typeof step === 'object' ? step.key : step)).join('.')
+function describe([issue, ...others]: readonly StandardIssue[]): Misfit {
+  if (!issue) return misfit('', '', ': it says no more')
+  const steps = issue.path?.map((step) => String(typeof step === 'object' ? step.key : step)) ?? []
   const more = others.length > 0 ? ` (and ${others.length} more)` : ''
-  return `${path ? `${path}: ` : ''}${issue.message}${more}`
+  const path = steps.join('.')
+  // What is no plain name is more likely a value that stands as one: an address, a text.
+  const place = steps.map((step) => (/^[\w-]{1,64}$/.test(step) ? step : '?')).join('.')
+  return misfit(place && ` at ${place}`, more, `: ${path ? `${path}: ` : ''}${issue.message}${more}`)
+}
+
+function misfit(place: string, more: string, detail: string): Misfit {
+  const what = 'does not fit the schema'
+  return {
+    reason: `${what}${place}${more}`.slice(0, MAX_REASON),
+    detail: `${what}${detail}`.slice(0, MAX_REASON),
+  }
 }

@@ -93,7 +93,9 @@ describe('rocketmq-lambda dev', () => {
     // The schedule may have been sooner than the answer.
     await Promise.all([
       running.seen(/\d\d:\d\d:\d\d {2}publish {2}POST \/topics\/orders\/messages → 200 {2}cold /),
-      running.seen(/consume {2}│ .*"keys":\["order-1"\].*\n(.*\n)*.*consume {2}schedule → handled 1 {2}/),
+      running.seen(
+        /consume {2}│ .*"tag":"created","bytes":\d+.*\n(.*\n)*.*consume {2}schedule → handled 1 {2}/,
+      ),
       running.seen(/lag {6}billing of orders: 0\n/),
     ])
 

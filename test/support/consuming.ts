@@ -55,9 +55,13 @@ export async function consuming(options: { brokers?: number } = {}): Promise<Con
 
 const QUEUE: MessageQueue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 
-/** A message that says it is compressed, and is not. */
-export async function sendUndecodable(client: Client, queue: MessageQueue = QUEUE): Promise<void> {
-  await sendCompressed(client, Buffer.from('not zlib'), queue)
+/** A message that says it is compressed, and is not. @param more properties, encoded */
+export async function sendUndecodable(
+  client: Client,
+  queue: MessageQueue = QUEUE,
+  more?: string,
+): Promise<void> {
+  await sendCompressed(client, Buffer.from('not zlib'), queue, more)
 }
 
 /** A message whose body is compressed already, as it says. */
@@ -65,6 +69,7 @@ export async function sendCompressed(
   client: Client,
   body: Buffer,
   queue: MessageQueue = QUEUE,
+  more = '',
 ): Promise<void> {
   const { topic, queueId } = queue
   const request = {
@@ -76,7 +81,7 @@ export async function sendCompressed(
     sysFlag: 1,
     bornTimestamp: BigInt(Date.now()),
     flag: 0,
-    properties: 'UNIQ_KEY\u0001COMPRESSED\u0002',
+    properties: `UNIQ_KEY\u0001COMPRESSED\u0002${more}`,
     reconsumeTimes: 0,
     unitMode: false,
     batch: false,

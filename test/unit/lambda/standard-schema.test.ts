@@ -45,9 +45,9 @@ describe('schema', () => {
   })
 
   for (const [what, body, reason] of [
-    ['the path and the message of an issue', '{"order":"1","lines":[1,"x"]}', 'lines.1: Invalid input'],
-    ['no path where all of it is wrong', '7', 'Invalid input'],
-    ['how many issues there are', '{"lines":[1,"x"]}', 'order: Invalid input (and 1 more)'],
+    ['the path of an issue', '{"order":"1","lines":[1,"x"]}', ' at lines.1'],
+    ['no path where all of it is wrong', '7', ''],
+    ['how many issues there are', '{"lines":[1,"x"]}', ' at order (and 1 more)'],
   ] as const) {
     it(`says ${what} where it blocks a queue`, async () => {
       await using own = await consuming()
@@ -60,22 +60,19 @@ describe('schema', () => {
       })
 
       assert.deepStrictEqual([seen, result.failed, own.committed()], [[{ order: 1 }], 1, 1n])
-      assert.equal(stopped(result), `record orders/broker-a/0/1 does not fit the schema: ${reason}`)
+      assert.equal(stopped(result), `record orders/broker-a/0/1 does not fit the schema${reason}`)
     })
   }
 
-  it('may say where by objects with a key, and at length', async () => {
+  it('may say where by objects with a key; its message and what is no plain name are not told', async () => {
     await using own = await consuming()
     await own.publish('{}')
-    const schema = schemaOf(() => ({ issues: [{ message: 'x'.repeat(1_000), path: [{ key: 'lines' }, 0] }] }))
+    const path = [{ key: 'lines' }, 0, 'ann@example.org']
+    const schema = schemaOf(() => ({ issues: [{ message: 'is "4111 1111 1111 1111"', path }] }))
 
     const result = await own.run(async () => assert.fail('nothing fits'), { schema, onFailure: 'block' })
 
-    assert.match(
-      stopped(result) ?? '',
-      /^record orders\/broker-a\/0\/0 does not fit the schema: lines\.0: x+$/,
-    )
-    assert.ok((stopped(result)?.length ?? 0) < 400)
+    assert.equal(stopped(result), 'record orders/broker-a/0/0 does not fit the schema at lines.0.?')
   })
 
   it('may be asynchronous, a function, and give undefined', async () => {
