@@ -10,15 +10,17 @@ import type { Client } from '../client/client.ts'
 import { checkKeys } from '../client/options.ts'
 import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
 import { ConfigError } from '../errors.ts'
+import { checkObject, checkText } from '../wire/checks.ts'
 import { type ClientOption, clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { queueKey } from './event.ts'
 import { pullLag, type QueueLag, readLag } from './lag.ts'
-import { createInvoker, type FunctionName, type LambdaApi } from './lambda-invoke.ts'
+import { checkLambda, createInvoker, type FunctionName, type LambdaApi } from './lambda-invoke.ts'
 import { oneOf, queuesOf } from './open-queues.ts'
 import {
   type EventSourceMapping,
   type ResolvedEventSource,
+  resolveEventSource,
   resolveEventSources,
   type WorkerPayload,
 } from './options.ts'
@@ -104,6 +106,8 @@ export function dispatcher(
   const { functionName, qualifier, lambda } = options
   if (typeof functionName !== 'string' || functionName === '')
     throw new ConfigError('functionName', 'takes the name or the ARN of the worker')
+  if (qualifier !== undefined) checkText('qualifier', qualifier)
+  checkLambda(lambda)
   const sources = [...resolveAll(options)].filter(([, { enabled }]) => enabled)
   const client = clientOf(options.client)
   return async (_event, context) => {
@@ -127,12 +131,15 @@ export function dispatcher(
 function resolveAll(options: DispatcherOptions): Map<string, ResolvedEventSource> {
   const { eventSources, maximumConcurrency, lagThreshold, activationLagThreshold } = options
   const field = 'eventSources'
-  if (Object.keys(eventSources ?? {}).length === 0)
+  if (Object.keys(checkObject(field, eventSources)).length === 0)
     throw new ConfigError(field, 'takes at least one mapping by name')
   const defaults = { maximumConcurrency, lagThreshold, activationLagThreshold }
+  // What is wrong with them is not a mapping's fault.
+  resolveEventSource({ topic: 'any', consumerGroup: 'any', ...defaults }, 'dispatcher')
   const withDefaults = Object.entries(eventSources).map(([name, mapping]) => [
     name,
-    { ...defaults, ...mapping },
+    // Of a text these would be its letters.
+    typeof mapping === 'object' && mapping !== null ? { ...defaults, ...mapping } : mapping,
   ])
   return resolveEventSources(Object.fromEntries(withDefaults), field)
 }

@@ -8,14 +8,16 @@ import type { Client } from '../client/client.ts'
 import { createPullConsumer } from '../client/puller.ts'
 import type { Message } from '../client/values.ts'
 import { ConfigError, DeadlineError, ResponseError, RocketMQError } from '../errors.ts'
+import { checkObject, checkText } from '../wire/checks.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { recordIdOf } from './event.ts'
 import { type EventFormatName, type Events, loadFormat } from './format.ts'
-import { createInvoker, type Invoker } from './lambda-invoke.ts'
+import { checkLambda, createInvoker, type Invoker } from './lambda-invoke.ts'
 import { type Leases, takeLeases } from './leases.ts'
 import { oneOf, openQueues, queuesOf } from './open-queues.ts'
 import {
+  CODE_OPTIONS,
   type EventSourceOptions,
   MOST_CONTINUATIONS,
   type ResolvedEventSource,
@@ -139,10 +141,12 @@ export function eventSource<Format extends EventFormatName>(
     logger = jsonLogger,
     metrics,
     ...mapping
-  } = options
+  } = checkObject('eventSource', options)
   const schema = checkSchema(schemaOption)
   checkReports(logger, metrics)
-  const source = resolveEventSource(mapping, 'eventSource')
+  checkLambda(lambda)
+  const source = resolveEventSource(mapping, 'eventSource', CODE_OPTIONS)
+  checkText('name', name)
   checkHandler(source, handle)
   const client = clientOf(clientOption)
   const tell: Tell = (...told) =>

@@ -13,6 +13,13 @@ export interface LambdaApi {
   send(command: never, options?: { abortSignal?: AbortSignal }): Promise<unknown>
 }
 
+/** @throws ConfigError, for what would fail when the first function is invoked */
+export function checkLambda(lambda: unknown): void {
+  const { send } = (lambda ?? {}) as Partial<LambdaApi>
+  if (lambda !== undefined && typeof send !== 'function')
+    throw new ConfigError('lambda', 'takes a LambdaClient of @aws-sdk/client-lambda: it has no send()')
+}
+
 /** A function, as Lambda's API names it. */
 export interface FunctionName {
   functionName: string

@@ -6,7 +6,7 @@ import * as z from 'zod/mini'
 import type { Filter, StartingPosition } from '../client/puller.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { ConfigError } from '../errors.ts'
-import { checkText } from '../wire/checks.ts'
+import { checkObject, checkText } from '../wire/checks.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import { parseTagExpression } from '../wire/tag-expression.ts'
 import type { ClientOption } from './client-option.ts'
@@ -197,9 +197,20 @@ export interface ResolvedEventSource {
   activationLagThreshold: number
 }
 
-/** @param what names the mapping in errors. @throws ConfigError naming the option */
-export function resolveEventSource(value: EventSourceMapping, what: string): ResolvedEventSource {
-  const options = parseWith(mapping, value, { what, keys: MAPPING_KEYS })
+/** What an event source has besides a mapping: in code only. */
+export const CODE_OPTIONS: readonly string[] = ['schema', 'client', 'logger', 'metrics', 'lambda', 'name']
+
+/**
+ * @param what names the mapping in errors
+ * @param others options that are known besides
+ * @throws ConfigError naming the option
+ */
+export function resolveEventSource(
+  value: EventSourceMapping,
+  what: string,
+  others: readonly string[] = [],
+): ResolvedEventSource {
+  const options = parseWith(mapping, checkObject(what, value), { what, keys: [...MAPPING_KEYS, ...others] })
   checkTopicName(options.topic, 'topic')
   checkGroupName(options.consumerGroup, 'consumerGroup')
   if (options.topic.startsWith(retryTopic('')))
@@ -208,7 +219,7 @@ export function resolveEventSource(value: EventSourceMapping, what: string): Res
       `takes no retry topic, got ${options.topic}: it is read with the group's own topic`,
     )
   const { filter = '*', startingPosition = 'TRIM_HORIZON' } = options
-  if (typeof filter === 'string') parseTagExpression(filter)
+  if (typeof filter === 'string') checkTags(filter)
   else checkText('filter.sql', filter.sql.trim())
   return {
     topic: options.topic,
@@ -230,6 +241,13 @@ export function resolveEventSource(value: EventSourceMapping, what: string): Res
     lagThreshold: options.lagThreshold ?? 1_000,
     activationLagThreshold: options.activationLagThreshold ?? 0,
   }
+}
+
+/** No tag has a single bar in it: such a filter would pass over everything. */
+function checkTags(filter: string): void {
+  parseTagExpression(filter)
+  if (filter.split('||').some((tag) => tag.includes('|')))
+    throw new ConfigError('filter', `takes tags with || between, got ${JSON.stringify(filter.slice(0, 130))}`)
 }
 
 function checkMode({
@@ -336,11 +354,11 @@ export function unknownMapping(name: unknown, known: readonly string[]): ConfigE
   return new ConfigError('eventSource', `${what}; it has ${known.join(', ')}`)
 }
 
-/** Options that JSON cannot hold. */
+/** Options of the function, not of a mapping. */
 function refuseCode(source: unknown): void {
-  for (const option of ['schema', 'client', 'logger']) {
+  for (const option of CODE_OPTIONS) {
     if (typeof source === 'object' && source !== null && Object.hasOwn(source, option))
-      throw new ConfigError(option, 'cannot stand in JSON: give it to eventSource() in code')
+      throw new ConfigError(option, 'is no part of a mapping: give it to eventSource() in code')
   }
 }
 

@@ -6,6 +6,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { checkKeys } from '../client/options.ts'
 import { ConfigError } from '../errors.ts'
+import { checkObject, checkText } from '../wire/checks.ts'
 import type { EventSourceResult } from './event-source.ts'
 import type { ResolvedEventSource } from './options.ts'
 import type { QueueCounts } from './queue-progress.ts'
@@ -74,6 +75,11 @@ export function checkReports(logger: unknown, metrics: unknown): void {
   if (typeof metrics !== 'object' || metrics === null)
     throw new ConfigError('metrics', `takes true, false or { namespace, dimensions }, got ${typeof metrics}`)
   checkKeys('metrics', metrics, ['namespace', 'dimensions'])
+  const { namespace, dimensions } = metrics as MetricsOptions
+  if (namespace !== undefined) checkText('metrics.namespace', namespace)
+  if (dimensions === undefined) return
+  for (const [name, value] of Object.entries(checkObject('metrics.dimensions', dimensions)))
+    checkText(`metrics.dimensions.${name}`, value)
 }
 
 /** The counts of all queues, and the longest time since a record that was handed out had been stored. */

@@ -24,8 +24,7 @@ export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, options: 
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const { issues } = result.error
-  // A misspelt key is a missing one as well: the slip itself says more.
-  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
+  const issue = nearest(issues)
   if (!issue) throw new ConfigError(what, 'is not valid')
   const path = issue.path.map(String).join('.')
   if (issue.code === 'unrecognized_keys') {
@@ -39,6 +38,15 @@ export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, options: 
   // All of it may be a body in the wrong place, so that only its type is told.
   const name = path === '' && typeof got === 'string' ? 'a string' : nameOf(got)
   throw new ConfigError(path === '' ? what : prefix + path, describe(issue, got === undefined, name))
+}
+
+/** Which issue says most: a misspelt key is a missing one as well, and of several forms one was meant. */
+function nearest(issues: readonly Issue[]): Issue | undefined {
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
+  if (issue?.code !== 'invalid_union') return issue
+  const isInside = ({ code, path }: Issue): boolean => code === 'unrecognized_keys' || path.length > 0
+  const meant = nearest(issue.errors.find((some) => some.some(isInside)) ?? [])
+  return meant ? { ...meant, path: [...issue.path, ...meant.path] } : issue
 }
 
 /** With the known keys at hand the core's own check words it, nearest name included. */
@@ -57,16 +65,16 @@ function describe(issue: Issue, isMissing: boolean, got: string): string {
     case 'invalid_type':
       if (isMissing)
         return issue.expected === 'nonoptional' ? 'is required' : `is required (${issue.expected})`
-      return `takes ${issue.expected}, got ${got}`
+      return `takes ${kindOf(issue.expected)}, got ${got}`
     case 'too_small':
-      return `must be at least ${issue.minimum}${sizeOf(issue.origin)}, got ${got}`
+      return `must ${sizeOf(issue.origin, 'at least', issue.minimum)}, got ${got}`
     case 'too_big':
-      return `must be at most ${issue.maximum}${sizeOf(issue.origin)}, got ${got}`
+      return `must ${sizeOf(issue.origin, 'at most', issue.maximum)}, got ${got}`
     case 'invalid_value':
       return `takes ${issue.values.map(String).join(', ')}; got ${got}`
     case 'invalid_union': {
       const forms = issue.errors.map(([first]) =>
-        first?.code === 'invalid_type' ? first.expected : first?.message,
+        first?.code === 'invalid_type' ? kindOf(first.expected) : first?.message,
       )
       return `takes ${[...new Set(forms)].join(' or ')}, got ${got}`
     }
@@ -77,8 +85,15 @@ function describe(issue: Issue, isMissing: boolean, got: string): string {
   }
 }
 
-const sizeOf = (origin: string): string =>
-  origin === 'string' ? ' characters' : origin === 'array' ? ' elements' : ''
+function sizeOf(origin: string, bound: string, size: number | bigint): string {
+  const unit = origin === 'string' ? 'character' : origin === 'array' ? 'element' : ''
+  return unit ? `have ${bound} ${size} ${unit}${Number(size) === 1 ? '' : 's'}` : `be ${bound} ${size}`
+}
+
+function kindOf(type: string): string {
+  if (type === 'int') return 'a whole number'
+  return `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`
+}
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(

@@ -41,7 +41,10 @@ const check = (name: unknown, field: string, most: number, mostWithPrefix: numbe
   const text = checkText(field, name)
   const limit = text.length > most && prefixOf(text) ? mostWithPrefix : most
   if (text.length > limit || /[^%|\w-]/.test(text))
-    refuse(field, `takes only letters, digits, % | _ - and at most ${limit}`)
+    refuse(
+      field,
+      `takes only letters, digits, % | _ - and at most ${limit} of them, got ${JSON.stringify(text.slice(0, 130))}`,
+    )
   return text
 }
 

@@ -349,9 +349,9 @@ describe('a dispatcher', () => {
     ['functionName', { functionName: '' }],
     ['eventSources', { eventSources: {} }],
     ['eventSources.orders.topic', { eventSources: { orders: { topic: 'or ders', consumerGroup: 'x' } } }],
-    ['eventSources.orders.lagThreshold', { lagThreshold: 0 }],
-    ['eventSources.orders.maximumConcurrency', { maximumConcurrency: 1_001 }],
-    ['eventSources.orders.activationLagThreshold', { activationLagThreshold: -1 }],
+    ['lagThreshold', { lagThreshold: 0 }],
+    ['maximumConcurrency', { maximumConcurrency: 1_001 }],
+    ['activationLagThreshold', { activationLagThreshold: -1 }],
     ['maximumConcurency', { maximumConcurency: 1 }],
   ] as const) {
     it(`refuses ${JSON.stringify(change)} by the name of ${field}`, () => {

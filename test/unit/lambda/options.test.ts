@@ -181,12 +181,12 @@ describe('mappings with the same consumer group', () => {
 })
 
 describe('options of code only', () => {
-  it('are refused in JSON, with a word on where they go', () => {
+  it('are refused in a mapping, with a word on where they go', () => {
     const text = JSON.stringify({ orders: { ...orders, schema: {} } })
 
     assert.throws(() => parseEventSources(text), {
       message:
-        /ROCKETMQ_EVENT_SOURCES\.orders\.schema: cannot stand in JSON: give it to eventSource\(\) in code/,
+        /ROCKETMQ_EVENT_SOURCES\.orders\.schema: is no part of a mapping: give it to eventSource\(\) in code/,
     })
   })
 })
