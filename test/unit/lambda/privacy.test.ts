@@ -123,7 +123,8 @@ describe('no body, key, property or credential is told by', () => {
         t.after(() => client.close())
         const { logger, told } = listening(t)
         const producer = createProducer(client, { producerGroup: 'shop' })
-        if (isUndecodable) await sendUndecodable(client, undefined, `note\u0001${CANARY}\u0002KEYS\u0001${CANARY}\u0002`)
+        if (isUndecodable)
+          await sendUndecodable(client, undefined, `note\u0001${CANARY}\u0002KEYS\u0001${CANARY}\u0002`)
         for (const body of [BODY, Buffer.concat([Buffer.of(0xff), Buffer.from(BODY)])])
           await producer.send({
             topic: 'orders',
