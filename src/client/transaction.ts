@@ -5,6 +5,7 @@
 import { checkInt, checkObject, checkText, refuse } from '../wire/checks.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import { type Check, checkKeys } from './options.ts'
+import { ExpiredError, type Seal } from './seal.ts'
 
 /** A transaction that was begun; plain JSON. Its members are for reading: `end` refuses what does not fit. */
 export interface Transaction {
@@ -21,29 +22,11 @@ export interface Transaction {
   readonly begunAt: number
 }
 
-/** How values are signed. */
-export interface Seal {
-  /** The first one signs, each of them is accepted. */
-  secrets: readonly string[]
-  maxAgeMs: number
-}
-
 const VERSION = 1
-const LEAST_SECRET = 32
 /** Signed with the text, so that no signature that the secret made for something else fits. */
 const PURPOSE = 'rocketmq-lambda transaction 1.'
 /** Longer than any that was given out. */
 const MOST_TEXT = 2_048
-
-export const checkSecrets: Check<readonly string[] | undefined> = (given, field) => {
-  if (given === undefined) return undefined
-  const secrets = [given].flat()
-  if (secrets.length === 0) refuse(field, 'takes text, or a list of it')
-  for (const each of secrets)
-    if (checkText(field, each).length < LEAST_SECRET)
-      refuse(field, `takes at least ${LEAST_SECRET} characters`)
-  return secrets as string[]
-}
 
 const CHECKS: { readonly [K in keyof Transaction]: Check<Transaction[K]> } = {
   version: (given, field) => checkInt(field, given, VERSION, VERSION) as 1,
@@ -87,6 +70,8 @@ export const sealTransaction = ({ secrets }: Seal, transaction: Transaction): st
 /** @throws ConfigError for text that is none, or was altered, or has expired */
 const unsealTransaction = ({ secrets, maxAgeMs }: Seal, given: unknown): Transaction => {
   const text = checkText('transaction', given)
+  if (/^\d{1,4}\./.test(text) && !text.startsWith(`${VERSION}.`))
+    refuse('transaction', `is of another version than ${VERSION}`)
   const [, payload = '', signature = ''] =
     (text.length <= MOST_TEXT && /^1\.([\w-]+)\.([\w-]{43})$/.exec(text)) || []
   const own = Buffer.from(signature, 'base64url')
@@ -97,7 +82,7 @@ const unsealTransaction = ({ secrets, maxAgeMs }: Seal, given: unknown): Transac
   if (!fits.includes(true)) refuse('transaction', 'is altered, or signed with another secret')
   const transaction = checkTransaction(JSON.parse(Buffer.from(payload, 'base64url').toString()))
   const ageMs = Date.now() - transaction.begunAt
-  if (ageMs > maxAgeMs) refuse('transaction', `has expired: it was begun ${ageMs} ms ago`)
+  if (ageMs > maxAgeMs) throw new ExpiredError('transaction', `has expired: it was begun ${ageMs} ms ago`)
   return transaction
 }
 

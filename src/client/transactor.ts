@@ -16,7 +16,8 @@ import type { Client } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
 import type { BatchedMessage } from './outgoing.ts'
 import { createProducer } from './producer.ts'
-import { checkSecrets, readTransaction, type Seal, sealTransaction, type Transaction } from './transaction.ts'
+import { checkSecrets, type Seal } from './seal.ts'
+import { readTransaction, sealTransaction, type Transaction } from './transaction.ts'
 
 export interface TransactionProducerOptions {
   /** The group that brokers ask what became of a transaction: everyone in it must be able to tell. */
@@ -90,33 +91,26 @@ interface Resolved {
   retries: number
 }
 
-/** @throws ConfigError naming the option */
-export const createTransactor = (
+/** Whose transactions, and how they are signed. */
+export interface Signed {
+  producerGroup: string
+  seal: Seal | undefined
+}
+
+/** What begins; apart from what ends, for functions that do one of them. */
+export const createBegin = (
   client: Client,
-  options: TransactionProducerOptions,
-): Transactor<Transaction | string> => {
-  const {
-    producerGroup,
-    secret: secrets,
-    maxAgeMs,
-    retries,
-  } = takeOptions<Resolved>('createTransactionProducer', options, {
-    producerGroup: checkGroupName,
-    secret: checkSecrets,
-    maxAgeMs: atLeast(1, 300_000),
-    retries: atLeast(0, 2),
-  })
-  const seal: Seal | undefined = secrets && { secrets, maxAgeMs }
-  const group = client.wrap(producerGroup)
+  { producerGroup, seal }: Signed,
+  retries?: number,
+): ((
+  message: TransactionMessage,
+  limits?: CallOptions,
+) => Promise<{ transaction: Transaction | string; messageId: string }>) => {
   const halves = createProducer(
-    { ...client, network: sendingHalves(client.network, group) },
+    { ...client, network: sendingHalves(client.network, client.wrap(producerGroup)) },
     { producerGroup, retries },
   )
-
-  const begin = async (
-    message: TransactionMessage,
-    limits?: CallOptions,
-  ): Promise<{ transaction: Transaction | string; messageId: string }> => {
+  return async (message, limits) => {
     checkObject('message', message)
     for (const name of ['delayLevel', 'delayMs', 'deliverAt'])
       if ((message as Readonly<Record<string, unknown>> & TransactionMessage)[name] !== undefined)
@@ -136,8 +130,15 @@ export const createTransactor = (
     }
     return { transaction: seal ? sealTransaction(seal, transaction) : transaction, messageId }
   }
+}
 
-  const end: Transactor<Transaction | string>['end'] = async (given, outcome, limits) => {
+/** What ends. */
+export const createEnd = (
+  client: Client,
+  { producerGroup, seal }: Signed,
+): Transactor<Transaction | string>['end'] => {
+  const group = client.wrap(producerGroup)
+  return async (given, outcome, limits) => {
     checkChoice('outcome', outcome, 'commit', 'rollback')
     const { topic, brokerName, messageId, ...at } = readTransaction(seal, producerGroup, given)
     const request = {
@@ -155,6 +156,27 @@ export const createTransactor = (
       client.callQueue({ topic, brokerName, queueId: 0 }, EndTransaction, request, undefined, { deadline }),
     )
   }
+}
+
+/** @throws ConfigError naming the option */
+export const createTransactor = (
+  client: Client,
+  options: TransactionProducerOptions,
+): Transactor<Transaction | string> => {
+  const {
+    producerGroup,
+    secret: secrets,
+    maxAgeMs,
+    retries,
+  } = takeOptions<Resolved>('createTransactionProducer', options, {
+    producerGroup: checkGroupName,
+    secret: checkSecrets,
+    maxAgeMs: atLeast(1, 300_000),
+    retries: atLeast(0, 2),
+  })
+  const signed: Signed = { producerGroup, seal: secrets && { secrets, maxAgeMs } }
+  const begin = createBegin(client, signed, retries)
+  const end = createEnd(client, signed)
 
   return {
     begin: async (message, limits) => (await begin(message, limits)).transaction,

@@ -15,6 +15,8 @@ export const PERM_INHERIT = 1
 export const SCHEDULE_TOPIC = 'SCHEDULE_TOPIC_XXXX'
 export const TIMER_TOPIC = 'rmq_sys_wheel_timer'
 export const HALF_TOPIC = 'RMQ_SYS_TRANS_HALF_TOPIC'
+/** Offsets of half messages that were ended. */
+export const ENDS_TOPIC = 'RMQ_SYS_TRANS_OP_HALF_TOPIC'
 
 export const topicConfig = (
   topicName: string,
@@ -70,7 +72,7 @@ export class TopicTable {
       topicConfig(`${clusterName}_REPLY_TOPIC`, 1),
       topicConfig(TIMER_TOPIC, 1),
       topicConfig(HALF_TOPIC, 1),
-      topicConfig('RMQ_SYS_TRANS_OP_HALF_TOPIC', 1),
+      topicConfig(ENDS_TOPIC, 1),
     ]
     for (const config of system) {
       this.#own.add(config.topicName)

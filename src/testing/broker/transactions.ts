@@ -8,10 +8,11 @@ import { encodeFields } from '../../commands/define.ts'
 import { CheckTransactionState } from '../../commands/transaction.ts'
 import { TRANSACTION_ROLLBACK } from '../../wire/flags.ts'
 import { FLAG_ONEWAY } from '../../wire/frame.ts'
+import { hostBytes } from './connection.ts'
 import type { BrokerNode } from './node.ts'
 import { formatProperties, type NewMessage, type Properties, readRecord, withTopic } from './record.ts'
 import type { Appended } from './store.ts'
-import { HALF_TOPIC } from './topics.ts'
+import { ENDS_TOPIC, HALF_TOPIC } from './topics.ts'
 
 export interface TransactionSettings {
   /** Ms between two rounds. */
@@ -81,8 +82,24 @@ export class Transactions {
     this.#cancelNote ??= this.#every(NOTE_MS, () => {
       this.#cancelNote = undefined
       for (const each of this.#notNoted) this.#ended.add(each)
+      this.#list(this.#notNoted)
       this.#notNoted = []
     })
+  }
+
+  /** As others read it: a batch of offsets for each time that ends are noted. */
+  #list(offsets: readonly number[]): void {
+    const message = {
+      topic: ENDS_TOPIC,
+      queueId: 0,
+      flag: 0,
+      sysFlag: 0,
+      bornTimestamp: BigInt(this.#node.clock.now()),
+      bornHost: hostBytes(this.#node.server.address),
+      reconsumeTimes: 0,
+      body: Buffer.from(offsets.map((offset) => `${offset},`).join('')),
+    }
+    this.#node.put(message, { TAGS: 'd' })
   }
 
   /** Until when a half message must be ended by who began it, as its property says: ms from its birth. */

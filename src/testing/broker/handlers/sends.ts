@@ -30,14 +30,14 @@ import { formatRecallHandle, parseRecallHandle } from '../../../wire/recall-hand
 import { type Call, type Handler, handle, Refusal, type Reply } from '../handler.ts'
 import { type BrokerNode, ILLEGAL_SIZE, MAX_BODY_BYTES } from '../node.ts'
 import type { Properties } from '../record.ts'
-import { HALF_TOPIC, PERM_INHERIT, SCHEDULE_TOPIC } from '../topics.ts'
+import { ENDS_TOPIC, HALF_TOPIC, PERM_INHERIT, SCHEDULE_TOPIC } from '../topics.ts'
 import { checkTopic, noTopic, SEE_FAQ } from './names.ts'
 
 const RETRY = '%RETRY%'
 /** The first version whose `maxReconsumeTimes` counts. */
 export const V3_4_9 = 121
 /** Kept apart from what users may write to. */
-const NOT_FOR_SENDING = [SCHEDULE_TOPIC, HALF_TOPIC, 'RMQ_SYS_TRANS_OP_HALF_TOPIC']
+const NOT_FOR_SENDING = [SCHEDULE_TOPIC, HALF_TOPIC, ENDS_TOPIC]
 const MSG_REGION = { MSG_REGION: 'DefaultRegion' }
 const REGION = { ...MSG_REGION, TRACE_ON: 'true' }
 /** A handle has the time asked for, rounded up to the second, and one ms. */
