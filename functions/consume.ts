@@ -4,8 +4,7 @@
  * With one mapping any event starts it, a schedule's for example. With several the event names one:
  * `{ "version": 1, "eventSource": "orders" }`, which is also what a schedule can be given as its input.
  *
- * With POWERTOOLS_METRICS_NAMESPACE it writes CloudWatch metrics, under the service POWERTOOLS_SERVICE_NAME;
- * POWERTOOLS_METRICS_DISABLED=true turns them off.
+ * With POWERTOOLS_METRICS_NAMESPACE it writes CloudWatch metrics: metrics-options.ts.
  */
 import { createClient } from '../src/client/client.ts'
 import { eventSource } from '../src/lambda/event-source.ts'
@@ -13,19 +12,11 @@ import { unknownMapping } from '../src/lambda/options.ts'
 import { clientOptions } from './client-options.ts'
 import { readEventSources } from './event-sources.ts'
 import { handleRecords } from './handle-records.ts'
+import { metricsOptions } from './metrics-options.ts'
 
 type Consume = ReturnType<typeof eventSource>
 
-const {
-  POWERTOOLS_METRICS_NAMESPACE: namespace,
-  POWERTOOLS_METRICS_DISABLED,
-  POWERTOOLS_SERVICE_NAME,
-} = process.env
-const isMeasured = namespace !== undefined && namespace !== '' && POWERTOOLS_METRICS_DISABLED !== 'true'
-const metrics = isMeasured && {
-  namespace,
-  ...(POWERTOOLS_SERVICE_NAME ? { dimensions: { service: POWERTOOLS_SERVICE_NAME } } : {}),
-}
+const metrics = metricsOptions()
 const client = createClient(clientOptions())
 const sources = new Map<string, Consume>(
   Object.entries(readEventSources()).map(([name, mapping]) => [

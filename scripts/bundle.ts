@@ -14,7 +14,13 @@ const root: string = join(import.meta.dirname, '..')
 const out: string = join(root, '.build', 'functions')
 
 /** The deployable entries; a file that no deployment names (`handle-records`) is not one. */
-export const functionNames: readonly string[] = ['publish', 'consume', 'dispatch']
+export const functionNames: readonly string[] = [
+  'publish',
+  'consume',
+  'dispatch',
+  'end-transaction',
+  'check-transactions',
+]
 
 export const bundleOptions: BuildOptions = {
   bundle: true,
@@ -49,7 +55,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
     for (const file of files.filter((each) => each.endsWith('.mjs'))) {
       const { size } = await stat(join(entry, '..', file))
       console.log(
-        `${name.padEnd(10)} ${basename(file).padEnd(24)} ${(size / 1000).toFixed(1).padStart(7)} KB`,
+        `${name.padEnd(18)} ${basename(file).padEnd(24)} ${(size / 1000).toFixed(1).padStart(7)} KB`,
       )
     }
   }

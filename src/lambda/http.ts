@@ -1,7 +1,9 @@
 /**
  * HTTP for Lambda: payload v2 of HTTP APIs and function URLs, and errors as application/problem+json (RFC 9457).
  */
+import { ExpiredError } from '../client/seal.ts'
 import { AuthError, BrokerError, ConfigError, RocketMQError, RouteError } from '../errors.ts'
+import { refuse } from '../wire/checks.ts'
 
 /** What is read of a payload v2 event. */
 export interface HttpEvent {
@@ -42,6 +44,34 @@ export function isHttpEvent(event: unknown): event is HttpEvent {
   return (
     typeof context?.http?.method === 'string' && typeof (event as { rawPath?: unknown }).rawPath === 'string'
   )
+}
+
+/** With or without padding; one digit too many would be dropped silently. */
+export const isBase64 = (value: unknown): boolean =>
+  typeof value === 'string' &&
+  /^[A-Za-z0-9+/]*={0,2}$/.test(value) &&
+  value.replace(/=+$/, '').length % 4 !== 1
+
+/** @throws HttpError, ConfigError */
+export function readBody(event: HttpEvent): unknown {
+  const { body = '', isBase64Encoded } = event
+  if (isBase64Encoded && !isBase64(body)) refuse('body', 'is not base64')
+  try {
+    // Strict: bytes that are no UTF-8 would be stored as something else.
+    const decoder = new TextDecoder('utf-8', { fatal: true })
+    return JSON.parse(isBase64Encoded ? decoder.decode(Buffer.from(body, 'base64')) : body)
+  } catch {
+    throw new HttpError(400, 'Invalid JSON', 'the request body is not JSON in UTF-8', 'body')
+  }
+}
+
+/** The topic in a path. @throws HttpError */
+export function decodePath(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    throw new HttpError(400, 'Invalid path', 'the topic in the path is not URL-encoded', 'topic')
+  }
 }
 
 /** The W3C trace context of a request, as message properties: a handler finds it in `record.properties`. */
@@ -110,13 +140,22 @@ export class HttpError extends Error {
 /** A message is larger than a broker takes, or there are too many. */
 export class TooLargeError extends ConfigError {}
 
+/** A transaction was ended before. */
+export class EndedError extends ConfigError {}
+
 /** A name or a text of the request may be of any length; an answer must fit into 6 MB. */
 const MOST_SHOWN = 500
 const TOPIC_NOT_EXIST = 17
 const MESSAGE_ILLEGAL = 13
 
-/** What a failed send is to an HTTP caller. Addresses of brokers are not told. */
-export function toProblem(error: unknown, messageId?: string): Problem {
+const REPEAT_IT =
+  'the broker may have stored the message; to try again without a second copy counting, send the same messageId'
+
+/**
+ * What a failed send is to an HTTP caller. Addresses of brokers are not told.
+ * @param whenUnknown what to do when it may be stored
+ */
+export function toProblem(error: unknown, messageId?: string, whenUnknown: string = REPEAT_IT): Problem {
   if (error instanceof HttpError) {
     const { status, title, message: detail, field } = error
     return { type: 'about:blank', title, status, detail, ...(field === undefined ? {} : { field }) }
@@ -139,13 +178,10 @@ export function toProblem(error: unknown, messageId?: string): Problem {
   // Of the function's own credentials; its other options are checked before there is a request.
   const isOurs = error instanceof ConfigError && error.field?.startsWith('credentials()')
   if (error instanceof ConfigError && !isOurs) {
-    const [status, title] =
-      error instanceof TooLargeError ? [413, 'Message too large'] : [400, 'Invalid message']
     const { message, field = 'message' } = error
     return {
       ...facts,
-      title,
-      status,
+      ...refusalOf(error),
       detail: message.slice(0, MOST_SHOWN),
       field: field.slice(0, MOST_SHOWN),
     }
@@ -159,11 +195,7 @@ export function toProblem(error: unknown, messageId?: string): Problem {
       field: 'topic',
     }
   }
-  if (outcome === 'unknown') {
-    const detail =
-      'the broker may have stored the message; to try again without a second copy counting, send the same messageId'
-    return { ...facts, title: 'Outcome unknown', status: 504, detail }
-  }
+  if (outcome === 'unknown') return { ...facts, title: 'Outcome unknown', status: 504, detail: whenUnknown }
   if (error instanceof AuthError || isOurs) {
     const detail =
       outcome === 'not-sent'
@@ -175,4 +207,11 @@ export function toProblem(error: unknown, messageId?: string): Problem {
     return { ...facts, title: 'Message refused', status: 400, detail: error.remark }
   }
   return { ...facts, title: 'Broker unavailable', status: 503, detail: 'nothing was stored; try again later' }
+}
+
+function refusalOf(error: ConfigError): Pick<Problem, 'title' | 'status'> {
+  if (error instanceof TooLargeError) return { title: 'Message too large', status: 413 }
+  if (error instanceof EndedError) return { title: 'Already ended', status: 409 }
+  if (error instanceof ExpiredError) return { title: 'Transaction expired', status: 410 }
+  return { title: 'Invalid message', status: 400 }
 }

@@ -32,12 +32,14 @@ export {
   type WorkerPayload,
 } from './options.ts'
 export {
+  type Begun,
   type MessageRequest,
   type PublishAnswer,
   type PublishEvent,
   type Published,
   type PublisherOptions,
   type PublisherTopic,
+  type PublisherTransactions,
   type PublishResult,
   publisher,
 } from './publisher.ts'
@@ -51,3 +53,14 @@ export type {
 export type { BatchResponse, KafkaIdentifier } from './response.ts'
 export { type SecretsApi, secretCredentials } from './secret-credentials.ts'
 export type { StandardSchema } from './standard-schema.ts'
+export {
+  type TransactionCheckerOptions,
+  type TransactionCheckerResult,
+  transactionChecker,
+} from './transaction-checker.ts'
+export {
+  type EndEvent,
+  type TransactionEnded,
+  type TransactionEnderOptions,
+  transactionEnder,
+} from './transaction-ender.ts'

@@ -9,25 +9,30 @@ import type { Client } from '../client/client.ts'
 import { checkKeys } from '../client/options.ts'
 import { createMessageId, MAX_BODY_BYTES, type OutgoingMessage, prepare } from '../client/outgoing.ts'
 import { type BatchResult, createProducer, type Producer } from '../client/producer.ts'
+import { checkSecrets } from '../client/seal.ts'
+import type { Transaction } from '../client/transaction.ts'
 import type { SendResult } from '../client/values.ts'
-import { ConfigError, RocketMQError, RouteError } from '../errors.ts'
-import { isUnknownTopic } from '../routing/name-servers.ts'
+import { ConfigError, RocketMQError } from '../errors.ts'
+import type { CallOptions } from '../net/deadline.ts'
 import { checkArray, checkObject, checkText, refuse } from '../wire/checks.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import type { ClientOption } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
+import { explain, reasonOf } from './explain.ts'
 import {
   checkJsonType,
+  decodePath,
   HttpError,
   type HttpEvent,
   type HttpResponse,
   idempotencyKeyOf,
+  isBase64,
   isHttpEvent,
   json,
   type Problem,
   problem,
+  readBody,
   TooLargeError,
-  toProblem,
   traceOf,
 } from './http.ts'
 import { rocketmq } from './middleware.ts'
@@ -41,8 +46,19 @@ export interface PublisherOptions {
   producerGroup: string
   /** The names of the properties that a request may give; any other is answered with 400. @default all but RocketMQ's own */
   properties?: readonly string[] | undefined
+  /** Begins transactions too, for a `transactionEnder` and a `transactionChecker` of the same group. @default none */
+  transactions?: PublisherTransactions | undefined
   /** A client, or the options to create one. @default from the environment */
   client?: ClientOption | undefined
+}
+
+/** How transactions are given to the caller. */
+export interface PublisherTransactions {
+  /**
+   * As that of the ender: a transaction is signed text then. Callers that are not trusted must not get any other.
+   * @default none: it is plain JSON
+   */
+  secret?: string | readonly string[] | undefined
 }
 
 /** What holds for one topic. */
@@ -103,13 +119,22 @@ export interface Published {
 /** What became of one message. */
 export type PublishResult = Published | Problem
 
-/** What a publisher answers: an HTTP response, or to a direct invocation the body of one. */
-export type PublishAnswer = HttpResponse | PublishResult | { results: PublishResult[] }
+/** A transaction that was begun. */
+export interface Begun {
+  status: 201
+  /** For who ends it; text when it is signed. */
+  transaction: Transaction | string
+  messageId: string
+}
 
-/** A direct invocation: a message and its topic, or many. */
+/** What a publisher answers: an HTTP response, or to a direct invocation the body of one. */
+export type PublishAnswer = HttpResponse | PublishResult | Begun | { results: PublishResult[] }
+
+/** A direct invocation: a message and its topic, or many, or one to begin a transaction with. */
 export type PublishEvent =
   | ({ topic: string } & MessageRequest)
   | { topic: string; messages: MessageRequest[] }
+  | { topic: string; begin: MessageRequest }
 
 /** What the middleware makes of Lambda's context. */
 type PublishContext = Context & { rocketmq: Client }
@@ -128,13 +153,17 @@ interface Sending {
   client: Client
   producer: Producer
   deadlineMs: number
+  /** Absent where there are no transactions. */
+  begin?: Begin | undefined
 }
 
+type Begin = (client: Client, message: OutgoingMessage, limits: CallOptions) => Promise<Omit<Begun, 'status'>>
+
 /** An API's stage or base path may stand before it. */
-const PATH = /\/topics\/([^/]+)\/messages\/?$/
+const PATH = /\/topics\/([^/]+)\/(messages|transactions)\/?$/
 const MOST_MESSAGES = 1_000
-/** Every broker has it. */
-const SELF_TEST = 'SELF_TEST_TOPIC'
+const BEGIN_AGAIN =
+  'the transaction may have begun; begin another one under another messageId: nothing is known of the work of this one, so that its check ends it'
 
 /**
  * Makes a Lambda handler that publishes.
@@ -148,10 +177,19 @@ const SELF_TEST = 'SELF_TEST_TOPIC'
 export function publisher(
   options: PublisherOptions,
 ): (event: HttpEvent | PublishEvent, context: LambdaContext) => Promise<PublishAnswer> {
-  checkKeys('publisher', options, ['topics', 'producerGroup', 'properties', 'client'])
-  const { producerGroup, client: clientOption } = options
+  checkKeys('publisher', options, ['topics', 'producerGroup', 'properties', 'transactions', 'client'])
+  const { producerGroup, client: clientOption, transactions } = options
   const topics = readTopics(options)
   checkGroupName(producerGroup, 'producerGroup')
+  if (transactions !== undefined) checkKeys('transactions', transactions, ['secret'])
+  const secrets = checkSecrets(transactions?.secret, 'transactions.secret')
+  const begin: Sending['begin'] =
+    transactions &&
+    (async (client, message, limits) => {
+      // Most functions begin none: it is loaded for those that do.
+      const { beginner } = await import('./beginner.ts')
+      return await beginner(client, producerGroup, secrets)(message, limits)
+    })
   const producers = new WeakMap<Client, Producer>()
   const publish = async (event: unknown, context: PublishContext): Promise<PublishAnswer> => {
     const { rocketmq: client } = context
@@ -160,7 +198,7 @@ export function publisher(
       producer = createProducer(client, { producerGroup })
       producers.set(client, producer)
     }
-    const sending = { client, producer, deadlineMs: invocationDeadline(context) }
+    const sending = { client, producer, begin, deadlineMs: invocationDeadline(context) }
     return isHttpEvent(event)
       ? await answerHttp(event, topics, sending)
       : await answerDirect(event, topics, sending)
@@ -199,8 +237,9 @@ async function answerHttp(
   sending: Sending,
 ): Promise<HttpResponse> {
   try {
-    const [, encoded] = PATH.exec(event.rawPath) ?? []
-    if (encoded === undefined)
+    const [, encoded, what] = PATH.exec(event.rawPath) ?? []
+    const isBegin = what === 'transactions'
+    if (encoded === undefined || (isBegin && !sending.begin))
       throw new HttpError(404, 'No such path', 'publish with POST /topics/{topic}/messages')
     if (event.requestContext.http.method !== 'POST')
       throw new HttpError(405, 'Method not allowed', 'publish with POST')
@@ -216,6 +255,10 @@ async function answerHttp(
     checkJsonType(event)
     const destination = { topic, ...rules, trace: traceOf(event), idempotencyKey: idempotencyKeyOf(event) }
     const body = readBody(event)
+    if (isBegin) {
+      const begun = await beginOne(await toOutgoing(destination, body, ''), sending)
+      return 'transaction' in begun ? json(201, begun) : problem(begun)
+    }
     if (!isMany(body)) {
       const result = await sendOne(await toOutgoing(destination, body, ''), sending)
       return isPublished(result) ? json(200, result) : problem(result)
@@ -224,25 +267,6 @@ async function answerHttp(
     return json(results.every(isPublished) ? 200 : 207, { results })
   } catch (error) {
     return problem(await explain(error, sending))
-  }
-}
-
-/** What the function itself does wrong is told in its log only. */
-async function explain(error: unknown, sending: Sending, messageId?: string): Promise<Problem> {
-  const document = toProblem(await reasonOf(error, sending), messageId)
-  if (document.status === 500) console.error(error)
-  return document
-}
-
-/** Name servers forget the topics of brokers that are gone: when no broker is left, a topic is not wrong for being unknown. */
-async function reasonOf(error: unknown, { client, deadlineMs }: Sending): Promise<unknown> {
-  if (!isUnknownTopic(error)) return error
-  try {
-    // What is known of it from before says nothing.
-    client.routes.forget(await client.routes.get(SELF_TEST, client.deadline({ deadlineMs })))
-    return error
-  } catch (cause) {
-    return new RouteError('no broker is registered', { topic: error.topic, retryable: true, cause })
   }
 }
 
@@ -258,15 +282,29 @@ async function answerDirect(
   if (!rules) refuse('topic', `${JSON.stringify(topic)} is not one of the topics of this function`)
   const destination = { topic, ...rules }
   if (isMany(rest)) return { results: await publishMany(destination, rest, sending) }
-  const message = await toOutgoing(destination, rest, '')
+  const { begin } = sending
+  const isBegin = begin !== undefined && Object.hasOwn(rest, 'begin')
+  if (isBegin) checkKeys('the event', rest, ['begin'])
+  const message = await toOutgoing(destination, isBegin ? (rest as { begin?: unknown }).begin : rest, '')
   try {
+    if (isBegin) return { status: 201, ...(await begin(sending.client, message, sending)) }
     return toPublished(await sending.producer.send(message, sending))
   } catch (cause) {
     const error = await reasonOf(cause, sending)
     // Lambda hands on an error's name and message only.
     if (RocketMQError.is(error) && error.outcome === 'unknown')
-      error.message += `; it may be stored, and can be repeated with messageId ${message.messageId}`
+      error.message += isBegin
+        ? `: messageId ${message.messageId}; ${BEGIN_AGAIN}`
+        : `; it may be stored, and can be repeated with messageId ${message.messageId}`
     throw error
+  }
+}
+
+async function beginOne(message: OutgoingMessage, sending: Sending): Promise<Begun | Problem> {
+  try {
+    return { status: 201, ...(await (sending.begin as Begin)(sending.client, message, sending)) }
+  } catch (error) {
+    return await explain(error, sending, message.messageId, BEGIN_AGAIN)
   }
 }
 
@@ -401,35 +439,9 @@ function toBody(body: unknown, isBase64Encoded: boolean, prefix: string): Buffer
   return bytes
 }
 
-/** With or without padding; one digit too many would be dropped silently. */
-const isBase64 = (value: unknown): boolean =>
-  typeof value === 'string' &&
-  /^[A-Za-z0-9+/]*={0,2}$/.test(value) &&
-  value.replace(/=+$/, '').length % 4 !== 1
-
 function toTime(deliverAt: unknown, prefix: string): number {
   const at = typeof deliverAt === 'string' ? isoTime(deliverAt) : deliverAt
   if (typeof at !== 'number' || Number.isNaN(at))
     throw new ConfigError(`${prefix}deliverAt`, 'takes epoch ms or an ISO 8601 text')
   return at
-}
-
-function readBody(event: HttpEvent): unknown {
-  const { body = '', isBase64Encoded } = event
-  if (isBase64Encoded && !isBase64(body)) refuse('body', 'is not base64')
-  try {
-    // Strict: bytes that are no UTF-8 would be stored as something else.
-    const decoder = new TextDecoder('utf-8', { fatal: true })
-    return JSON.parse(isBase64Encoded ? decoder.decode(Buffer.from(body, 'base64')) : body)
-  } catch {
-    throw new HttpError(400, 'Invalid JSON', 'the request body is not JSON in UTF-8', 'body')
-  }
-}
-
-function decodePath(encoded: string): string {
-  try {
-    return decodeURIComponent(encoded)
-  } catch {
-    throw new HttpError(400, 'Invalid path', 'the topic in the path is not URL-encoded', 'topic')
-  }
 }

@@ -112,21 +112,17 @@ export function report(
     logger.warn('messages cannot be decoded', { consumerGroup, topic, undecodable })
   logger[totals.counts.polled === 0 ? 'debug' : 'info']('consumed', { consumerGroup, topic, ...counts })
   if (metrics && !source.dryRun)
-    console.log(JSON.stringify(embeddedMetrics(source, metrics, totals, summaries)))
+    writeMetrics(metrics, { ConsumerGroup: consumerGroup, Topic: topic }, valuesOf(totals, summaries))
   invocations.publish({ consumerGroup, topic, result, ...(error === undefined ? {} : { error }) })
 }
 
-/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html */
-function embeddedMetrics(
-  { consumerGroup, topic }: ResolvedEventSource,
-  { namespace = 'rocketmq-lambda', dimensions = {} }: MetricsOptions,
-  { counts, oldestAgeMs }: Totals,
-  summaries: EventSourceResult['queues'],
-): object {
+type Values = Readonly<Record<string, number | readonly number[]>>
+
+function valuesOf({ counts, oldestAgeMs }: Totals, summaries: EventSourceResult['queues']): Values {
   // What was not read has no lag: 0 would look like a queue that is drained.
   const lags = summaries.flatMap(({ lag }) => lag ?? [])
   const isKnown = lags.length > 0 || summaries.length === 0
-  const values: Record<string, number | number[]> = {
+  return {
     PolledEventCount: counts.polled,
     FilteredOutEventCount: counts.filtered,
     InvokedEventCount: counts.invoked,
@@ -140,8 +136,16 @@ function embeddedMetrics(
       : {}),
     OldestRecordAge: oldestAgeMs,
   }
-  const fixed = { ConsumerGroup: consumerGroup, Topic: topic, ...dimensions }
-  return {
+}
+
+/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html */
+export function writeMetrics(
+  { namespace = 'rocketmq-lambda', dimensions = {} }: MetricsOptions,
+  own: Readonly<Record<string, string>>,
+  values: Values,
+): void {
+  const fixed = { ...own, ...dimensions }
+  const event = {
     _aws: {
       Timestamp: Date.now(),
       CloudWatchMetrics: [
@@ -158,4 +162,5 @@ function embeddedMetrics(
     ...fixed,
     ...values,
   }
+  console.log(JSON.stringify(event))
 }

@@ -1,0 +1,206 @@
+/**
+ * Ends transactions that another function began: HTTP (payload v2) or a direct invocation in, a commit or a rollback out.
+ * Brokers commit what was rolled back, and commit twice; so what was ended before is looked for first, here and there, and
+ * refused.
+ */
+import { type Ended, findEnd } from '../client/ended.ts'
+import { atLeast, checkKeys } from '../client/options.ts'
+import { checkSecrets, type Seal } from '../client/seal.ts'
+import { readTransaction, type Transaction } from '../client/transaction.ts'
+import { createEnd, type TransactionOutcome } from '../client/transactor.ts'
+import { BrokerError, ConfigError, RocketMQError } from '../errors.ts'
+import { checkArray, checkChoice, checkObject, refuse } from '../wire/checks.ts'
+import { checkGroupName, checkTopicName } from '../wire/names.ts'
+import { type ClientOption, clientOf } from './client-option.ts'
+import { invocationDeadline, type LambdaContext } from './context.ts'
+import { type Calling, explain, reasonOf } from './explain.ts'
+import {
+  checkJsonType,
+  EndedError,
+  HttpError,
+  type HttpEvent,
+  type HttpResponse,
+  isHttpEvent,
+  json,
+  problem,
+  readBody,
+} from './http.ts'
+
+export interface TransactionEnderOptions {
+  /** The topics whose transactions may be ended; those of any other are answered with 403. */
+  topics: readonly string[]
+  /** As that of who begins and of who checks. */
+  producerGroup: string
+  /**
+   * As that of who begins, at least 32 characters: transactions are taken as signed text only. Of a list any is accepted.
+   * @default none: transactions are plain JSON, which anybody can make up
+   */
+  secret?: string | readonly string[] | undefined
+  /** How long signed text is accepted, in ms. @default 300000 */
+  maxAgeMs?: number | undefined
+  /** A client, or the options to create one. @default from the environment */
+  client?: ClientOption | undefined
+}
+
+/** A direct invocation. */
+export interface EndEvent {
+  /** As it was given to who began it. */
+  transaction: Transaction | string
+  outcome: TransactionOutcome
+}
+
+/** A transaction that was ended now. */
+export interface TransactionEnded {
+  status: 200
+  outcome: Ended
+  messageId: string
+  /** Whether the broker could tell that it had not been ended before; false also where this function may not ask. */
+  checked: boolean
+}
+
+/** An API's stage or base path may stand before it. */
+const PATH = /\/transactions\/(commit|rollback)\/?$/
+/** What looking for an earlier end may take of the time. */
+const LOOK_MS = 2_000
+const LOOK_SHARE = 3
+/** Ends that are remembered for as long as the process lives. */
+const MOST_REMEMBERED = 10_000
+const LEAVE_IT =
+  'the broker may have ended it; do not repeat this: unless it was ended, the next check asks what became of it'
+
+const PAST = { commit: 'committed', rollback: 'rolledBack' } as const
+const WORDS: Readonly<Record<Ended, string>> = { committed: 'committed', rolledBack: 'rolled back' }
+
+/** What ends, and until when. */
+interface Ending extends Calling {
+  topics: readonly string[]
+  read: (given: unknown) => Transaction
+  end: ReturnType<typeof createEnd>
+  remembered: Map<string, Ended>
+}
+
+/**
+ * Makes a Lambda handler that ends transactions.
+ * `POST /transactions/commit` or `/transactions/rollback` with `{ "transaction": … }`; a direct invocation has
+ * `{ transaction, outcome }`, and rejects where HTTP answers with a problem.
+ *
+ * @example
+ * export const handler = transactionEnder({ topics: ['orders'], producerGroup: 'order-api', secret })
+ * @throws ConfigError naming the option, when it is made
+ */
+export function transactionEnder(
+  options: TransactionEnderOptions,
+): (event: HttpEvent | EndEvent, context: LambdaContext) => Promise<HttpResponse | TransactionEnded> {
+  checkKeys('transactionEnder', options, ['topics', 'producerGroup', 'secret', 'maxAgeMs', 'client'])
+  const { producerGroup } = options
+  checkGroupName(producerGroup, 'producerGroup')
+  const topics = Array.from(checkArray('topics', options.topics), (topic, index) =>
+    checkTopicName(topic, `topics[${index}]`),
+  )
+  if (topics.length === 0) refuse('topics', 'takes the topics whose transactions may be ended')
+  const secrets = checkSecrets(options.secret, 'secret')
+  const maxAgeMs = atLeast(1, 300_000)(options.maxAgeMs, 'maxAgeMs')
+  const seal: Seal | undefined = secrets && { secrets, maxAgeMs }
+  const client = clientOf(options.client)
+  const shared = {
+    client,
+    topics,
+    read: (given: unknown) => readTransaction(seal, producerGroup, given),
+    end: createEnd(client, { producerGroup, seal }),
+    remembered: new Map<string, Ended>(),
+  }
+  return async (event, context) => {
+    await client.thaw()
+    const ending: Ending = { ...shared, deadlineMs: invocationDeadline(context) }
+    return isHttpEvent(event) ? await answerHttp(event, ending) : await answerDirect(event, ending)
+  }
+}
+
+async function answerHttp(event: HttpEvent, ending: Ending): Promise<HttpResponse> {
+  let messageId: string | undefined
+  try {
+    const [, outcome] = PATH.exec(event.rawPath) ?? []
+    if (outcome === undefined)
+      throw new HttpError(
+        404,
+        'No such path',
+        'end a transaction with POST /transactions/commit or /transactions/rollback',
+      )
+    if (event.requestContext.http.method !== 'POST')
+      throw new HttpError(405, 'Method not allowed', 'end a transaction with POST')
+    checkJsonType(event)
+    const body = checkObject('body', readBody(event) as { transaction: Transaction | string })
+    checkKeys('the request', body, ['transaction'])
+    const transaction = ending.read(body.transaction)
+    ;({ messageId } = transaction)
+    if (!ending.topics.includes(transaction.topic))
+      throw new HttpError(
+        403,
+        'Topic not allowed',
+        `this function does not end transactions of ${transaction.topic}`,
+        'transaction.topic',
+      )
+    return json(200, await endOnce(transaction, body.transaction, outcome as TransactionOutcome, ending))
+  } catch (error) {
+    return problem(await explain(error, ending, messageId, LEAVE_IT))
+  }
+}
+
+async function answerDirect(event: unknown, ending: Ending): Promise<TransactionEnded> {
+  const { transaction: given, outcome } = checkObject('the event', event as EndEvent)
+  checkKeys('the event', event, ['transaction', 'outcome'])
+  checkChoice('outcome', outcome, 'commit', 'rollback')
+  const transaction = ending.read(given)
+  const { topic, messageId } = transaction
+  if (!ending.topics.includes(topic))
+    refuse('transaction.topic', `${topic} is not one of the topics of this function`)
+  try {
+    return await endOnce(transaction, given, outcome, ending)
+  } catch (cause) {
+    const error = await reasonOf(cause, ending)
+    // Lambda hands on an error's name and message only.
+    if (RocketMQError.is(error) && error.outcome === 'unknown')
+      error.message += `: messageId ${messageId}; ${LEAVE_IT}`
+    throw error
+  }
+}
+
+/** @throws EndedError when it was ended before */
+async function endOnce(
+  transaction: Transaction,
+  given: Transaction | string,
+  outcome: TransactionOutcome,
+  ending: Ending,
+): Promise<TransactionEnded> {
+  const { remembered, deadlineMs } = ending
+  const { messageId, brokerName, commitLogOffset } = transaction
+  const key = `${brokerName} ${commitLogOffset} ${messageId}`
+  const known = remembered.get(key)
+  const found = known ? { ended: known } : await lookForEnd(transaction, ending)
+  const { ended } = found
+  if (ended) throw new EndedError('transaction', `was ${WORDS[ended]} already`)
+  try {
+    await ending.end(given, outcome, { deadlineMs })
+  } catch (cause) {
+    if (!(cause instanceof BrokerError && cause.responseCode === 1 && cause.outcome === 'refused'))
+      throw cause
+    throw new ConfigError('transaction', `is not known to its broker: ${cause.remark}`, { cause })
+  }
+  if (remembered.size >= MOST_REMEMBERED) remembered.delete(remembered.keys().next().value as string)
+  remembered.set(key, PAST[outcome])
+  return { status: 200, outcome: PAST[outcome], messageId, checked: !('reason' in found) }
+}
+
+/** An end is worth more than knowing that there was none: consumers are idempotent, and checks may not be there. */
+async function lookForEnd(
+  transaction: Transaction,
+  { client, deadlineMs }: Ending,
+): Promise<{ ended?: Ended | undefined; reason?: unknown }> {
+  const share = Math.min(LOOK_MS, (deadlineMs - Date.now()) / LOOK_SHARE)
+  const deadline = client.deadline({ deadlineMs: Date.now() + share })
+  try {
+    return { ended: await findEnd(client, transaction, deadline) }
+  } catch (reason) {
+    return { reason }
+  }
+}
