@@ -24,8 +24,9 @@ const ENDS_TOPIC = 'RMQ_SYS_TRANS_OP_HALF_TOPIC'
 const READER_GROUP = 'TOOLS_CONSUMER'
 /** How far the clocks of function and broker may be apart, in ms. The index itself counts in seconds. */
 const SKEW_MS = 3_600_000
-/** The index is behind the log, mostly by some ms. */
+/** The index is behind the log, mostly by some ms, and brokers may have none. */
 const INDEX_MS = 50
+const INDEX_TRIES = 10
 const MOST_MESSAGES = 32
 const UNKNOWN_TOPIC = 17
 
@@ -56,10 +57,11 @@ export const findEnd = async (
 
   /** The half message, and the copies that checks have made of it. */
   const findHalves = async (): Promise<StoredMessage[]> => {
-    for (;;) {
+    for (let tries = 0; ; tries++) {
       const halves = await find(HALF_TOPIC)
       if (halves.some((half) => String(half.queueOffset) === queueOffset)) return halves
-      if (isOver(deadline)) throw new DeadlineError('the half message is not in the index')
+      if (tries === INDEX_TRIES || isOver(deadline))
+        throw new DeadlineError('no such half message is indexed')
       await pause(INDEX_MS, deadline)
     }
   }

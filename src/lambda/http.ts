@@ -213,5 +213,6 @@ function refusalOf(error: ConfigError): Pick<Problem, 'title' | 'status'> {
   if (error instanceof TooLargeError) return { title: 'Message too large', status: 413 }
   if (error instanceof EndedError) return { title: 'Already ended', status: 409 }
   if (error instanceof ExpiredError) return { title: 'Transaction expired', status: 410 }
-  return { title: 'Invalid message', status: 400 }
+  const what = error.field?.startsWith('transaction') ? 'transaction' : 'message'
+  return { title: `Invalid ${what}`, status: 400 }
 }

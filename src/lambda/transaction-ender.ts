@@ -77,6 +77,8 @@ interface Ending extends Calling {
   read: (given: unknown) => Transaction
   end: ReturnType<typeof createEnd>
   remembered: Map<string, Ended>
+  /** Once for each process: what keeps earlier ends from being found mostly stays. */
+  warn: (reason: unknown) => void
 }
 
 /**
@@ -102,12 +104,19 @@ export function transactionEnder(
   const maxAgeMs = atLeast(1, 300_000)(options.maxAgeMs, 'maxAgeMs')
   const seal: Seal | undefined = secrets && { secrets, maxAgeMs }
   const client = clientOf(options.client)
+  let isWarned = false
   const shared = {
     client,
     topics,
     read: (given: unknown) => readTransaction(seal, producerGroup, given),
     end: createEnd(client, { producerGroup, seal }),
     remembered: new Map<string, Ended>(),
+    warn(reason: unknown) {
+      if (isWarned) return
+      isWarned = true
+      const message = 'it cannot be told whether transactions were ended before'
+      console.warn(JSON.stringify({ level: 'WARN', message, reason: String(reason) }))
+    },
   }
   return async (event, context) => {
     await client.thaw()
@@ -176,8 +185,7 @@ async function endOnce(
   const { messageId, brokerName, commitLogOffset } = transaction
   const key = `${brokerName} ${commitLogOffset} ${messageId}`
   const known = remembered.get(key)
-  const found = known ? { ended: known } : await lookForEnd(transaction, ending)
-  const { ended } = found
+  const { ended, checked } = known ? { ended: known, checked: true } : await lookForEnd(transaction, ending)
   if (ended) throw new EndedError('transaction', `was ${WORDS[ended]} already`)
   try {
     await ending.end(given, outcome, { deadlineMs })
@@ -188,19 +196,20 @@ async function endOnce(
   }
   if (remembered.size >= MOST_REMEMBERED) remembered.delete(remembered.keys().next().value as string)
   remembered.set(key, PAST[outcome])
-  return { status: 200, outcome: PAST[outcome], messageId, checked: !('reason' in found) }
+  return { status: 200, outcome: PAST[outcome], messageId, checked }
 }
 
 /** An end is worth more than knowing that there was none: consumers are idempotent, and checks may not be there. */
 async function lookForEnd(
   transaction: Transaction,
-  { client, deadlineMs }: Ending,
-): Promise<{ ended?: Ended | undefined; reason?: unknown }> {
+  { client, deadlineMs, warn }: Ending,
+): Promise<{ ended?: Ended | undefined; checked: boolean }> {
   const share = Math.min(LOOK_MS, (deadlineMs - Date.now()) / LOOK_SHARE)
   const deadline = client.deadline({ deadlineMs: Date.now() + share })
   try {
-    return { ended: await findEnd(client, transaction, deadline) }
+    return { ended: await findEnd(client, transaction, deadline), checked: true }
   } catch (reason) {
-    return { reason }
+    warn(reason)
+    return { checked: false }
   }
 }

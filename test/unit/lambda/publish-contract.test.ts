@@ -11,13 +11,9 @@ import { createClient } from '../../../src/index.ts'
 import { type HttpResponse, type PublisherOptions, publisher } from '../../../src/lambda/index.ts'
 import { httpEvent, type LocalBroker, lambdaContext, startBroker } from '../../../src/testing/index.ts'
 import { fakeCluster, stored } from '../../support/fake-cluster.ts'
-import {
-  type Answer,
-  assertDocumented,
-  documentedStatuses,
-  faultsOfDocument,
-  isDocumentedRequest,
-} from '../../support/openapi.ts'
+import { type Answer, contractOf, faultsOfDocument } from '../../support/openapi.ts'
+
+const contract = contractOf('/topics/{topic}/messages')
 
 const order = z.strictObject({ order: z.number() })
 const TOPICS: PublisherOptions['topics'] = {
@@ -46,7 +42,7 @@ async function answerOf(handler: Handler, event: unknown): Promise<Answer> {
   const { statusCode, headers, body } = (await handler(event)) as HttpResponse
   const answer = { status: statusCode, headers, body: JSON.parse(body) as unknown }
   seen.add(statusCode)
-  assertDocumented(answer)
+  contract.check(answer)
   return answer
 }
 
@@ -220,7 +216,7 @@ describe('a publisher', () => {
           [status, all.map(({ body, properties }) => [body.toString(), properties['source']])],
           [200, [['{ "order": 1 }', 'web']]],
         )
-        ok(isDocumentedRequest(request))
+        ok(contract.isRequest(request))
       })
     })
   }
@@ -331,7 +327,7 @@ describe('a publisher', () => {
 
     for (const body of ['null', '7', '"text"', '[{"body":"x"}]']) {
       const { status } = await throughHttpApi(handler, { body })
-      deepStrictEqual([body, status, isDocumentedRequest(JSON.parse(body))], [body, 400, false])
+      deepStrictEqual([body, status, contract.isRequest(JSON.parse(body))], [body, 400, false])
     }
 
     deepStrictEqual(storedIds(), [])
@@ -585,7 +581,7 @@ describe('docs/openapi.yaml', () => {
 
   it('documents only what a publisher answers in the tests above', () => {
     deepStrictEqual(
-      documentedStatuses.filter((status) => !seen.has(status)),
+      contract.statuses.filter((status) => !seen.has(status)),
       [],
     )
   })
