@@ -26,6 +26,7 @@ import { retries } from './cases/retries.ts'
 import { routes } from './cases/routes.ts'
 import { sends } from './cases/sends.ts'
 import { transactionChecks } from './cases/transaction-checks.ts'
+import { transactionEnds } from './cases/transaction-ends.ts'
 import { transactionProducer } from './cases/transaction-producer.ts'
 import { transactions } from './cases/transactions.ts'
 import { type BrokerUnderTest, type Cases, type Context, createContext } from './context.ts'
@@ -41,6 +42,7 @@ const GROUPS: Readonly<Record<string, Cases>> = {
   transactions,
   transactionChecks,
   transactionProducer,
+  transactionEnds,
   pulls,
   filters,
   offsets,

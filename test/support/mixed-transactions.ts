@@ -1,6 +1,8 @@
 /** Apache's Java producer and ours in one producer group, each leaving transactions to the check: who answers for whom. */
 import { type Client, createTransactionProducer, type Resolve } from '../../src/index.ts'
+import { transactionChecker } from '../../src/lambda/index.ts'
 import { GetProducerConnectionList } from '../../src/testing/broker/handlers/more-commands.ts'
+import { lambdaContext, scheduledEvent } from '../../src/testing/index.ts'
 import { until } from '../conformance/context.ts'
 import type { JavaClient } from './rocketmq/interop.ts'
 
@@ -47,7 +49,8 @@ export async function mixTransactions(
     askedUs.add(messageId)
     return properties['onCheck'] === 'commit' ? 'commit' : 'rollback'
   }
-  await transactions.check({ windowMs: 6_000, resolve })
+  const check = transactionChecker({ producerGroup, windowMs: 6_000, client }, resolve)
+  await check(scheduledEvent(), lambdaContext({ remainingMs: 20_000 }))
   const askedJava = (await java.transactionChecks(producerGroup)).map(
     ({ properties }) => properties['UNIQ_KEY'],
   )
