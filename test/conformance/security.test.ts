@@ -3,6 +3,7 @@ import { deepStrictEqual, ok, rejects } from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
+import { findEnd } from '../../src/client/ended.ts'
 import { type Command, type NoFields, noBody } from '../../src/commands/define.ts'
 import { GetConsumeStats } from '../../src/commands/groups.ts'
 import { jsonBody } from '../../src/commands/json.ts'
@@ -15,9 +16,10 @@ import {
   createClient,
   createProducer,
   createPullConsumer,
+  createTransactionProducer,
   type MessageQueue,
 } from '../../src/index.ts'
-import { dispatcher } from '../../src/lambda/index.ts'
+import { dispatcher, type TransactionEnded, transactionEnder } from '../../src/lambda/index.ts'
 import { lambdaContext, scheduledEvent } from '../../src/testing/index.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
@@ -79,6 +81,13 @@ const USERS = {
     'Group:secured-dispatched': ['Sub'],
   },
   measurer: { 'Topic:secured': ['Sub', 'Get'], 'Group:secured-readers': ['Sub', 'Get'] },
+  ender: {
+    'Topic:secured-ends': ['Pub', 'Sub'],
+    'Topic:RMQ_SYS_TRANS_HALF_TOPIC': ['Sub'],
+    'Topic:RMQ_SYS_TRANS_OP_HALF_TOPIC': ['Sub', 'Get'],
+    'Group:TOOLS_CONSUMER': ['Sub'],
+  },
+  'simple-ender': { 'Topic:secured-ends': ['Pub'] },
   nobody: {},
 } as const
 
@@ -123,7 +132,8 @@ if (await realBrokerAvailable()) {
         request: Request,
         body: RequestBody,
       ) => root.network.call(broker.address, command, request, body, { deadline: root.deadline({}) })
-      await call(UpdateAndCreateTopic, { topic: TOPIC, readQueueNums: 1, writeQueueNums: 1 }, undefined)
+      for (const topic of [TOPIC, 'secured-ends'])
+        await call(UpdateAndCreateTopic, { topic, readQueueNums: 1, writeQueueNums: 1 }, undefined)
       for (const [username, grants] of Object.entries(USERS)) {
         await call(CreateUser, { username }, { username, password: `${username}-secret`, userType: 'Normal' })
         const entries = Object.entries(grants).map(([resource, actions]) => ({
@@ -316,6 +326,34 @@ if (await realBrokerAvailable()) {
         denied.every((each) => each.includes('no permission')),
         denied.join('\n'),
       )
+    })
+
+    it('Pub is enough to begin and end a transaction; who may read what brokers note of ends knows of earlier ones', async (t) => {
+      const warn = t.mock.method(console, 'warn', () => {})
+      const topic = 'secured-ends'
+      const ended = async (user: keyof typeof USERS, outcome: 'commit' | 'rollback') => {
+        const client = connect({ credentials: credentialsOf(user) })
+        const transactions = createTransactionProducer(client, { producerGroup: 'secured-writers' })
+        const transaction = await transactions.begin({ topic, body: 'order' })
+        const end = transactionEnder({ topics: [topic], producerGroup: 'secured-writers', client })
+        const answer = await end({ transaction, outcome }, lambdaContext({ remainingMs: 20_000 }))
+        return { checked: (answer as TransactionEnded).checked, client, transaction }
+      }
+
+      const simple = await ended('simple-ender', 'commit')
+      const committed = await ended('ender', 'commit')
+      const rolledBack = await ended('ender', 'rollback')
+      const known = await Promise.all(
+        [committed, rolledBack].map(({ client, transaction }) =>
+          until('the end to be known', () => findEnd(client, transaction, client.deadline())),
+        ),
+      )
+
+      deepStrictEqual(
+        [simple.checked, committed.checked, rolledBack.checked, known],
+        [false, true, true, ['committed', 'rolledBack']],
+      )
+      deepStrictEqual(warn.mock.callCount(), 1)
     })
 
     it('credentials that were rotated are asked for again, once', async () => {
