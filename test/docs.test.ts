@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { build } from 'esbuild'
-import { bundleOptions } from '../scripts/bundle.ts'
+import { bundleOptions, functionNames } from '../scripts/bundle.ts'
 import { ErrorCode } from '../src/errors.ts'
 import { readServerless } from '../src/testing/index.ts'
 import { differences } from './conformance/local-differences.ts'
@@ -106,6 +106,14 @@ describe('README.md', () => {
       [/`functions\/publish.ts`[^|]*\| ([\d.]+) \|/, "export * from './functions/publish.ts'"],
       [/`functions\/consume.ts`[^|]*\| ([\d.]+) \|/, "export * from './functions/consume.ts'"],
       [/`functions\/dispatch.ts`[^|]*\| ([\d.]+) \|/, "export * from './functions/dispatch.ts'"],
+      [
+        /`functions\/end-transaction.ts`[^|]*\| ([\d.]+) \|/,
+        "export * from './functions/end-transaction.ts'",
+      ],
+      [
+        /`functions\/check-transactions.ts`[^|]*\| ([\d.]+) \|/,
+        "export * from './functions/check-transactions.ts'",
+      ],
       [/minified bundle \| ([\d.]+) KB/, "export * from './src/index.ts'"],
       [
         /with `\/lambda` ([\d.]+) KB/,
@@ -129,14 +137,7 @@ describe('serverless.yml', () => {
     const names = [...read('serverless.yml').matchAll(/^ +(ROCKETMQ_[A-Z_]+):/gm)].map(
       ([, name = '']) => name,
     )
-    const sources = [
-      read('src/client/options.ts'),
-      read('functions/publish.ts'),
-      read('functions/client-options.ts'),
-      read('functions/consume.ts'),
-      read('functions/dispatch.ts'),
-      read('functions/event-sources.ts'),
-    ]
+    const sources = ['src/client/options.ts', ...globSync('functions/*.ts', { cwd: root })].map(read)
     ok(names.length > 0)
     deepStrictEqual(
       names.filter((name) => !sources.some((source) => source.includes(name))),
@@ -144,23 +145,36 @@ describe('serverless.yml', () => {
     )
   })
 
-  it('has a dispatcher behind its comments', async (t) => {
+  it('has a dispatcher and transactions behind its comments', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'rocketmq-lambda-docs-'))
     t.after(() => rmSync(folder, { recursive: true }))
     const text = read('serverless.yml').replaceAll(/^#(?=(?: {2})+\S)/gm, '')
     writeFileSync(join(folder, 'serverless.yml'), text)
-    for (const name of ['publish', 'consume', 'dispatch']) {
+    for (const name of functionNames) {
       mkdirSync(join(folder, '.build/functions', name), { recursive: true })
       writeFileSync(join(folder, '.build/functions', name, 'index.mjs'), '')
     }
     const functions = await readServerless(join(folder, 'serverless.yml'), {
       params: { nameServers: 'x:1', subnetIds: 'subnet-1', securityGroupIds: 'sg-1' },
     })
-    deepStrictEqual(Object.keys(functions), ['publish', 'consume', 'dispatch'])
+    deepStrictEqual(Object.keys(functions), functionNames)
     const { environment, events, reservedConcurrency } = functions['dispatch'] ?? {}
     deepStrictEqual(environment?.['ROCKETMQ_WORKER_FUNCTION'], 'rocketmq-lambda-dev-consume')
     deepStrictEqual([reservedConcurrency, events], [1, [{ schedule: { rate: ['rate(1 minute)'] } }]])
     ok(/^ {2}iam:$/m.test(text))
+    const eventsOf = (name: string): unknown => functions[name]?.events
+    const post = (path: string): object => ({ httpApi: { method: 'POST', path } })
+    deepStrictEqual(
+      [eventsOf('publish'), eventsOf('end-transaction'), eventsOf('check-transactions')],
+      [
+        [post('/topics/{topic}/messages'), post('/topics/{topic}/transactions')],
+        [post('/transactions/commit'), post('/transactions/rollback')],
+        [
+          { schedule: { rate: ['rate(2 minutes)'] } },
+          { schedule: { rate: ['rate(1 hour)'], input: { sweep: true } } },
+        ],
+      ],
+    )
   })
 
   it('has a handler for functions that exist, and is described with every parameter', () => {
@@ -170,7 +184,7 @@ describe('serverless.yml', () => {
       ([, name]) => name,
     )
     const parameters = new Set([...text.matchAll(/\$\{param:(\w+)\}/g)].map(([, name = '']) => name))
-    deepStrictEqual(handlers, ['publish', 'consume', 'dispatch'])
+    deepStrictEqual(handlers, functionNames)
     deepStrictEqual(
       handlers.filter((name) => !existsSync(join(root, `functions/${name}.ts`))),
       [],
