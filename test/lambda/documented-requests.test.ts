@@ -75,7 +75,7 @@ describe('the curl lines of', {
         env: {
           PATH: process.env['PATH'],
           URL: lambda.httpUrl,
-          TRANSACTION: String(begun?.body['transaction'] ?? ''),
+          TRANSACTION: (begun?.body['transaction'] as string | undefined) ?? '',
         },
       })
       const [text = '', status] = stdout.split(/\n(?=\d+$)/)
