@@ -7,6 +7,6 @@ import { publisher } from 'rocketmq-lambda/lambda'
 export const handler: Handler = publisher({
   topics: ['orders'],
   producerGroup: 'order-api',
-  transactions: { secret: process.env['ROCKETMQ_TRANSACTION_SECRET'] },
+  transactions: { secret: process.env['ROCKETMQ_TRANSACTION_SECRET'] ?? '' },
 })
 // #endregion begin

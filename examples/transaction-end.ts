@@ -7,6 +7,6 @@ import { transactionEnder } from 'rocketmq-lambda/lambda'
 export const handler: Handler = transactionEnder({
   topics: ['orders'],
   producerGroup: 'order-api',
-  secret: process.env['ROCKETMQ_TRANSACTION_SECRET'],
+  secret: process.env['ROCKETMQ_TRANSACTION_SECRET'] ?? '',
 })
 // #endregion end

@@ -568,6 +568,7 @@ describe('a transaction over functions', () => {
     [{ topics: ['or ders'] }, 'topics[0]'],
     [{ producerGroup: '' }, 'producerGroup'],
     [{ secret: 'short' }, 'secret'],
+    [{ secret: '' }, 'secret'],
     [{ maxAgeMs: 0 }, 'maxAgeMs'],
     [{ maxAge: 5 }, 'maxAge'],
   ] as const)
