@@ -25,6 +25,7 @@ export const ErrorCode = {
   RESPONSE: 'RMQ_RESPONSE',
   INVOKE: 'RMQ_INVOKE',
   FUNCTION: 'RMQ_FUNCTION',
+  PARTIAL: 'RMQ_PARTIAL',
 } as const
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
 
@@ -223,3 +224,23 @@ export type InvokeError = InstanceType<typeof InvokeError>
 /** A function was invoked and failed; the message has its own `errorType` and `errorMessage`. Correct the function. */
 export const FunctionError: ErrorClass<'FunctionError'> = /* @__PURE__ */ defineError('Function', 'FUNCTION')
 export type FunctionError = InstanceType<typeof FunctionError>
+
+/** Where one part of an administrator's call was done, or was not. */
+export interface Place {
+  /** Absent of a name server. */
+  brokerName?: string | undefined
+  address: string
+  /** Of a call that concerns single queues. */
+  queue?: { topic: string; brokerName: string; queueId: number } | undefined
+}
+
+const Partly: ErrorClass<'PartialError'> = /* @__PURE__ */ defineError('Partial', 'PARTIAL')
+
+/** A call that concerns several servers was done by some of them; `done` and `failed` say which. Repeat it: what is done stays done. */
+export class PartialError extends Partly {
+  declare readonly done: readonly Place[]
+  declare readonly failed: readonly (Place & { error: unknown })[]
+  constructor(message: string, facts?: ErrorFacts & Partial<Pick<PartialError, 'done' | 'failed'>>) {
+    super(message, { done: [], failed: [], ...facts } as ErrorFacts)
+  }
+}

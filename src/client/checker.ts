@@ -4,24 +4,22 @@
  * afterwards: a function that is frozen would promise answers that it does not give.
  */
 import { decodeFields } from '../commands/define.ts'
-import { HeartBeat, UnregisterClient } from '../commands/heartbeat.ts'
-import { GetBrokerClusterInfo } from '../commands/route.ts'
 import {
   CheckTransactionState,
   type CheckTransactionStateRequest,
   EndTransaction,
 } from '../commands/transaction.ts'
-import { ConfigError, ConnectError, TimeoutError } from '../errors.ts'
-import type { Connection } from '../net/connection.ts'
-import { type CallOptions, type Deadline, ended, isOver, pause, within } from '../net/deadline.ts'
+import { type CallOptions, type Deadline, isOver } from '../net/deadline.ts'
 import { checkChoice, checkInt, refuse } from '../wire/checks.ts'
 import type { Frame } from '../wire/frame.ts'
 import { decodeMessages } from '../wire/message.ts'
+import type { Master } from './admin/masters.ts'
 import type { Client } from './client.ts'
 import { checkKeys } from './options.ts'
 import { createMessageId } from './outgoing.ts'
 import { END_CODES, type TransactionOutcome, told } from './transactor.ts'
 import { Message } from './values.ts'
+import { callUser, openWindow, type Unreachable, windowTimes } from './window.ts'
 
 /** Says from durable state what became of a transaction. The signal fires when the answer comes too late. */
 export type Resolve = (
@@ -64,18 +62,10 @@ export interface CheckResult {
   /** Of those that stay open the one with the most checks: brokers give up after 15, unless set otherwise. */
   nearestToLast?: CheckedTransaction
   /** Masters that could not be reached, or not all of the time: nobody answers their checks. */
-  unreachable: { brokerName: string; address: string; error: unknown }[]
+  unreachable: Unreachable[]
 }
 
-const HEARTBEAT_MS = 5_000
-/** What is kept of the time for the last answers and for leaving. */
-const LEAVE_MS = 1_000
 const UNKNOWN = 'unknown'
-
-interface Master {
-  brokerName: string
-  address: string
-}
 
 /** One transaction of one broker, over all of its checks in this window. */
 interface Case {
@@ -105,28 +95,11 @@ export const askResolver = async (
   checks: number,
   deadline: Deadline,
 ): Promise<TransactionOutcome | 'unknown'> => {
-  const stop = new AbortController()
-  const at = Math.min(Date.now() + resolveTimeoutMs, deadline.at)
-  try {
-    const answer = await within<unknown>(
-      { at, signal: deadline.signal, explicit: false },
-      `resolve() of ${message.messageId}`,
-      {},
-      (settle, reject) => {
-        // Also what it throws at once.
-        Promise.resolve()
-          .then(() => resolve(message, { signal: stop.signal, checks }))
-          .then(settle, reject)
-      },
-    )
-    return checkChoice('resolve()', answer, 'commit', 'rollback', UNKNOWN)
-  } catch (error) {
-    if (Date.now() < at && !deadline.signal?.aborted) throw error
-    // It is over, and need not go on.
-    stop.abort(error)
-    const text = `resolve() of ${message.messageId} took longer than it may`
-    throw error instanceof TimeoutError ? new TimeoutError(text, { cause: error }) : error
-  }
+  const what = `resolve() of ${message.messageId}`
+  const answer: unknown = await callUser(what, resolveTimeoutMs, deadline, (signal) =>
+    resolve(message, { signal, checks }),
+  )
+  return checkChoice('resolve()', answer, 'commit', 'rollback', UNKNOWN)
 }
 
 /** Answers the checks of `group` (as it is sent) for a while. */
@@ -140,21 +113,13 @@ export const checkTransactions = async (
   checkInt('windowMs', windowMs, 1)
   checkInt('concurrency', concurrency, 1)
   const { network } = client
-  const given = client.deadline({
-    signal,
-    deadlineMs: deadlineMs ?? Date.now() + windowMs + resolveTimeoutMs + LEAVE_MS + client.timeoutMs,
-  })
-  const windowEnd = Math.min(Date.now() + windowMs, given.at - LEAVE_MS)
-  /** Of what must be over before the connections are left. */
-  const deadline: Deadline = { ...given, at: given.at - LEAVE_MS / 2 }
-  const masters = await findMasters(client, deadline)
+  const times = windowTimes(client, { signal, deadlineMs }, windowMs, resolveTimeoutMs)
+  const { deadline } = times
 
   const clientID = createMessageId()
   const cases = new Map<string, Case>()
   const waiting: Case[] = []
   const working = new Set<Promise<void>>()
-  const listening = new Set<Connection>()
-  const unreachable = new Map<Master, unknown>()
   let isOpen = true
 
   /** The end of the newest copy: those before it are passed over by rounds, and need none. */
@@ -205,17 +170,17 @@ export const checkTransactions = async (
     }
   }
 
-  const onCheck = (master: Master, frame: Frame): void => {
-    if (!isOpen || frame.code !== CheckTransactionState.code) return
+  const onCheck = (master: Master, frame: Frame): boolean => {
+    if (frame.code !== CheckTransactionState.code) return false
     const asked = readCheck(client, master, frame)
-    if (!asked || (asked.message?.systemProperties['PGROUP'] ?? group) !== group) return
+    if (!asked || (asked.message?.systemProperties['PGROUP'] ?? group) !== group) return false
     const key = `${master.brokerName} ${asked.about.messageId}`
     const known = cases.get(key)
     if (!known) {
       cases.set(key, asked)
       if (asked.message) waiting.push(asked)
       work()
-      return
+      return true
     }
     const { header, about } = asked
     Object.assign(known, { header, about })
@@ -227,72 +192,23 @@ export const checkTransactions = async (
       const running: Promise<void> = takeAway(known).then(() => void working.delete(running))
       working.add(running)
     }
+    return true
   }
 
-  const listen = async (master: Master): Promise<void> => {
-    const connection = await network.pool.get(master.address, deadline)
-    if (connection.onOneway && !listening.has(connection))
-      refuse('check', 'is running already with this client')
-    connection.onOneway = (frame) => onCheck(master, frame)
-    listening.add(connection)
-  }
-
-  /** Registers at a master: again and again, as a connection may have been replaced, at the latest by this call. */
-  const register = async (master: Master): Promise<void> => {
-    try {
-      await listen(master)
-      const data = { clientID, producerDataSet: [{ groupName: group }], consumerDataSet: [] }
-      await network.call(master.address, HeartBeat, {}, data, { deadline })
-      await listen(master)
-    } catch (error) {
-      if (error instanceof ConfigError) throw error
-      unreachable.set(master, error)
-    }
-  }
-
-  const leave = async (master: Master): Promise<void> => {
-    const own = { at: Math.max(Date.now() + 1, given.at), explicit: false }
-    const request = { clientID, producerGroup: group }
-    // The registration ends with the connection, at the latest after 120 s.
-    await network
-      .call(master.address, UnregisterClient, request, undefined, { deadline: own })
-      .catch(() => undefined)
-  }
-
-  try {
-    for (let beat = 0; ; beat++) {
-      await Promise.all(masters.map(register))
-      if (beat === 0 && unreachable.size === masters.length) {
-        const [error] = unreachable.values()
-        throw new ConnectError('no master could be reached', { cause: error })
+  const unreachable = await openWindow(client, {
+    name: 'check',
+    heartbeat: { clientID, producerDataSet: [{ groupName: group }], consumerDataSet: [] },
+    times,
+    onRequest: onCheck,
+    async finish() {
+      isOpen = false
+      while (working.size > 0) {
+        work()
+        await Promise.all(working)
       }
-      const left = windowEnd - Date.now()
-      if (left <= 0) break
-      await pause(Math.min(HEARTBEAT_MS, left), given)
-    }
-    isOpen = false
-    while (working.size > 0) {
-      work()
-      await Promise.all(working)
-    }
-  } finally {
-    isOpen = false
-    if (listening.size > 0) await Promise.all(masters.map(leave))
-    for (const connection of listening) connection.onOneway = undefined
-  }
-  if (signal?.aborted) throw ended(given, 'check', {})
+    },
+  })
   return report([...cases.values()], unreachable)
-}
-
-const findMasters = async (client: Client, deadline: Deadline): Promise<Master[]> => {
-  const { body } = await client.nameServers.call(GetBrokerClusterInfo, {}, undefined, deadline)
-  const masters: Master[] = []
-  for (const { brokerName, brokerAddrs } of body.brokerAddrTable.values()) {
-    const advertised = brokerAddrs.get(0)
-    if (advertised !== undefined) masters.push({ brokerName, address: client.addresses.rewrite(advertised) })
-  }
-  if (masters.length === 0) throw new ConnectError('no master is registered')
-  return masters
 }
 
 /** What a check asks about; nothing for one without a place, which has no answer. */
@@ -316,7 +232,7 @@ const readCheck = (client: Client, master: Master, frame: Frame): Case | undefin
   }
 }
 
-const report = (cases: readonly Case[], unreachable: ReadonlyMap<Master, unknown>): CheckResult => {
+const report = (cases: readonly Case[], unreachable: Unreachable[]): CheckResult => {
   const of = (...states: Case['state'][]): CheckedTransaction[] =>
     cases.filter(({ state }) => states.includes(state)).map(({ about }) => about)
   const failed = cases
@@ -328,7 +244,7 @@ const report = (cases: readonly Case[], unreachable: ReadonlyMap<Master, unknown
     resolved: { committed: of('committed'), rolledBack: of('rolledBack') },
     unknown,
     failed,
-    unreachable: Array.from(unreachable, ([master, error]) => ({ ...master, error })),
+    unreachable,
   }
   if (nearest) {
     const { messageId, topic, brokerName, checks } = nearest

@@ -45,10 +45,12 @@ export interface Connection {
   /** Closes at once and settles every call in flight. */
   destroy(reason: Error): void
   /**
-   * Told of the one-way requests that the broker sends, whose bodies the next bytes overwrite. Those that want an answer
-   * are all refused as not supported.
+   * Told of the requests that the broker sends, by what they wait for; the next bytes overwrite their bodies. One that nobody
+   * takes (gives true for) is refused as not supported, unless it is one-way.
    */
-  onOneway?: ((frame: Frame) => void) | undefined
+  readonly listeners: Map<string, (frame: Frame) => boolean>
+  /** Answers a request that was taken. */
+  answer(request: Frame, answer: Omit<FrameInput, 'opaque' | 'flag'>): void
 }
 
 /** The frames of one turn of the event loop, which leave in one write. */
@@ -138,16 +140,22 @@ export const createConnection = (
   }
 
   const onFrame = (frame: Frame): void => {
-    const { code, opaque: own, flag } = frame
+    const { code, flag } = frame
     // An answer that nobody waits for belongs to a call that was given up.
-    if (flag & FLAG_RESPONSE) settle(own)?.resolve(frame)
-    else if (flag & FLAG_ONEWAY) connection.onOneway?.(frame)
-    else if (socket.writableLength > MOST_UNREAD_BYTES) lose(new Error('reads no answers'))
-    else {
-      // A broker's request that nobody here handles: say so, or its administrator waits for ten seconds.
-      const remark = `${code} not supported`
-      send({ code: REQUEST_CODE_NOT_SUPPORTED, opaque: own, flag: FLAG_RESPONSE, remark })
+    if (flag & FLAG_RESPONSE) {
+      settle(frame.opaque)?.resolve(frame)
+      return
     }
+    for (const take of listeners.values()) if (take(frame)) return
+    // A request that nobody here handles: say so, or the broker's administrator waits for ten seconds.
+    if (!(flag & FLAG_ONEWAY))
+      answer(frame, { code: REQUEST_CODE_NOT_SUPPORTED, remark: `${code} not supported` })
+  }
+
+  const listeners: Connection['listeners'] = new Map()
+  const answer: Connection['answer'] = (request, given) => {
+    if (socket.writableLength > MOST_UNREAD_BYTES) lose(new Error('reads no answers'))
+    if (!socket.destroyed) send({ ...given, opaque: request.opaque, flag: FLAG_RESPONSE })
   }
 
   const lose = (cause: Error): void => {
@@ -268,7 +276,7 @@ export const createConnection = (
     .on('close', onClose)
     .unref()
 
-  const connection: Connection = {
+  return {
     address,
     isUsable(maxIdleMs) {
       const idleMs = inFlight > 0 ? 0 : Date.now() - lastHeardAt
@@ -280,6 +288,7 @@ export const createConnection = (
     oneway: (request) => exchange(request, FLAG_ONEWAY) as Promise<undefined>,
     retire,
     destroy: lose,
+    listeners,
+    answer,
   }
-  return connection
 }

@@ -23,6 +23,7 @@ const make: Record<string, (facts: errors.ErrorFacts) => errors.RocketMQError> =
   ResponseError: (facts) => new errors.ResponseError('text', facts),
   InvokeError: (facts) => new errors.InvokeError('text', facts),
   FunctionError: (facts) => new errors.FunctionError('text', facts),
+  PartialError: (facts) => new errors.PartialError('text', facts),
 }
 
 /** Without facts of its own: [code, retryable, outcome]. */
@@ -42,6 +43,7 @@ const DEFAULTS: Record<string, readonly [code: string, retryable: boolean, outco
   ResponseError: ['RMQ_RESPONSE', false],
   InvokeError: ['RMQ_INVOKE', true],
   FunctionError: ['RMQ_FUNCTION', false],
+  PartialError: ['RMQ_PARTIAL', false],
 }
 
 describe('the error classes', () => {
