@@ -11,6 +11,7 @@ import {
 import type { AnyCommand } from './define.ts'
 import {
   DeleteSubscriptionGroup,
+  GetAllSubscriptionGroupConfig,
   GetConsumeStats,
   GetSubscriptionGroupConfig,
   UpdateAndCreateSubscriptionGroup,
@@ -85,6 +86,7 @@ export const catalogue: ReadonlyMap<number, AnyCommand> = /* @__PURE__ */ byCode
   GetTopicStatsInfo,
   QueryTopicConsumeByWho,
   UpdateAndCreateSubscriptionGroup,
+  GetAllSubscriptionGroupConfig,
   DeleteSubscriptionGroup,
   GetSubscriptionGroupConfig,
   GetConsumeStats,

@@ -1,6 +1,7 @@
 /**
- * UPDATE_AND_CREATE_SUBSCRIPTIONGROUP 200, DELETE_SUBSCRIPTIONGROUP 207, GET_CONSUME_STATS 208 and
- * GET_SUBSCRIPTIONGROUP_CONFIG 352 (protocol.md 9.3, 16; upstream SubscriptionGroupConfig, GroupRetryPolicy, ConsumeStats).
+ * UPDATE_AND_CREATE_SUBSCRIPTIONGROUP 200, GET_ALL_SUBSCRIPTIONGROUP_CONFIG 201, DELETE_SUBSCRIPTIONGROUP 207, GET_CONSUME_STATS
+ * 208 and GET_SUBSCRIPTIONGROUP_CONFIG 352 (protocol.md 9.3, 16; upstream SubscriptionGroupConfig, SubscriptionGroupWrapper,
+ * GroupRetryPolicy, ConsumeStats).
  * Each request concerns one broker and must be repeated on every master.
  */
 import { type BodyCodec, type Command, defineCommand, type NoFields, STRING } from './define.ts'
@@ -8,6 +9,7 @@ import { fastjsonBody } from './fastjson.ts'
 import {
   boolean,
   double,
+  entries,
   int,
   jsonBody,
   list,
@@ -84,26 +86,58 @@ const readSimpleSubscription: Read<SimpleSubscriptionData> = /* @__PURE__ */ obj
   version: orElse(long, 0n),
 })
 
+const readGroupConfig: Read<SubscriptionGroupConfig> = /* @__PURE__ */ object<SubscriptionGroupConfig>({
+  groupName: text,
+  consumeEnable: orElse(boolean, true),
+  consumeFromMinEnable: orElse(boolean, true),
+  consumeBroadcastEnable: orElse(boolean, true),
+  consumeMessageOrderly: orElse(boolean, false),
+  retryQueueNums: orElse(int, 1),
+  retryMaxTimes: orElse(int, 16),
+  groupRetryPolicy: orElse(readRetryPolicy, {}),
+  brokerId: orElse(long, 0n),
+  whichBrokerWhenConsumeSlowly: orElse(long, 1n),
+  notifyConsumerIdsChangedEnable: orElse(boolean, true),
+  groupSysFlag: orElse(int, 0),
+  consumeTimeoutMinute: orElse(int, 15),
+  subscriptionDataSet: optional(list(readSimpleSubscription)),
+  attributes: orElse(record(text), {}),
+})
+
 const groupConfigBody: BodyCodec<SubscriptionGroupConfig> = /* @__PURE__ */ jsonBody<SubscriptionGroupConfig>(
   'groupConfig',
-  /* @__PURE__ */ object<SubscriptionGroupConfig>({
-    groupName: text,
-    consumeEnable: orElse(boolean, true),
-    consumeFromMinEnable: orElse(boolean, true),
-    consumeBroadcastEnable: orElse(boolean, true),
-    consumeMessageOrderly: orElse(boolean, false),
-    retryQueueNums: orElse(int, 1),
-    retryMaxTimes: orElse(int, 16),
-    groupRetryPolicy: orElse(readRetryPolicy, {}),
-    brokerId: orElse(long, 0n),
-    whichBrokerWhenConsumeSlowly: orElse(long, 1n),
-    notifyConsumerIdsChangedEnable: orElse(boolean, true),
-    groupSysFlag: orElse(int, 0),
-    consumeTimeoutMinute: orElse(int, 15),
-    subscriptionDataSet: optional(list(readSimpleSubscription)),
-    attributes: orElse(record(text), {}),
+  readGroupConfig,
+)
+
+export interface SubscriptionGroupTable {
+  /** By group, in the order of the wire. */
+  subscriptionGroupTable: ReadonlyMap<string, SubscriptionGroupConfig>
+  /** By group and topic. */
+  forbiddenTable: Readonly<Record<string, Readonly<Record<string, number>>>>
+  /** Counts with each change. */
+  dataVersion: { counter: bigint; stateVersion: bigint; timestamp: bigint }
+}
+
+const groupTableBody: BodyCodec<SubscriptionGroupTable> = /* @__PURE__ */ jsonBody<SubscriptionGroupTable>(
+  'groups',
+  /* @__PURE__ */ object<SubscriptionGroupTable>({
+    subscriptionGroupTable: (value, path) => new Map(orElse(entries(readGroupConfig), {})(value, path)),
+    forbiddenTable: orElse(record(record(int)), {}),
+    dataVersion: orElse(
+      object({ counter: orElse(long, 0n), stateVersion: orElse(long, 0n), timestamp: orElse(long, 0n) }),
+      {},
+    ),
   }),
 )
+
+/** Every group of one broker. What GET_SUBSCRIPTIONGROUP_CONFIG is asked for may be created by that; this creates nothing. */
+export const GetAllSubscriptionGroupConfig: Command<NoFields, NoFields, undefined, SubscriptionGroupTable> =
+  /* @__PURE__ */ defineCommand({
+    code: 201,
+    name: 'GET_ALL_SUBSCRIPTIONGROUP_CONFIG',
+    effect: 'read',
+    responseBody: groupTableBody,
+  })
 
 /** Creates a group on one broker, or replaces its settings. 29: an illegal name. */
 export const UpdateAndCreateSubscriptionGroup: Command<NoFields, NoFields, SubscriptionGroupSettings> =
@@ -130,7 +164,7 @@ export const DeleteSubscriptionGroup: Command<DeleteSubscriptionGroupRequest> = 
   },
 )
 
-/** The settings of a group on one broker. 26: it is not there. */
+/** The settings of a group on one broker. 26: it is not there; a broker that creates groups by itself creates it. */
 export const GetSubscriptionGroupConfig: Command<
   { group: string },
   NoFields,

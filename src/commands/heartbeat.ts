@@ -6,13 +6,37 @@ import { type BodyCodec, type Command, defineCommand, type NoFields, STRING } fr
 import { boolean, int, jsonBody, list, object, orElse, type Read, text } from './json.ts'
 import { readSubscriptionData, type SubscriptionData } from './subscription.ts'
 
+/** How a consumer gets its messages: by pulling, by a client that pulls for its listener, by popping. */
+export const ConsumeType = {
+  CONSUME_ACTIVELY: 'CONSUME_ACTIVELY',
+  CONSUME_PASSIVELY: 'CONSUME_PASSIVELY',
+  CONSUME_POP: 'CONSUME_POP',
+} as const
+export type ConsumeType = keyof typeof ConsumeType
+
+/** Whether the members of a group share the messages, or each gets all. */
+export const MessageModel = { CLUSTERING: 'CLUSTERING', BROADCASTING: 'BROADCASTING' } as const
+export type MessageModel = keyof typeof MessageModel
+
+/** Where a group without an offset begins. Brokers do nothing with it: the client applies it. */
+export const ConsumeFromWhere = {
+  CONSUME_FROM_LAST_OFFSET: 'CONSUME_FROM_LAST_OFFSET',
+  CONSUME_FROM_FIRST_OFFSET: 'CONSUME_FROM_FIRST_OFFSET',
+  CONSUME_FROM_TIMESTAMP: 'CONSUME_FROM_TIMESTAMP',
+} as const
+export type ConsumeFromWhere = keyof typeof ConsumeFromWhere
+
+export interface ProducerData {
+  groupName: string
+}
+
 export interface ConsumerData {
   groupName: string
-  /** `CONSUME_ACTIVELY` (pull), `CONSUME_PASSIVELY` (push) or `CONSUME_POP`. */
+  /** One of {@link ConsumeType}; text, as newer clients have others. */
   consumeType: string
-  /** `CLUSTERING` or `BROADCASTING`. */
+  /** One of {@link MessageModel}. */
   messageModel: string
-  /** `CONSUME_FROM_LAST_OFFSET`, `CONSUME_FROM_FIRST_OFFSET` or `CONSUME_FROM_TIMESTAMP`. */
+  /** One of {@link ConsumeFromWhere}; Java has deprecated ones, too. */
   consumeFromWhere: string
   subscriptionDataSet: SubscriptionData[]
   unitMode: boolean
@@ -21,7 +45,7 @@ export interface ConsumerData {
 export interface HeartbeatData {
   /** Identifies this client to the broker; unique among all that are connected. */
   clientID: string
-  producerDataSet: { groupName: string }[]
+  producerDataSet: ProducerData[]
   consumerDataSet: ConsumerData[]
   /** 0 is a full heartbeat. @default 0 */
   heartbeatFingerprint?: number
@@ -34,7 +58,7 @@ export interface HeartbeatResponse {
   IS_SUB_CHANGE?: boolean
 }
 
-const readConsumerData: Read<ConsumerData> = /* @__PURE__ */ object<ConsumerData>({
+export const readConsumerData: Read<ConsumerData> = /* @__PURE__ */ object<ConsumerData>({
   groupName: text,
   consumeType: text,
   messageModel: text,
@@ -43,11 +67,13 @@ const readConsumerData: Read<ConsumerData> = /* @__PURE__ */ object<ConsumerData
   unitMode: orElse(boolean, false),
 })
 
+export const readProducerData: Read<ProducerData> = /* @__PURE__ */ object<ProducerData>({ groupName: text })
+
 const heartbeatBody: BodyCodec<HeartbeatData> = /* @__PURE__ */ jsonBody<HeartbeatData>(
   'heartbeat',
   /* @__PURE__ */ object<HeartbeatData>({
     clientID: text,
-    producerDataSet: orElse(list(object({ groupName: text })), []),
+    producerDataSet: orElse(list(readProducerData), []),
     consumerDataSet: orElse(list(readConsumerData), []),
     heartbeatFingerprint: orElse(int, 0),
     withoutSub: orElse(boolean, false),

@@ -51,6 +51,7 @@ const codecs: Record<string, readonly BodyCodec<unknown>[]> = {
     commands.GetSubscriptionGroupConfig.responseBody,
     commands.UpdateAndCreateSubscriptionGroup.requestBody,
   ],
+  SubscriptionGroupWrapper: [commands.GetAllSubscriptionGroupConfig.responseBody],
   GroupList: [commands.QueryTopicConsumeByWho.responseBody],
   ResetOffsetBody: [
     commands.InvokeBrokerToResetOffset.responseBody,

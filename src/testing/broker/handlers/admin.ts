@@ -1,6 +1,7 @@
-/** Topics, groups and their statistics: 17, 28, 32, 200, 202, 207, 208, 215, 300, 351, 352 (upstream AdminBrokerProcessor). */
+/** Topics, groups and their statistics: 17, 28, 32, 200, 201, 202, 207, 208, 215, 300, 351, 352 (upstream AdminBrokerProcessor). */
 import {
   DeleteSubscriptionGroup,
+  GetAllSubscriptionGroupConfig,
   GetConsumeStats,
   GetSubscriptionGroupConfig,
   type OffsetWrapper,
@@ -141,6 +142,14 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
     if (!config) throw new Refusal(SUBSCRIPTION_GROUP_NOT_EXIST, `No group in this broker. group: ${group}`)
     return { body: config }
   }),
+
+  handle(GetAllSubscriptionGroupConfig, ({ server }: AdminCall) => ({
+    body: {
+      subscriptionGroupTable: server.groups,
+      forbiddenTable: {},
+      dataVersion: { counter: 0n, stateVersion: 0n, timestamp: 0n },
+    },
+  })),
 
   handle(GetConsumeStats, ({ server }: AdminCall, { consumerGroup, topic, topicList }) => {
     const topics = topicList?.split(';').filter((name) => name !== '') ?? []
