@@ -43,7 +43,7 @@ export class OffsetTable {
   reset(group: string, topic: string, queueId: number, offset: bigint): void {
     const key = keyOf(topic, group)
     set(this.#resets, key, queueId, offset)
-    if (this.#committed.has(key)) this.commit(group, topic, queueId, offset)
+    this.commit(group, topic, queueId, offset)
   }
 
   isReset(group: string, topic: string, queueId: number): boolean {

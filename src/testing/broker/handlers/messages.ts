@@ -13,7 +13,7 @@ const MOST_BYTES = 1 << 20
 export const messageHandlers = (): [number, Handler<BrokerNode>][] => [
   handle(QueryMessage, ({ server }: MessageCall, request) => {
     const records = find(server, request)
-    const last = records.at(-1)
+    const [last] = records
     if (!last) {
       const none = { indexLastUpdateTimestamp: '0', indexLastUpdatePhyoffset: '0' }
       throw new Refusal(QUERY_NOT_FOUND, 'can not find message, maybe time range not correct', none)
@@ -34,12 +34,12 @@ export const messageHandlers = (): [number, Handler<BrokerNode>][] => [
   }),
 ]
 
-/** Looks through the topic: there is no index, because a query is rare and an index as large as the messages. */
+/** Looks through the topic, the newest first: there is no index, because a query is rare and an index as large as the messages. */
 function find(server: BrokerNode, request: QueryMessageRequest): Buffer[] {
   const { topic, key, beginTimestamp, endTimestamp, maxNum, indexType } = request
   const found: Buffer[] = []
   let bytes = 0
-  for (const record of server.store.records(topic)) {
+  for (const record of [...server.store.records(topic)].reverse()) {
     const storedAt = readStoreTimestamp(record)
     if (storedAt < beginTimestamp || storedAt > endTimestamp) continue
     if (!hasKey(propertiesOf(record), key, indexType)) continue
