@@ -4,6 +4,41 @@
  *
  * @module
  */
+export {
+  type BrokerDescription,
+  type ClusterAdmin,
+  type ClusterDescription,
+  createClusterAdmin,
+} from './client/admin/cluster.ts'
+export {
+  createGroupAdmin,
+  type GroupAdmin,
+  type GroupOnBroker,
+  type GroupSettings,
+  type GroupStats,
+  type QueueLag,
+} from './client/admin/groups.ts'
+export type { Master, Where } from './client/admin/masters.ts'
+export { createMessageQuery, type MessageQuery, type QueryOptions } from './client/admin/messages.ts'
+export {
+  createOffsetAdmin,
+  type OffsetAdmin,
+  type QueueReset,
+  type ResetPlan,
+  type ResetRequest,
+  type ResetTarget,
+} from './client/admin/offsets.ts'
+export {
+  createTopicAdmin,
+  type QueueStats,
+  type TopicAdmin,
+  type TopicDeleted,
+  type TopicEntry,
+  type TopicKind,
+  type TopicOnBroker,
+  type TopicSettings,
+  type TopicStats,
+} from './client/admin/topics.ts'
 export type {
   CheckedTransaction,
   CheckOptions,
@@ -32,6 +67,14 @@ export {
   type SendBackOptions,
   type StartingPosition,
 } from './client/puller.ts'
+export {
+  type HandledDirectly,
+  type ServeHandlers,
+  type ServeOptions,
+  type ServeResult,
+  serve,
+  type ToldReset,
+} from './client/serve.ts'
 export type { SweepOptions, SweepResult } from './client/sweeper.ts'
 export type { Transaction } from './client/transaction.ts'
 export { createTransactionProducer, type TransactionProducer } from './client/transactions.ts'
@@ -52,6 +95,7 @@ export type {
   SendStatus,
   UndecodablePopped,
 } from './client/values.ts'
+export type { Unreachable } from './client/window.ts'
 export type { MessageQueue } from './commands/message-queue.ts'
 export * from './errors.ts'
 export type { AddressMap } from './net/address-policy.ts'

@@ -9,7 +9,7 @@ import type { StoredMessage, UndecodableMessage } from '../wire/message.ts'
 import { isReservedProperty } from '../wire/properties.ts'
 
 /** A value with a JSON form, for logs and for events. */
-abstract class Value {
+export abstract class Value {
   toJSON(): Record<string, unknown> {
     return jsonOf(this)
   }

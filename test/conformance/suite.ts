@@ -8,6 +8,7 @@ import { after, before, describe, it, type TestContext } from 'node:test'
 import { catalogue } from '../../src/commands/catalogue.ts'
 import type { AnyCommand } from '../../src/commands/define.ts'
 import { admin } from './cases/admin.ts'
+import { administration } from './cases/administration.ts'
 import { delays } from './cases/delays.ts'
 import { filters } from './cases/filters.ts'
 import { frames } from './cases/frames.ts'
@@ -55,6 +56,7 @@ const GROUPS: Readonly<Record<string, Cases>> = {
   popWaits,
   registration,
   admin,
+  administration,
   frames,
 }
 

@@ -1,0 +1,307 @@
+/**
+ * Offsets, for administrators: the ends of queues 30 and 31, the search by time 29, and resets 222 (protocol.md 9, 16; upstream
+ * ResetOffsetByTimeCommand). A reset is planned first: what it would move, queue by queue, is a value, and that value is what is
+ * then done. So what was shown is what happens, whatever is written meanwhile.
+ */
+
+import { InvokeBrokerToResetOffset } from '../../commands/consumer-requests.ts'
+import type { Command } from '../../commands/define.ts'
+import type { MessageQueue } from '../../commands/message-queue.ts'
+import {
+  GetMaxOffset,
+  GetMinOffset,
+  type OffsetResponse,
+  QueryConsumerOffset,
+  SearchOffsetByTimestamp,
+} from '../../commands/offsets.ts'
+import type { RocketMQError } from '../../errors.ts'
+import type { CallOptions, Deadline } from '../../net/deadline.ts'
+import type { Route } from '../../routing/routes.ts'
+import {
+  checkArray,
+  checkChoice,
+  checkInt,
+  checkObject,
+  checkText,
+  checkTime,
+  refuse,
+} from '../../wire/checks.ts'
+import { checkGroupName, checkTopicName, retryTopic } from '../../wire/names.ts'
+import type { Client } from '../client.ts'
+import { checkKeys } from '../options.ts'
+import { Value } from '../values.ts'
+import { createGroupAdmin, noGroup, readGroup } from './groups.ts'
+import { failureOf, findMasters, freshRoute } from './masters.ts'
+import { byQueue } from './topics.ts'
+
+/** Where a reset leads: to an offset, to the first message stored at or after a time, to the first or behind the last message. */
+export type ResetTarget = { offset: bigint } | { timestamp: Date | number } | 'earliest' | 'latest'
+
+export interface ResetRequest extends CallOptions {
+  consumerGroup: string
+  /** One queue, or some. Excludes `topic`. */
+  queues?: readonly MessageQueue[] | undefined
+  /** All readable queues of a topic. @default with no `queues` either: every topic that the group has committed offsets of, but for its retry topic */
+  topic?: string | undefined
+  to: ResetTarget
+}
+
+/** What a reset moves of one queue. */
+export class QueueReset extends Value {
+  declare readonly queue: MessageQueue
+  /** Where the group stands; absent when it has never committed. */
+  declare readonly from?: bigint
+  declare readonly to: bigint
+  /** What the queue still has. */
+  declare readonly minOffset: bigint
+  /** The offset that the next message will get. */
+  declare readonly maxOffset: bigint
+}
+
+/** What a reset will move, for `reset`. As JSON it may be stored, and come back by `resetPlanFromJson`. */
+export class ResetPlan extends Value {
+  declare readonly consumerGroup: string
+  /** All that were asked for, by topic, broker name and queue id; also those that stand there already. */
+  declare readonly queues: readonly QueueReset[]
+}
+
+export interface OffsetAdmin {
+  /** The first offset that the queue still has. @throws RouteError for an unknown topic, ConfigError for an unknown queue */
+  min(queue: MessageQueue, options?: CallOptions): Promise<bigint>
+  /** The offset that the next message will get. @throws as `min` */
+  max(queue: MessageQueue, options?: CallOptions): Promise<bigint>
+  /**
+   * The offset for a store time, a Date or epoch ms: with `lower` (the default) of the first message at or after it,
+   * with `upper` of the last one at or before it. @throws as `min`
+   */
+  search(
+    queue: MessageQueue,
+    timestamp: Date | number,
+    options?: CallOptions & { boundary?: 'lower' | 'upper' | undefined },
+  ): Promise<bigint>
+  /** The next offset the group will read, or undefined when it has none. @throws as `min` */
+  committed(consumerGroup: string, queue: MessageQueue, options?: CallOptions): Promise<bigint | undefined>
+  /**
+   * What a reset would move. Changes nothing.
+   * @throws ConfigError for an offset that a queue does not have; BrokerError with responseCode 26 for an unknown group
+   */
+  plan(request: ResetRequest): Promise<ResetPlan>
+  /**
+   * Does what was planned. Each queue is at its new offset for everybody who asks; the group's next pull of it is sent there,
+   * and commits are ignored until then. @throws PartialError when some queues were reset and others were not
+   */
+  reset(plan: ResetPlan, options?: CallOptions): Promise<void>
+}
+
+type AboutQueue = { topic: string; queueId: number }
+
+/**
+ * @example
+ * const offsets = createOffsetAdmin(client)
+ * const plan = await offsets.plan({ consumerGroup: 'billing', topic: 'orders', to: 'earliest' })
+ * for (const { queue, from, to } of plan.queues) console.log(queue.brokerName, queue.queueId, from, to)
+ * await offsets.reset(plan)
+ */
+export const createOffsetAdmin = (client: Client): OffsetAdmin => {
+  /** Brokers answer 0 for what they do not have. */
+  const checkThere = async (queue: MessageQueue, deadline: Deadline): Promise<void> => {
+    const { topic, brokerName, queueId } = checkQueue(queue)
+    const countIn = ({ data }: Route): number => {
+      const own = data.queueDatas.find((each) => each.brokerName === brokerName)
+      return own ? Math.max(own.readQueueNums, own.writeQueueNums) : 0
+    }
+    if (queueId < countIn(await client.route(topic, deadline))) return
+    const route = await freshRoute(client, topic, deadline)
+    const count = countIn(route)
+    if (count === 0)
+      refuse(
+        'queue.brokerName',
+        `${brokerName} has no ${topic}, but ${[...route.brokers.keys()].join(', ')}`,
+        { topic },
+      )
+    if (queueId >= count)
+      refuse('queue.queueId', `${queueId}: ${topic} has ${count} on ${brokerName}`, { topic })
+  }
+
+  const ask = async <Q extends AboutQueue>(
+    queue: MessageQueue,
+    command: Command<Q, OffsetResponse>,
+    more: Omit<Q, keyof AboutQueue>,
+    limits?: CallOptions,
+  ): Promise<bigint> => {
+    const deadline = client.deadline(limits)
+    await checkThere(queue, deadline)
+    const request = { ...more, topic: client.wrap(queue.topic), queueId: queue.queueId } as unknown as Q
+    return (await client.callQueue(queue, command, request, undefined, { deadline })).header.offset
+  }
+
+  const min: OffsetAdmin['min'] = (queue, limits) => ask(queue, GetMinOffset, {}, limits)
+  const max: OffsetAdmin['max'] = (queue, limits) => ask(queue, GetMaxOffset, {}, limits)
+
+  const search: OffsetAdmin['search'] = async (queue, time, { boundary = 'lower', ...limits } = {}) => {
+    const boundaryType = checkChoice('boundary', boundary, 'lower', 'upper')
+    const timestamp = BigInt(checkTime('timestamp', time))
+    return await ask(queue, SearchOffsetByTimestamp, { timestamp, boundaryType }, limits)
+  }
+
+  const committed: OffsetAdmin['committed'] = async (consumerGroup, queue, limits) => {
+    checkGroupName(consumerGroup)
+    const deadline = client.deadline(limits)
+    await checkThere(queue, deadline)
+    const request = {
+      consumerGroup: client.wrap(consumerGroup),
+      topic: client.wrap(queue.topic),
+      queueId: queue.queueId,
+      setZeroIfNotFound: false,
+    }
+    const { meaning, header } = await client.callQueue(queue, QueryConsumerOffset, request, undefined, {
+      deadline,
+    })
+    return meaning === 'empty' ? undefined : header.offset
+  }
+
+  const queuesOf = async (topic: string, deadline: Deadline): Promise<MessageQueue[]> => {
+    const { readable } = await freshRoute(client, checkTopicName(topic), deadline)
+    return readable.map((queue) => ({ ...queue, topic }))
+  }
+
+  /** The queues that a request is about. */
+  const chosen = async (
+    { consumerGroup, queues, topic }: ResetRequest,
+    deadline: Deadline,
+    limits: CallOptions,
+  ): Promise<readonly MessageQueue[]> => {
+    if (queues !== undefined) {
+      if (topic !== undefined) refuse('queues', 'excludes topic')
+      return checkArray('queues', queues)
+    }
+    if (topic !== undefined) return await queuesOf(topic, deadline)
+    const stats = await createGroupAdmin(client).stats(consumerGroup, limits)
+    const topics = new Set(stats.queues.map(({ queue }) => queue.topic))
+    // What stands there is on its way again already: going back would deliver it with the main topic's once more.
+    topics.delete(retryTopic(consumerGroup))
+    return (await Promise.all([...topics].map((each) => queuesOf(each, deadline)))).flat()
+  }
+
+  const planQueue = async (
+    consumerGroup: string,
+    queue: MessageQueue,
+    to: ResetTarget,
+    limits: CallOptions,
+  ): Promise<QueueReset> => {
+    const [from, minOffset, maxOffset] = await Promise.all([
+      committed(consumerGroup, queue, limits),
+      min(queue, limits),
+      max(queue, limits),
+    ])
+    const target = await targetOf(queue, to, minOffset, maxOffset, limits)
+    return Object.assign(new QueueReset(), {
+      queue,
+      ...(from === undefined ? {} : { from }),
+      to: target,
+      minOffset,
+      maxOffset,
+    })
+  }
+
+  const targetOf = async (
+    queue: MessageQueue,
+    to: ResetTarget,
+    minOffset: bigint,
+    maxOffset: bigint,
+    limits: CallOptions,
+  ): Promise<bigint> => {
+    if (to === 'earliest') return minOffset
+    if (to === 'latest') return maxOffset
+    if ('timestamp' in to) return await search(queue, to.timestamp, limits)
+    const { offset } = to
+    // Brokers take one more than there is, and -1 as if there was nothing.
+    if (offset < minOffset || offset > maxOffset)
+      refuse('to.offset', `${offset} is not in ${nameOf(queue)}, which has ${minOffset} to ${maxOffset}`)
+    return offset
+  }
+
+  return {
+    min,
+    max,
+    search,
+    committed,
+
+    async plan(request) {
+      checkKeys('plan', request, ['consumerGroup', 'queues', 'topic', 'to', 'signal', 'deadlineMs'])
+      const { consumerGroup, to, signal, deadlineMs } = request
+      checkGroupName(consumerGroup)
+      checkTarget(to)
+      const deadline = client.deadline({ signal, deadlineMs })
+      const limits: CallOptions = { signal, deadlineMs: deadlineMs ?? deadline.at }
+      const queues = await chosen(request, deadline, limits)
+      const planned = await Promise.all(queues.map((queue) => planQueue(consumerGroup, queue, to, limits)))
+      // Nothing committed: perhaps there is no such group, of which the reset itself would tell when it is half done.
+      if (planned.every(({ from }) => from === undefined)) {
+        const masters = await findMasters(client, deadline)
+        if ((await readGroup(client, consumerGroup, masters, deadline)).length === 0) noGroup(consumerGroup)
+      }
+      return Object.assign(new ResetPlan(), { consumerGroup, queues: planned.toSorted(byQueue) })
+    },
+
+    async reset(plan, limits) {
+      const { consumerGroup, queues } = checkObject('plan', plan)
+      checkGroupName(consumerGroup)
+      for (const { queue, to } of checkArray('plan.queues', queues)) {
+        checkQueue(queue)
+        checkOffset('plan.queues.to', to)
+      }
+      const deadline = client.deadline(limits)
+      const group = client.wrap(consumerGroup)
+      const results = await Promise.all(
+        queues.map(async ({ queue, to: offset }) => {
+          const { topic, brokerName, queueId } = queue
+          const request = { topic: client.wrap(topic), group, queueId, offset, timestamp: -1n, isForce: true }
+          try {
+            const route = await client.route(topic, deadline)
+            const address = client.routes.address(route, brokerName)
+            await client.network.call(address, InvokeBrokerToResetOffset, request, undefined, {
+              deadline,
+              topic,
+            })
+            return { brokerName, address, queue }
+          } catch (error) {
+            return { brokerName, address: (error as RocketMQError).address ?? '', queue, error }
+          }
+        }),
+      )
+      const done = results.filter((each) => !('error' in each))
+      const failed = results.flatMap((each) =>
+        'error' in each ? [each as typeof each & { error: unknown }] : [],
+      )
+      if (failed.length > 0) throw failureOf(`resetting ${consumerGroup}`, done, failed)
+    },
+  }
+}
+
+const nameOf = ({ topic, brokerName, queueId }: MessageQueue): string => `${topic}/${brokerName}/${queueId}`
+
+const checkQueue = (queue: MessageQueue): MessageQueue => {
+  const { topic, brokerName, queueId } = (queue ?? {}) as Partial<MessageQueue>
+  checkTopicName(topic, 'queue.topic')
+  checkText('queue.brokerName', brokerName)
+  checkInt('queue.queueId', queueId)
+  return queue
+}
+
+const checkOffset = (field: string, offset: unknown): void => {
+  if (typeof offset !== 'bigint' || offset < 0n)
+    refuse(field, `takes a bigint from 0 up, got ${String(offset)}`)
+}
+
+const checkTarget = (to: ResetTarget): void => {
+  if (typeof to === 'string') {
+    checkChoice('to', to, 'earliest', 'latest')
+    return
+  }
+  checkKeys('to', to, ['offset', 'timestamp'])
+  const { offset, timestamp } = to as { offset?: unknown; timestamp?: unknown }
+  if ((offset === undefined) === (timestamp === undefined)) refuse('to', 'takes offset or timestamp')
+  if (offset === undefined) checkTime('to.timestamp', timestamp)
+  else checkOffset('to.offset', offset)
+}
