@@ -47,6 +47,17 @@ export type {
   ResolveOptions,
 } from './client/checker.ts'
 export { type Client, createClient } from './client/client.ts'
+export {
+  consumerDataFromJson,
+  messageFromJson,
+  messageQueueFromJson,
+  producerDataFromJson,
+  pullResultFromJson,
+  resetPlanFromJson,
+  sendResultFromJson,
+  subscriptionDataFromJson,
+  toJson,
+} from './client/json.ts'
 export { type ClientOptions, templates } from './client/options.ts'
 export { type BatchedMessage, createMessageId, type Delay, type OutgoingMessage } from './client/outgoing.ts'
 export {
@@ -68,6 +79,13 @@ export {
   type StartingPosition,
 } from './client/puller.ts'
 export {
+  type ConsumerRegistration,
+  createRegistration,
+  type Registration,
+  type RegistrationOptions,
+} from './client/registration.ts'
+export {
+  type ConsumeDirectly,
   type HandledDirectly,
   type ServeHandlers,
   type ServeOptions,
@@ -96,7 +114,15 @@ export type {
   UndecodablePopped,
 } from './client/values.ts'
 export type { Unreachable } from './client/window.ts'
+export {
+  ConsumeFromWhere,
+  type ConsumerData,
+  ConsumeType,
+  MessageModel,
+  type ProducerData,
+} from './commands/heartbeat.ts'
 export type { MessageQueue } from './commands/message-queue.ts'
+export type { SubscriptionData } from './commands/subscription.ts'
 export * from './errors.ts'
 export type { AddressMap } from './net/address-policy.ts'
 export type { Credentials, CredentialsOption } from './net/credentials.ts'

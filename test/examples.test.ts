@@ -5,7 +5,9 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
 import { bundleFunction, functionNames } from '../scripts/bundle.ts'
+import { startBroker } from '../src/testing/index.ts'
 
 const root = join(import.meta.dirname, '..')
 const sources = pathToFileURL(join(root, 'test/support/resolve-sources.ts')).href
@@ -21,6 +23,21 @@ describe('the examples of tests', () => {
       deepStrictEqual(await runTests(root, [path]), PASSED)
     })
   }
+})
+
+describe('the examples for administrators', () => {
+  it('run on a local broker, one after the other', async () => {
+    await using broker = await startBroker({ brokers: 2 })
+    for (const path of globSync('examples/admin*.ts', { cwd: root }).sort().reverse()) {
+      const env = { ...process.env, ROCKETMQ_NAMESRV_ADDR: broker.nameServers, WINDOW_MS: '50' }
+      const { stderr } = await promisify(execFile)(process.execPath, ['--import', sources, path], {
+        cwd: root,
+        env,
+        timeout: 60_000,
+      })
+      deepStrictEqual([path, stderr], [path, ''])
+    }
+  })
 })
 
 describe('the example project', () => {

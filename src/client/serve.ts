@@ -12,22 +12,21 @@ import {
   ResetConsumerClientOffset,
 } from '../commands/consumer-requests.ts'
 import { decodeFields } from '../commands/define.ts'
-import { type ConsumerData, ConsumeType, NotifyConsumerIdsChanged } from '../commands/heartbeat.ts'
+import { type ConsumerData, type ConsumeType, NotifyConsumerIdsChanged } from '../commands/heartbeat.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { QueryConsumerOffset, UpdateConsumerOffset } from '../commands/offsets.ts'
-import type { SubscriptionData } from '../commands/subscription.ts'
 import type { CallOptions } from '../net/deadline.ts'
-import { checkChoice, checkInt, checkObject, checkText, refuse } from '../wire/checks.ts'
+import { checkChoice, checkInt, checkText, refuse } from '../wire/checks.ts'
 import type { Frame, FrameInput } from '../wire/frame.ts'
-import { javaHashCode } from '../wire/hash.ts'
 import { decodeMessages } from '../wire/message.ts'
-import { checkGroupName, checkTopicName } from '../wire/names.ts'
+import { checkGroupName } from '../wire/names.ts'
 import type { Master } from './admin/masters.ts'
 import { type CheckResult, checkTransactions, type Resolve } from './checker.ts'
 import type { Client } from './client.ts'
 import { checkKeys } from './options.ts'
 import { createMessageId } from './outgoing.ts'
-import { type Filter, parseFilter } from './puller.ts'
+import type { Filter } from './puller.ts'
+import { consumerDataOf } from './registration.ts'
 import { Message } from './values.ts'
 import { callUser, openWindow, type Unreachable, windowTimes } from './window.ts'
 
@@ -37,15 +36,19 @@ export interface ToldReset {
   queues: readonly { queue: MessageQueue; offset: bigint }[]
 }
 
+export type ConsumeDirectly = (
+  message: Message,
+  context: { signal: AbortSignal },
+  // biome-ignore lint/suspicious/noConfusingVoidType: a handler need not return anything
+) => Promise<'success' | 'later' | undefined | void> // oxlint-disable-line typescript/no-invalid-void-type
+
 export interface ServeHandlers {
   /**
    * Handles a message now, because an administrator wants to see what comes of it (`mqadmin queryMsgById -g … -d …`); no offset
    * moves. Nothing or `success`: it was handled; `later`: it failed and would be tried again; an error is shown to who asked.
    * Without this handler such a request is refused.
    */
-  consumeDirectly?:
-    | ((message: Message, context: { signal: AbortSignal }) => Promise<'success' | 'later'> | Promise<void>)
-    | undefined
+  consumeDirectly?: ConsumeDirectly | undefined
   /** What `mqadmin consumerStatus` shows besides subscriptions and committed offsets. */
   runningInfo?: (() => Promise<Partial<ConsumerRunningInfo>>) | undefined
   /** Told of a reset when its offsets are committed. */
@@ -361,7 +364,6 @@ const checkServe = (
   ])
   const { consumerGroup, producerGroup, subscriptions = {}, handlers = {} } = options
   const { windowMs = 30_000, handlerTimeoutMs = 9_000, clientId = createMessageId() } = options
-  checkGroupName(consumerGroup)
   if (producerGroup !== undefined) checkGroupName(producerGroup, 'producerGroup')
   checkInt('windowMs', windowMs, 1)
   checkInt('handlerTimeoutMs', handlerTimeoutMs, 1)
@@ -370,31 +372,8 @@ const checkServe = (
   for (const [name, handler] of Object.entries(handlers))
     if (handler !== undefined && typeof handler !== 'function') refuse(`handlers.${name}`, 'takes a function')
   const { consumeType = handlers.consumeDirectly ? 'CONSUME_PASSIVELY' : 'CONSUME_ACTIVELY' } = options
-  checkChoice('consumeType', consumeType, ...Object.values(ConsumeType))
   if ((producerGroup === undefined) !== (handlers.resolve === undefined))
     refuse('handlers.resolve', 'goes with producerGroup')
-  const data: ConsumerData = {
-    groupName: client.wrap(consumerGroup),
-    consumeType,
-    messageModel: 'CLUSTERING',
-    consumeFromWhere: 'CONSUME_FROM_LAST_OFFSET',
-    subscriptionDataSet: Object.entries(checkObject('subscriptions', subscriptions)).map(([topic, filter]) =>
-      subscriptionOf(client.wrap(checkTopicName(topic, 'subscriptions')), filter),
-    ),
-    unitMode: false,
-  }
+  const data = consumerDataOf(client, { consumerGroup, consumeType, subscriptions })
   return { consumerGroup, producerGroup, windowMs, handlerTimeoutMs, clientId, subscriptions, handlers, data }
-}
-
-const subscriptionOf = (topic: string, filter: Filter): SubscriptionData => {
-  const { subscription, expressionType, tags = new Set<string>() } = parseFilter(filter)
-  return {
-    topic,
-    subString: subscription,
-    expressionType,
-    tagsSet: [...tags],
-    codeSet: [...tags].map(javaHashCode),
-    subVersion: BigInt(Date.now()),
-    classFilterMode: false,
-  }
 }

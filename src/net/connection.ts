@@ -146,7 +146,7 @@ export const createConnection = (
       settle(frame.opaque)?.resolve(frame)
       return
     }
-    for (const take of listeners.values()) if (take(frame)) return
+    for (const [, take] of listeners) if (take(frame)) return
     // A request that nobody here handles: say so, or the broker's administrator waits for ten seconds.
     if (!(flag & FLAG_ONEWAY))
       answer(frame, { code: REQUEST_CODE_NOT_SUPPORTED, remark: `${code} not supported` })
@@ -155,7 +155,7 @@ export const createConnection = (
   const listeners: Connection['listeners'] = new Map()
   const answer: Connection['answer'] = (request, given) => {
     if (socket.writableLength > MOST_UNREAD_BYTES) lose(new Error('reads no answers'))
-    if (!socket.destroyed) send({ ...given, opaque: request.opaque, flag: FLAG_RESPONSE })
+    send({ ...given, opaque: request.opaque, flag: FLAG_RESPONSE })
   }
 
   const lose = (cause: Error): void => {

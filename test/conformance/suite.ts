@@ -26,6 +26,7 @@ import { restarts } from './cases/restarts.ts'
 import { retries } from './cases/retries.ts'
 import { routes } from './cases/routes.ts'
 import { sends } from './cases/sends.ts'
+import { service } from './cases/serving.ts'
 import { transactionChecks } from './cases/transaction-checks.ts'
 import { transactionEnds } from './cases/transaction-ends.ts'
 import { transactionProducer } from './cases/transaction-producer.ts'
@@ -57,6 +58,7 @@ const GROUPS: Readonly<Record<string, Cases>> = {
   registration,
   admin,
   administration,
+  service,
   frames,
 }
 

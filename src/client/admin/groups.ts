@@ -175,6 +175,44 @@ export const noGroup = (consumerGroup: string): never => {
   throw new BrokerError(text, '', { responseCode: SUBSCRIPTION_GROUP_NOT_EXIST, outcome: 'not-sent' })
 }
 
+/** How far a group is, from every master. @throws BrokerError with responseCode 26 for an unknown group */
+export const readStats = async (
+  client: Client,
+  consumerGroup: string,
+  topic: string | undefined,
+  deadline: Deadline,
+): Promise<GroupStats> => {
+  const masters = await findMasters(client, deadline)
+  const request = {
+    consumerGroup: client.wrap(consumerGroup),
+    topic: topic === undefined ? undefined : client.wrap(topic),
+  }
+  const answers = await onEach(`reading the offsets of ${consumerGroup}`, masters, (master) =>
+    callMaster(client, master, GetConsumeStats, request, undefined, deadline, topic),
+  )
+  const queues = answers.flatMap(({ value }) =>
+    value.body.offsetTable.map(([queue, offsets]) =>
+      Object.assign(new QueueLag(), {
+        queue: { ...queue, topic: client.unwrap(queue.topic) },
+        brokerOffset: offsets.brokerOffset,
+        consumerOffset: offsets.consumerOffset,
+        pullOffset: offsets.pullOffset,
+        lag: offsets.brokerOffset - offsets.consumerOffset,
+        lastTimestamp: Number(offsets.lastTimestamp),
+      }),
+    ),
+  )
+  // Nothing consumed, nothing there: brokers answer the same.
+  if (queues.length === 0 && (await readGroup(client, consumerGroup, masters, deadline)).length === 0)
+    noGroup(consumerGroup)
+  return Object.assign(new GroupStats(), {
+    consumerGroup,
+    queues: queues.toSorted(byQueue),
+    lag: queues.reduce((sum, { lag }) => sum + lag, 0n),
+    consumeTps: answers.reduce((sum, { value }) => sum + value.body.consumeTps, 0),
+  })
+}
+
 /**
  * @example
  * const { lag, queues } = await createGroupAdmin(client).stats('billing')
@@ -300,36 +338,7 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
     async stats(consumerGroup, { topic, ...limits } = {}) {
       checkGroupName(consumerGroup)
       if (topic !== undefined) checkTopicName(topic)
-      const deadline = client.deadline(limits)
-      const masters = await findMasters(client, deadline)
-      const request = {
-        consumerGroup: client.wrap(consumerGroup),
-        topic: topic === undefined ? undefined : client.wrap(topic),
-      }
-      const answers = await onEach(`reading the offsets of ${consumerGroup}`, masters, (master) =>
-        callMaster(client, master, GetConsumeStats, request, undefined, deadline, topic),
-      )
-      const queues = answers.flatMap(({ value }) =>
-        value.body.offsetTable.map(([queue, offsets]) =>
-          Object.assign(new QueueLag(), {
-            queue: { ...queue, topic: client.unwrap(queue.topic) },
-            brokerOffset: offsets.brokerOffset,
-            consumerOffset: offsets.consumerOffset,
-            pullOffset: offsets.pullOffset,
-            lag: offsets.brokerOffset - offsets.consumerOffset,
-            lastTimestamp: Number(offsets.lastTimestamp),
-          }),
-        ),
-      )
-      // Nothing consumed, nothing there: brokers answer the same.
-      if (queues.length === 0 && (await readGroup(client, consumerGroup, masters, deadline)).length === 0)
-        noGroup(consumerGroup)
-      return Object.assign(new GroupStats(), {
-        consumerGroup,
-        queues: queues.toSorted(byQueue),
-        lag: queues.reduce((sum, { lag }) => sum + lag, 0n),
-        consumeTps: answers.reduce((sum, { value }) => sum + value.body.consumeTps, 0),
-      })
+      return await readStats(client, consumerGroup, topic, client.deadline(limits))
     },
   }
 }

@@ -4,7 +4,7 @@
  * then done. So what was shown is what happens, whatever is written meanwhile.
  */
 
-import { InvokeBrokerToResetOffset } from '../../commands/consumer-requests.ts'
+import { InvokeBrokerToResetOffset, type ResetOffsetRequest } from '../../commands/consumer-requests.ts'
 import type { Command } from '../../commands/define.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
 import {
@@ -13,6 +13,7 @@ import {
   type OffsetResponse,
   QueryConsumerOffset,
   SearchOffsetByTimestamp,
+  UpdateConsumerOffset,
 } from '../../commands/offsets.ts'
 import type { RocketMQError } from '../../errors.ts'
 import type { CallOptions, Deadline } from '../../net/deadline.ts'
@@ -30,8 +31,8 @@ import { checkGroupName, checkTopicName, retryTopic } from '../../wire/names.ts'
 import type { Client } from '../client.ts'
 import { checkKeys } from '../options.ts'
 import { Value } from '../values.ts'
-import { createGroupAdmin, noGroup, readGroup } from './groups.ts'
-import { failureOf, findMasters, freshRoute } from './masters.ts'
+import { noGroup, readGroup, readStats } from './groups.ts'
+import { callMaster, failureOf, findMasters, freshRoute, unlessMissing } from './masters.ts'
 import { byQueue } from './topics.ts'
 
 /** Where a reset leads: to an offset, to the first message stored at or after a time, to the first or behind the last message. */
@@ -92,6 +93,8 @@ export interface OffsetAdmin {
    */
   reset(plan: ResetPlan, options?: CallOptions): Promise<void>
 }
+
+const CONSUMER_NOT_ONLINE = 206
 
 type AboutQueue = { topic: string; queueId: number }
 
@@ -169,14 +172,13 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
   const chosen = async (
     { consumerGroup, queues, topic }: ResetRequest,
     deadline: Deadline,
-    limits: CallOptions,
   ): Promise<readonly MessageQueue[]> => {
     if (queues !== undefined) {
       if (topic !== undefined) refuse('queues', 'excludes topic')
       return checkArray('queues', queues)
     }
     if (topic !== undefined) return await queuesOf(topic, deadline)
-    const stats = await createGroupAdmin(client).stats(consumerGroup, limits)
+    const stats = await readStats(client, consumerGroup, undefined, deadline)
     const topics = new Set(stats.queues.map(({ queue }) => queue.topic))
     // What stands there is on its way again already: going back would deliver it with the main topic's once more.
     topics.delete(retryTopic(consumerGroup))
@@ -221,6 +223,21 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
     return offset
   }
 
+  /** Where brokers reset through the members of a group and none is online, nobody minds a commit: mqadmin does the same. */
+  const resetAt = async (
+    address: string,
+    request: ResetOffsetRequest & { queueId: number; offset: bigint },
+    deadline: Deadline,
+  ): Promise<void> => {
+    const { topic, group, queueId, offset } = request
+    const place = { address }
+    const name = client.unwrap(topic)
+    const reset = callMaster(client, place, InvokeBrokerToResetOffset, request, undefined, deadline, name)
+    if (await unlessMissing(reset, CONSUMER_NOT_ONLINE)) return
+    const commit = { consumerGroup: group, topic, queueId, commitOffset: offset }
+    await callMaster(client, place, UpdateConsumerOffset, commit, undefined, deadline, name)
+  }
+
   return {
     min,
     max,
@@ -234,7 +251,7 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
       checkTarget(to)
       const deadline = client.deadline({ signal, deadlineMs })
       const limits: CallOptions = { signal, deadlineMs: deadlineMs ?? deadline.at }
-      const queues = await chosen(request, deadline, limits)
+      const queues = await chosen(request, deadline)
       const planned = await Promise.all(queues.map((queue) => planQueue(consumerGroup, queue, to, limits)))
       // Nothing committed: perhaps there is no such group, of which the reset itself would tell when it is half done.
       if (planned.every(({ from }) => from === undefined)) {
@@ -260,10 +277,7 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
           try {
             const route = await client.route(topic, deadline)
             const address = client.routes.address(route, brokerName)
-            await client.network.call(address, InvokeBrokerToResetOffset, request, undefined, {
-              deadline,
-              topic,
-            })
+            await resetAt(address, request, deadline)
             return { brokerName, address, queue }
           } catch (error) {
             return { brokerName, address: (error as RocketMQError).address ?? '', queue, error }

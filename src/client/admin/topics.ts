@@ -97,10 +97,10 @@ export interface TopicAdmin {
   /** The settings on every broker that has the topic. @throws RouteError with responseCode 17 when there is none */
   describe(topic: string, where?: Where): Promise<TopicOnBroker[]>
   /**
-   * Deletes a topic with its messages, on every broker and then on every name server: as long as a broker has it, it stays in
-   * the routes. @throws RouteError with responseCode 17 when there is none
+   * Deletes a topic with its messages, on every broker (of the cluster, when it is named) and then on every name server: as long
+   * as a broker has it, it stays in the routes. @throws RouteError with responseCode 17 when there is none
    */
-  delete(topic: string, where?: Where): Promise<TopicDeleted>
+  delete(topic: string, where?: Omit<Where, 'brokerName'>): Promise<TopicDeleted>
   /** All topics that the name servers know; with a namespace its own and those of the brokers. */
   list(options?: CallOptions): Promise<TopicEntry[]>
   /** Queues and addresses as the name server has them, asked anew. @throws RouteError with responseCode 17 when there is none */
@@ -257,7 +257,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
 
     async delete(topic, where = {}) {
       checkOwn(topic)
-      checkWhere('delete', where)
+      checkKeys('delete', where, ['cluster', 'signal', 'deadlineMs'])
       const deadline = client.deadline(where)
       const masters = await chooseMasters(client, where, deadline, true)
       const there = await read(topic, masters, deadline)
@@ -268,8 +268,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
       const brokers = await onEach(what, there, (master) =>
         callMaster(client, master, DeleteTopicInBroker, { topic: name }, undefined, deadline, topic),
       )
-      // Of one broker only: it takes the topic out of its own routes.
-      const servers = where.brokerName === undefined ? client.nameServers.addresses : []
+      const servers = client.nameServers.addresses
       const request = { topic: name, clusterName: where.cluster }
       const nameServers = await onEach(
         what,

@@ -25,7 +25,7 @@ import { createNameServer } from './name-server.ts'
 import { BrokerNode, type NodeContext } from './node.ts'
 import { Registry } from './registry.ts'
 import type { BrokerLogger, Server } from './server.ts'
-import { MAX_QUEUES, PERM_READ_WRITE, topicConfig } from './topics.ts'
+import { groupConfig, MAX_QUEUES, PERM_READ_WRITE, topicConfig } from './topics.ts'
 
 export interface LocalTopicSettings {
   /** Queues on each broker. @default 4 */
@@ -287,7 +287,7 @@ function publicFace(
     },
     createGroup(group) {
       checkGroupName(group, 'group')
-      for (const node of nodes) node.groupFor(group)
+      for (const { groups } of nodes) if (!groups.has(group)) groups.set(group, groupConfig(group))
     },
     messages: (topic) => nodes.flatMap((node) => [...node.store.records(topic)].flatMap(decodeRecord)),
     committedOffset(group, { topic, brokerName, queueId }) {

@@ -1,4 +1,4 @@
-/** The name server: 105, 106, 206, 216 and 224 (upstream namesrv ClientRequestProcessor, DefaultRequestProcessor). */
+/** The name server: 102, 105, 106, 206, 216 and 224 (upstream namesrv ClientRequestProcessor, DefaultRequestProcessor). */
 import { stringifyJson } from '../../commands/fastjson.ts'
 import { TOPIC_NOT_EXIST } from '../../commands/response-codes.ts'
 import {
@@ -12,7 +12,7 @@ import type { TestClock } from './clock.ts'
 import { scopeOf } from './clock.ts'
 import type { Faults } from './faults.ts'
 import { type Call, dispatch, encodeReply, type Handler, handle, Refusal } from './handler.ts'
-import { GetTopicsByCluster } from './handlers/more-commands.ts'
+import { DeleteKvConfig, GetTopicsByCluster } from './handlers/more-commands.ts'
 import { SEE_FAQ } from './handlers/names.ts'
 import type { Registry } from './registry.ts'
 import { type BrokerLogger, Server } from './server.ts'
@@ -43,6 +43,7 @@ function tableOf(): ReadonlyMap<number, Handler<Registry>> {
     handle(GetTopicsByCluster, ({ server }: NameServerCall, { cluster }) => ({
       body: { topicList: cluster === server.clusterName ? server.topics : [] },
     })),
+    handle(DeleteKvConfig, () => ({})),
     handle(DeleteTopicInNamesrv, ({ server }: NameServerCall, { topic }) => {
       server.deleteTopic(topic)
       return {}

@@ -83,6 +83,15 @@ export const GetTopicsByCluster: Command<{ cluster: string }, NoFields, undefine
     responseBody: /* @__PURE__ */ anyBody<TopicList>('topics'),
   })
 
+/** Forgets a value of the name server's own table. mqadmin does it with every topic that it deletes; nothing else uses them here. */
+export const DeleteKvConfig: Command<{ namespace: string; key: string }> = /* @__PURE__ */ defineCommand({
+  code: 102,
+  name: 'DELETE_KV_CONFIG',
+  to: 'name-server',
+  effect: 'idempotent',
+  request: { namespace: 'string', key: 'string' },
+})
+
 /** Looks at what a pop would give, without taking it. 19: nothing. */
 export const PeekMessage: Command<
   { consumerGroup: string; topic: string; queueId: number; maxMsgNums: number },
