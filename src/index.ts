@@ -5,6 +5,7 @@
  * @module
  */
 export {
+  type BrokerConfig,
   type BrokerDescription,
   type ClusterAdmin,
   type ClusterDescription,

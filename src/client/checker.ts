@@ -18,7 +18,7 @@ import type { Client } from './client.ts'
 import { checkKeys } from './options.ts'
 import { createMessageId } from './outgoing.ts'
 import { END_CODES, type TransactionOutcome, told } from './transactor.ts'
-import { Message } from './values.ts'
+import { type Message, messageOf } from './values.ts'
 import { callUser, openWindow, type Unreachable, windowTimes } from './window.ts'
 
 /** Says from durable state what became of a transaction. The signal fires when the answer comes too late. */
@@ -222,8 +222,7 @@ const readCheck = (client: Client, master: Master, frame: Frame): Case | undefin
       const about = { messageId: header.msgId ?? '', topic: '', brokerName, checks: 0 }
       return { master, header, about, state: 'failed', error: undecodable[0]?.reason }
     }
-    const queue = { topic: client.unwrap(stored.topic), brokerName, queueId: stored.queueId }
-    const message = new Message(stored, queue, client.unwrap)
+    const message = messageOf(stored, brokerName, client.unwrap)
     const checks = Number(message.systemProperties['TRANSACTION_CHECK_TIMES'] ?? 1)
     const about = { messageId: message.messageId, topic: message.topic, brokerName, checks }
     return { master, header, about, message, state: 'waiting' }

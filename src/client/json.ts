@@ -51,29 +51,38 @@ const as =
   (value, path) =>
     Object.assign(create(), read(value, path))
 
-const readMessage: Read<Message> = /* @__PURE__ */ as(
-  () => Object.create(Message.prototype) as Message,
-  /* @__PURE__ */ object<Omit<Message, 'toJSON'>>({
-    topic: text,
-    body: base64,
-    tag: /* @__PURE__ */ optional(text) as Read<string>,
-    keys: /* @__PURE__ */ list(text),
-    properties: /* @__PURE__ */ record(text),
-    systemProperties: /* @__PURE__ */ record(text),
-    messageId: text,
-    offsetMessageId: text,
-    queue: readMessageQueue,
-    queueOffset: decimal,
-    commitLogOffset: decimal,
-    bornTimestamp: epochMs,
-    storeTimestamp: epochMs,
-    bornHost: text,
-    storeHost: text,
-    reconsumeTimes: int,
-    flag: int,
-    sysFlag: int,
-  }),
-)
+const readMessageFields: Read<Omit<Message, 'toJSON'>> = /* @__PURE__ */ object<Omit<Message, 'toJSON'>>({
+  topic: text,
+  body: base64,
+  tag: /* @__PURE__ */ optional(text) as Read<string>,
+  keys: /* @__PURE__ */ list(text),
+  properties: /* @__PURE__ */ record(text),
+  systemProperties: /* @__PURE__ */ record(text),
+  messageId: text,
+  offsetMessageId: text,
+  queue: readMessageQueue,
+  queueOffset: decimal,
+  commitLogOffset: decimal,
+  bornTimestamp: epochMs,
+  storeTimestamp: epochMs,
+  bornHost: text,
+  storeHost: text,
+  reconsumeTimes: int,
+  flag: int,
+  sysFlag: int,
+})
+
+const readMessage: Read<Message> = (value, path) => {
+  const fields = readMessageFields(value, path)
+  // Tag, keys and messageId are read from the properties, as those of a message from a broker are.
+  const stored = {
+    ...fields,
+    bornTimestamp: BigInt(fields.bornTimestamp),
+    storeTimestamp: BigInt(fields.storeTimestamp),
+    properties: { ...fields.systemProperties, ...fields.properties },
+  }
+  return new Message(stored, fields.queue, (name) => name)
+}
 
 const readUndecodable: Read<Undecodable> = /* @__PURE__ */ as(
   () => new Undecodable(),
@@ -81,6 +90,7 @@ const readUndecodable: Read<Undecodable> = /* @__PURE__ */ as(
     queueOffset: /* @__PURE__ */ optional(decimal) as Read<bigint>,
     commitLogOffset: /* @__PURE__ */ optional(decimal) as Read<bigint>,
     offsetMessageId: /* @__PURE__ */ optional(text) as Read<string>,
+    reconsumeTimes: /* @__PURE__ */ optional(int) as Read<number>,
     reason: (value, path) => new ProtocolError(text(value, path)),
     bytes: base64,
   }),

@@ -27,7 +27,7 @@ import { checkKeys } from './options.ts'
 import { createMessageId } from './outgoing.ts'
 import type { Filter } from './puller.ts'
 import { consumerDataOf } from './registration.ts'
-import { Message } from './values.ts'
+import { type Message, messageOf } from './values.ts'
 import { callUser, openWindow, type Unreachable, windowTimes } from './window.ts'
 
 /** A reset that a broker has told the group's clients of. */
@@ -164,7 +164,7 @@ export const serve = async (client: Client, options: ServeOptions): Promise<Serv
     const at = Date.now()
     const [stored] = decodeMessages(body).messages
     if (!stored) throw new Error('the message makes no sense')
-    const message = new Message(stored, master.brokerName, client.unwrap)
+    const message = messageOf(stored, master.brokerName, client.unwrap)
     const { messageId, topic } = message
     const say = (consumeResult: string, remark?: string): void => {
       const spentTimeMills = BigInt(Date.now() - at)

@@ -58,12 +58,15 @@ export class SendResult extends Value {
   }
 }
 
+/** What a message takes from its stored form. */
+type Stored = Omit<StoredMessage, 'storeSize' | 'magic' | 'bodyCrc' | 'queueId' | 'preparedTransactionOffset'>
+
 /**
  * A message as it was read from a queue. A field is read from its bytes when it is asked for: `toJSON()` has all of them, a
  * copy by spread has none.
  */
 class ReadMessage extends Value {
-  readonly #stored: StoredMessage
+  readonly #stored: Stored
   readonly #queue: MessageQueue
   readonly #unwrap: (name: string) => string
   #properties: Properties | undefined
@@ -72,7 +75,7 @@ class ReadMessage extends Value {
    * @param queue where it is stored; of a popped retry `stored` has the original topic
    * @param unwrap takes the namespace off a topic name
    */
-  constructor(stored: StoredMessage, queue: MessageQueue, unwrap: (name: string) => string) {
+  constructor(stored: Stored, queue: MessageQueue, unwrap: (name: string) => string) {
     super()
     this.#stored = stored
     this.#queue = queue
@@ -166,6 +169,16 @@ class ReadMessage extends Value {
     this.#properties = { user, system }
     return this.#properties
   }
+}
+
+/** A message that tells of itself where it is stored. */
+export const messageOf = (
+  stored: StoredMessage,
+  brokerName: string,
+  unwrap: (name: string) => string,
+): Message => {
+  const { topic, queueId } = stored
+  return new Message(stored, { topic: unwrap(topic), brokerName, queueId }, unwrap)
 }
 
 interface Properties {

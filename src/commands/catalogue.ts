@@ -2,6 +2,7 @@
  * All commands by code, for brokers, tools and tests. In a module of its own, because whoever imports it bundles every
  * command; importing one command does not.
  */
+import { GetBrokerConfig } from './broker.ts'
 import {
   ConsumeMessageDirectly,
   GetConsumerRunningInfo,
@@ -81,6 +82,7 @@ export const catalogue: ReadonlyMap<number, AnyCommand> = /* @__PURE__ */ byCode
   GetConsumerListByGroup,
   NotifyConsumerIdsChanged,
   UpdateAndCreateTopic,
+  GetBrokerConfig,
   DeleteTopicInBroker,
   GetTopicConfig,
   GetTopicStatsInfo,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { GetBrokerConfig } from './broker.ts'
 export { catalogue } from './catalogue.ts'
 export { LanguageCode, RequestCode, ResponseCode } from './codes.ts'
 export {

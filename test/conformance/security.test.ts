@@ -14,8 +14,11 @@ import {
   type ClientOptions,
   type Credentials,
   createClient,
+  createGroupAdmin,
+  createOffsetAdmin,
   createProducer,
   createPullConsumer,
+  createTopicAdmin,
   createTransactionProducer,
   type MessageQueue,
 } from '../../src/index.ts'
@@ -159,6 +162,35 @@ if (await realBrokerAvailable()) {
     after(async () => {
       await Promise.all(clients.map((client) => client.close()))
       await rocketmq?.stop()
+    })
+
+    it('an administrator is told which permission is missing, and reads with Get alone', async () => {
+      const [measurer, writer] = [
+        connect({ credentials: credentialsOf('measurer') }),
+        connect({ credentials: credentialsOf('writer') }),
+      ]
+      const groups = createGroupAdmin(measurer)
+      const offsets = createOffsetAdmin(measurer)
+      const plan = await offsets.plan({ consumerGroup: GROUP, topic: TOPIC, to: 'latest' })
+      // Whoever is known to the broker may see the names of all.
+      ok((await groups.list()).includes(GROUP))
+      const [described] = await groups.describe(GROUP)
+      const [topic] = await createTopicAdmin(measurer).describe(TOPIC)
+      const { queues } = await groups.stats(GROUP, { topic: TOPIC })
+      deepStrictEqual(
+        [described?.config.groupName, topic?.readQueueNums, queues.length, plan.queues.length],
+        [GROUP, 1, 1, 1],
+      )
+      const refused = await Promise.all([
+        remark(offsets.reset(plan)),
+        remark(createTopicAdmin(measurer).update(TOPIC, { readQueueNums: 2 })),
+        remark(createTopicAdmin(writer).delete(TOPIC)),
+        remark(createTopicAdmin(writer).create('another')),
+      ])
+      deepStrictEqual(
+        refused.map((text) => /no permission to access (\w+:[\w-]*)/.exec(text)?.[1]),
+        ['Group:secured-readers', 'Topic:secured', 'Topic:secured', 'Topic:another'],
+      )
     })
 
     it('a super user does everything, with binary bodies and Unicode in the signed header', async () => {

@@ -125,6 +125,16 @@ for (const [what, start] of [
       )
     })
 
+    it('getBrokerConfig has the settings of a broker', async () => {
+      const [config] = await createClusterAdmin(client).config({ brokerName: 'broker-a' })
+      const printed = await run('getBrokerConfig', '-b', config?.address ?? '')
+      const values = Object.fromEntries(
+        [...printed.matchAll(/^(\S+)\s+=\s+(.*?)\s*$/gm)].map(([, name, value]) => [name, value]),
+      )
+      for (const name of ['brokerName', 'transactionTimeOut', 'transactionCheckMax', 'autoCreateTopicEnable'])
+        deepStrictEqual([name, config?.config[name]], [name, values[name]])
+    })
+
     it('topicList has the topics of the list', async () => {
       await filled('listed', 0)
       const printed = new Set((await run('topicList')).split('\n').filter((line) => /^[%\w-]+$/.test(line)))
@@ -283,7 +293,7 @@ for (const [what, start] of [
         run('queryMsgByKey', '-t', 'queried', '-k', 'key-1'),
         run('queryMsgByUniqueKey', '-t', 'queried', '-i', second.messageId),
       ])
-      const valueOf = (printed: string, name: string): string | undefined =>
+      const valueIn = (printed: string, name: string): string | undefined =>
         new RegExp(`^${name}:\\s+(.+?)\\s*$`, 'm').exec(printed)?.[1]
       const ours = await query.byOffsetId(second.offsetMessageId)
       const expected = [
@@ -295,11 +305,11 @@ for (const [what, start] of [
       ]
       const names = ['OffsetID', 'Queue ID', 'Queue Offset', 'Keys', 'Tags']
       deepStrictEqual(
-        names.map((name) => valueOf(byId, name)),
+        names.map((name) => valueIn(byId, name)),
         expected,
       )
       deepStrictEqual(
-        names.slice(1).map((name) => valueOf(byUniqueKey, name)),
+        names.slice(1).map((name) => valueIn(byUniqueKey, name)),
         expected.slice(1),
       )
       const [row] = rows(byKey, second.messageId)
@@ -398,26 +408,31 @@ describe('a broker that resets offsets through its members', { skip: !available 
       await createProducer(client, { producerGroup: 'p' }).send({ topic: 'orders', body: 'x', queue })
     await consumer.commitOffset(queue, 1n)
     const offsets = createOffsetAdmin(client)
+    await until('the messages', async () => (await offsets.max(queue)) === 3n)
     const reset = async (to: 'earliest' | 'latest'): Promise<void> =>
       await offsets.reset(await offsets.plan({ consumerGroup: 'billing', topic: 'orders', to }))
     // Nobody is online: committed, as mqadmin does.
-    await reset('latest')
+    await reset('earliest')
     const offline = await consumer.committedOffset(queue)
 
     const member = createClient({ nameServers: rocketmq.nameServers, timeoutMs: 20_000 })
     const served = serve(member, {
       consumerGroup: 'billing',
+      clientId: 'fn@1',
       subscriptions: { orders: '*' },
-      windowMs: 3_000,
+      windowMs: 20_000,
     })
     await until('the member', async () => (await createGroupAdmin(client).members('billing')).length > 0)
-    await reset('earliest')
+    // The broker would go by a time only, for every queue: not what was planned.
+    const online = await reset('earliest').catch(({ message }: Error) => message)
+    match(String(online), /resets through members that are online.*fn@1/)
+    await rocketmq.mqadmin('resetOffsetByTime', '-g', 'billing', '-t', 'orders', '-s', '-1')
     const { resets } = await served
     const committed = await consumer.committedOffset(queue)
     await Promise.all([client.close(), member.close()])
     deepStrictEqual(
       [offline, resets, committed],
-      [3n, [{ topic: 'orders', queues: [{ queue, offset: 0n }] }], 0n],
+      [0n, [{ topic: 'orders', queues: [{ queue, offset: 3n }] }], 3n],
     )
   })
 })

@@ -1,7 +1,16 @@
-/** What there is: clusters, brokers, addresses, 106 (protocol.md 2; upstream ClusterListSubCommand). */
+/** What there is: clusters, brokers, addresses, 106, and the settings of brokers, 26 (protocol.md 2, 16; upstream ClusterListSubCommand). */
+import { GetBrokerConfig } from '../../commands/broker.ts'
 import type { CallOptions } from '../../net/deadline.ts'
 import type { Client } from '../client.ts'
-import { findBrokers } from './masters.ts'
+import {
+  callMaster,
+  checkWhere,
+  chooseMasters,
+  findBrokers,
+  type Master,
+  onEach,
+  type Where,
+} from './masters.ts'
 
 export interface BrokerDescription {
   brokerName: string
@@ -17,9 +26,16 @@ export interface ClusterDescription {
   brokers: readonly BrokerDescription[]
 }
 
+/** The settings of one master. */
+export interface BrokerConfig extends Master {
+  config: Readonly<Record<string, string>>
+}
+
 export interface ClusterAdmin {
   /** Every cluster and broker that is registered, by name. */
   describe(options?: CallOptions): Promise<ClusterDescription[]>
+  /** The settings that masters run with, by the names of broker.conf; all values are text. Needs a permission for the cluster. */
+  config(where?: Where): Promise<BrokerConfig[]>
 }
 
 /**
@@ -40,5 +56,15 @@ export const createClusterAdmin = (client: Client): ClusterAdmin => ({
         }),
       ),
     }))
+  },
+
+  async config(where = {}) {
+    checkWhere('config', where)
+    const deadline = client.deadline(where)
+    const masters = await chooseMasters(client, where, deadline, true)
+    const answers = await onEach('reading the settings', masters, (master) =>
+      callMaster(client, master, GetBrokerConfig, {}, undefined, deadline),
+    )
+    return answers.map(({ value, ...master }) => ({ ...master, config: value.body }))
   },
 })

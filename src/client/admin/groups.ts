@@ -14,7 +14,7 @@ import {
 } from '../../commands/groups.ts'
 import { GetConsumerListByGroup } from '../../commands/heartbeat.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
-import { AuthError, BrokerError } from '../../errors.ts'
+import { AuthError, BrokerError, type Place } from '../../errors.ts'
 import type { CallOptions, Deadline } from '../../net/deadline.ts'
 import { checkInt, refuse } from '../../wire/checks.ts'
 import { checkGroupName, checkTopicName } from '../../wire/names.ts'
@@ -175,6 +175,35 @@ export const noGroup = (consumerGroup: string): never => {
   throw new BrokerError(text, '', { responseCode: SUBSCRIPTION_GROUP_NOT_EXIST, outcome: 'not-sent' })
 }
 
+/** The members of a group, by its stored name, that are online at one broker. */
+export const readMembers = async (
+  client: Client,
+  place: Place,
+  consumerGroup: string,
+  deadline: Deadline,
+): Promise<readonly string[]> => {
+  try {
+    const { body } = await callMaster(
+      client,
+      place,
+      GetConsumerListByGroup,
+      { consumerGroup },
+      undefined,
+      deadline,
+    )
+    return body.consumerIdList
+  } catch (error) {
+    // The code of every fault; only the remark tells that it is none.
+    if (
+      error instanceof BrokerError &&
+      error.responseCode === SYSTEM_ERROR &&
+      /no consumer/.test(error.remark)
+    )
+      return []
+    throw error
+  }
+}
+
 /** How far a group is, from every master. @throws BrokerError with responseCode 26 for an unknown group */
 export const readStats = async (
   client: Client,
@@ -308,30 +337,11 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
     async members(consumerGroup, limits) {
       checkGroupName(consumerGroup)
       const deadline = client.deadline(limits)
-      const request = { consumerGroup: client.wrap(consumerGroup) }
+      const group = client.wrap(consumerGroup)
       const masters = await findMasters(client, deadline)
-      const answers = await onEach(`reading the members of ${consumerGroup}`, masters, async (master) => {
-        try {
-          const { body } = await callMaster(
-            client,
-            master,
-            GetConsumerListByGroup,
-            request,
-            undefined,
-            deadline,
-          )
-          return body.consumerIdList
-        } catch (error) {
-          // The code of every fault; only the remark tells that it is none.
-          if (
-            error instanceof BrokerError &&
-            error.responseCode === SYSTEM_ERROR &&
-            /no consumer/.test(error.remark)
-          )
-            return []
-          throw error
-        }
-      })
+      const answers = await onEach(`reading the members of ${consumerGroup}`, masters, (master) =>
+        readMembers(client, master, group, deadline),
+      )
       return [...new Set(answers.flatMap(({ value }) => value))].toSorted()
     },
 

@@ -11,7 +11,7 @@ import { decodeOffsetMessageId } from '../../wire/message-id.ts'
 import { checkTopicName } from '../../wire/names.ts'
 import type { Client } from '../client.ts'
 import { checkKeys } from '../options.ts'
-import { Message } from '../values.ts'
+import { type Message, messageOf } from '../values.ts'
 import { callMaster, findBrokers, onEach } from './masters.ts'
 
 export interface QueryOptions extends CallOptions {
@@ -50,7 +50,7 @@ export const createMessageQuery = (client: Client): MessageQuery => {
     const { messages, undecodable } = decodeMessages(bytes)
     const reason: ProtocolError | undefined = undecodable[0]?.reason
     if (reason) throw reason
-    return messages.map((each) => new Message(each, brokerName, client.unwrap))
+    return messages.map((each) => messageOf(each, brokerName, client.unwrap))
   }
 
   const query = async (

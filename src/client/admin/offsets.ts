@@ -4,7 +4,7 @@
  * then done. So what was shown is what happens, whatever is written meanwhile.
  */
 
-import { InvokeBrokerToResetOffset, type ResetOffsetRequest } from '../../commands/consumer-requests.ts'
+import { InvokeBrokerToResetOffset } from '../../commands/consumer-requests.ts'
 import type { Command } from '../../commands/define.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
 import {
@@ -15,7 +15,7 @@ import {
   SearchOffsetByTimestamp,
   UpdateConsumerOffset,
 } from '../../commands/offsets.ts'
-import type { RocketMQError } from '../../errors.ts'
+import { AuthError, BrokerError } from '../../errors.ts'
 import type { CallOptions, Deadline } from '../../net/deadline.ts'
 import type { Route } from '../../routing/routes.ts'
 import {
@@ -30,9 +30,10 @@ import {
 import { checkGroupName, checkTopicName, retryTopic } from '../../wire/names.ts'
 import type { Client } from '../client.ts'
 import { checkKeys } from '../options.ts'
+import { createMessageId } from '../outgoing.ts'
 import { Value } from '../values.ts'
-import { noGroup, readGroup, readStats } from './groups.ts'
-import { callMaster, failureOf, findMasters, freshRoute, unlessMissing } from './masters.ts'
+import { noGroup, readGroup, readMembers, readStats } from './groups.ts'
+import { callMaster, failureOf, findMasters, freshRoute } from './masters.ts'
 import { byQueue } from './topics.ts'
 
 /** Where a reset leads: to an offset, to the first message stored at or after a time, to the first or behind the last message. */
@@ -94,6 +95,7 @@ export interface OffsetAdmin {
   reset(plan: ResetPlan, options?: CallOptions): Promise<void>
 }
 
+const SUBSCRIPTION_GROUP_NOT_EXIST = 26
 const CONSUMER_NOT_ONLINE = 206
 
 type AboutQueue = { topic: string; queueId: number }
@@ -223,19 +225,57 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
     return offset
   }
 
-  /** Where brokers reset through the members of a group and none is online, nobody minds a commit: mqadmin does the same. */
-  const resetAt = async (
+  /**
+   * Whether a broker stores resets itself. One that has members do it (useServerSideResetOffset=false, and before 5.0) looks at the
+   * time only, and at no single queue: it would move what nobody asked for. Asked for a group that there is not, both refuse.
+   */
+  const storesResets = async (address: string, topic: string, deadline: Deadline): Promise<boolean> => {
+    const request = {
+      topic: client.wrap(topic),
+      group: `reset-${createMessageId()}`,
+      queueId: 0,
+      offset: 0n,
+      timestamp: 0n,
+    }
+    try {
+      await callMaster(client, { address }, InvokeBrokerToResetOffset, request, undefined, deadline, topic)
+      return true
+    } catch (error) {
+      if (error instanceof AuthError) return true // not for any group
+      if (!(error instanceof BrokerError)) throw error
+      if (error.responseCode === SUBSCRIPTION_GROUP_NOT_EXIST) return true
+      if (error.responseCode === CONSUMER_NOT_ONLINE || /consumer group .* not exist/.test(error.remark))
+        return false
+      throw error
+    }
+  }
+
+  /** Where nobody is online to do it a commit does the same: as mqadmin does. @throws ConfigError where somebody is */
+  const checkOffline = async (address: string, consumerGroup: string, deadline: Deadline): Promise<void> => {
+    const members = await readMembers(client, { address }, client.wrap(consumerGroup), deadline)
+    if (members.length > 0)
+      refuse(
+        'plan',
+        `${address} resets through members that are online, by time only: stop ${members.join(', ')}`,
+      )
+  }
+
+  const resetQueue = async (
     address: string,
-    request: ResetOffsetRequest & { queueId: number; offset: bigint },
+    stores: boolean,
+    consumerGroup: string,
+    { queue: { topic, queueId }, to: offset }: QueueReset,
     deadline: Deadline,
   ): Promise<void> => {
-    const { topic, group, queueId, offset } = request
-    const place = { address }
-    const name = client.unwrap(topic)
-    const reset = callMaster(client, place, InvokeBrokerToResetOffset, request, undefined, deadline, name)
-    if (await unlessMissing(reset, CONSUMER_NOT_ONLINE)) return
-    const commit = { consumerGroup: group, topic, queueId, commitOffset: offset }
-    await callMaster(client, place, UpdateConsumerOffset, commit, undefined, deadline, name)
+    const about = { topic: client.wrap(topic), queueId }
+    const group = client.wrap(consumerGroup)
+    if (!stores) {
+      const commit = { ...about, consumerGroup: group, commitOffset: offset }
+      await callMaster(client, { address }, UpdateConsumerOffset, commit, undefined, deadline, topic)
+      return
+    }
+    const request = { ...about, group, offset, timestamp: -1n, isForce: true }
+    await callMaster(client, { address }, InvokeBrokerToResetOffset, request, undefined, deadline, topic)
   }
 
   return {
@@ -269,18 +309,31 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
         checkOffset('plan.queues.to', to)
       }
       const deadline = client.deadline(limits)
-      const group = client.wrap(consumerGroup)
+      const addresses = new Map<string, string>()
+      for (const { queue } of queues)
+        addresses.set(
+          queue.brokerName,
+          client.routes.address(await client.route(queue.topic, deadline), queue.brokerName),
+        )
+      // All of them are asked before anything is changed.
+      const storing = new Map<string, boolean>()
+      for (const { queue } of queues) {
+        const address = addresses.get(queue.brokerName) as string
+        if (storing.has(address)) continue
+        const stores = await storesResets(address, queue.topic, deadline)
+        if (!stores) await checkOffline(address, consumerGroup, deadline)
+        storing.set(address, stores)
+      }
       const results = await Promise.all(
-        queues.map(async ({ queue, to: offset }) => {
-          const { topic, brokerName, queueId } = queue
-          const request = { topic: client.wrap(topic), group, queueId, offset, timestamp: -1n, isForce: true }
+        queues.map(async (each) => {
+          const { queue } = each
+          const { brokerName } = queue
+          const place = { brokerName, address: addresses.get(brokerName) as string, queue }
           try {
-            const route = await client.route(topic, deadline)
-            const address = client.routes.address(route, brokerName)
-            await resetAt(address, request, deadline)
-            return { brokerName, address, queue }
+            await resetQueue(place.address, storing.get(place.address) ?? true, consumerGroup, each, deadline)
+            return place
           } catch (error) {
-            return { brokerName, address: (error as RocketMQError).address ?? '', queue, error }
+            return { ...place, error }
           }
         }),
       )

@@ -380,6 +380,24 @@ export const administration: Cases = {
     ])
   },
 
+  'the settings of the brokers are read by their names': async (c) => {
+    const [read, ...others] = await createClusterAdmin(c.client).config({ brokerName: c.brokerName })
+    const { brokerName, brokerClusterName, brokerId, transactionTimeOut, transactionCheckMax } =
+      read?.config ?? {}
+    deepStrictEqual(
+      [
+        read?.address,
+        brokerName,
+        brokerClusterName,
+        brokerId,
+        transactionTimeOut,
+        transactionCheckMax,
+        others,
+      ],
+      [c.master, c.brokerName, c.clusterName, '0', '1000', '15', []],
+    )
+  },
+
   'with a namespace an administrator sees and names what is its own': async (c) => {
     const client = c.connect({ namespace: 'INST' })
     const [topic, group] = [c.name('topic'), c.name('group')]

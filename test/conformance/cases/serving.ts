@@ -19,15 +19,15 @@ async function serving<T>(
   meanwhile: () => Promise<T>,
 ): Promise<{ result: ServeResult; seen: T }> {
   const served = serve(c.connect(), { windowMs: WINDOW_MS, ...options })
-  const { members } = createGroupAdmin(c.client)
-  await until('the member', async () => (await members(options.consumerGroup)).length > 0)
+  const groups = createGroupAdmin(c.client)
+  await until('the member', async () => (await groups.members(options.consumerGroup)).length > 0)
   const seen = await meanwhile()
   return { result: await served, seen }
 }
 
 export const service: Cases = {
   'a registration makes members, until it is taken back': async (c) => {
-    const { members } = createGroupAdmin(c.client)
+    const groups = createGroupAdmin(c.client)
     const consumerGroup = c.name('members')
     const clientId = c.name('client')
     const registration = createRegistration(c.connect(), {
@@ -37,12 +37,12 @@ export const service: Cases = {
         { consumerGroup, consumeType: 'CONSUME_PASSIVELY', subscriptions: { [await c.topic()]: 'a || b' } },
       ],
     })
-    const before = await members(consumerGroup)
+    const before = await groups.members(consumerGroup)
     const places = await registration.heartbeat()
-    const during = await members(consumerGroup)
+    const during = await groups.members(consumerGroup)
     await registration.unregister()
     deepStrictEqual(
-      [before, places, during, await members(consumerGroup)],
+      [before, places, during, await groups.members(consumerGroup)],
       [[], [{ brokerName: c.brokerName, cluster: c.clusterName, address: c.master }], [clientId], []],
     )
   },

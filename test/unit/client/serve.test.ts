@@ -32,7 +32,7 @@ interface Run {
   broker: LocalBroker
   client: Client
   /** Asks as mqadmin does, through the broker. */
-  ask<T>(command: unknown, request: object, body?: Buffer): Promise<T>
+  ask: <T>(command: unknown, request: object, body?: Buffer) => Promise<T>
   sent: SendResult
 }
 

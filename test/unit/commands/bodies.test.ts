@@ -445,3 +445,26 @@ describe('bodies with wrong values', () => {
     )
   })
 })
+
+describe('the settings of a broker', () => {
+  // Of what a 5.5.0 broker answered.
+  const raw =
+    'brokerName=broker-a\nmessageStorePlugIn=\ntransactionTimeOut=1000\nmessageDelayLevel=1s 5s 10s\n' +
+    'initAuthenticationUser={"a":"b=c"}\n'
+
+  it('are read line by line, and written likewise', () => {
+    const { responseBody } = commands.GetBrokerConfig
+    const values = responseBody.decode(Buffer.from(raw))
+    deepStrictEqual(
+      { ...values },
+      {
+        brokerName: 'broker-a',
+        messageStorePlugIn: '',
+        transactionTimeOut: '1000',
+        messageDelayLevel: '1s 5s 10s',
+        initAuthenticationUser: '{"a":"b=c"}',
+      },
+    )
+    deepStrictEqual(text(responseBody.encode(values)), raw)
+  })
+})

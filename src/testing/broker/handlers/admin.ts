@@ -1,4 +1,5 @@
-/** Topics, groups and their statistics: 17, 28, 32, 200, 201, 202, 207, 208, 215, 300, 351, 352 (upstream AdminBrokerProcessor). */
+/** Topics, groups and their statistics: 17, 26, 28, 32, 200, 201, 202, 207, 208, 215, 300, 351, 352 (upstream AdminBrokerProcessor). */
+import { GetBrokerConfig } from '../../../commands/broker.ts'
 import {
   DeleteSubscriptionGroup,
   GetAllSubscriptionGroupConfig,
@@ -159,6 +160,8 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
     return { body: { offsetTable, consumeTps: 0 } }
   }),
 
+  handle(GetBrokerConfig, ({ server }: AdminCall) => ({ body: configOf(server) })),
+
   handle(GetBrokerRuntimeInfo, ({ server }: AdminCall) => ({ body: { table: runtimeInfo(server) } })),
 ]
 
@@ -192,6 +195,24 @@ function statsOf(
     }
     return [{ topic, brokerName: server.brokerName, queueId }, stats]
   })
+}
+
+/** Of upstream's settings those that this broker has, too. */
+function configOf({ brokerName, settings, registry }: BrokerNode): Record<string, string> {
+  const values = {
+    brokerName,
+    brokerClusterName: registry.clusterName,
+    brokerId: 0,
+    brokerRole: 'ASYNC_MASTER',
+    autoCreateTopicEnable: settings.autoCreateTopics,
+    autoCreateSubscriptionGroup: settings.autoCreateGroups,
+    recallMessageEnable: settings.recall,
+    enablePropertyFilter: false,
+    transactionCheckInterval: settings.transactionCheckInterval,
+    transactionTimeOut: settings.transactionTimeOut,
+    transactionCheckMax: settings.transactionCheckMax,
+  }
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]))
 }
 
 /** Of upstream's figures those that mqadmin prints. */
