@@ -192,7 +192,8 @@ export class PopWorker {
     this.counts.failed += unfit.length
     await this.#retryAll(unfit)
     const rest = batch.filter((message) => !refused.has(message))
-    if (rest.length > 0) await this.#call(rest)
+    // To hide those that are refused may have taken the rest of the time.
+    if (rest.length > 0 && !this.#isOver) await this.#call(rest)
   }
 
   async #call(batch: readonly PoppedMessage[]): Promise<void> {

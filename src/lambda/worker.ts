@@ -132,6 +132,8 @@ export class Worker {
     let rest = batch
     const attempts = new Map<Message, number>()
     while (rest.messages.length > 0) {
+      // A broker that is slow to say who has the lease takes of the handler's time, and perhaps all of it.
+      if (this.#isTooLate(0)) return this.#intake.stop()
       const began = Date.now()
       const verdict = await this.#handling.call(rest.messages)
       if (verdict.isTooLarge && rest.messages.length > 1) return await this.#inHalves(rest)

@@ -281,6 +281,27 @@ describe('a commit', () => {
     assert.deepStrictEqual([result.handled, broker.messages('%DLQ%billing')], [0, []])
   })
 
+  it('about which the broker is silent to the end of the invocation is no reason to call the handler then', async (t) => {
+    const { broker, client } = await setting(t)
+    await publish(client, 1)
+    let calls = 0
+
+    const result = await run(
+      client,
+      async () => {
+        calls += 1
+        broker.faults.add({ fault: 'drop', code: 41 })
+        return { batchItemFailures: [{ itemIdentifier: 'orders/broker-a/0/0' }] }
+      },
+      { onFailure: 'block', maximumRetryAttempts: 3 },
+      scheduledEvent(),
+      3_000,
+    )
+
+    assert.deepStrictEqual([calls, result.handled, result.remainingLag], [1, 0, 1])
+    assert.deepStrictEqual(broker.messages('%DLQ%billing'), [])
+  })
+
   it('is written again when a killed broker has lost it, with the leases', async (t) => {
     const { broker, client } = await setting(t)
     await publish(client, 4)

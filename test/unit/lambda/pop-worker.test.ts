@@ -292,6 +292,21 @@ describe('in mode pop', () => {
     assert.ok(!JSON.stringify(lines).includes('please'))
   })
 
+  it('is not handed over when the rest of the time was used up by what does not fit', async (t) => {
+    const { broker, client } = await setting(t, 2)
+    broker.faults.add({ fault: 'drop', code: 200053 })
+    const validate = (value: unknown): object => (value === 0 ? { issues: [{ message: 'is 0' }] } : { value })
+    const schema = { '~standard': { version: 1, vendor: 'own', validate } }
+
+    let calls = 0
+    const handle: RecordHandler = async () => void calls++
+
+    const running = run(client, handle, { schema } as Partial<EventSourceOptions>, 1_500)
+
+    await assert.rejects(running, { code: 'RMQ_DEADLINE' })
+    assert.deepStrictEqual(calls, 0)
+  })
+
   it('a sound body for which there was no memory besides the others is given back, which is no attempt', async (t) => {
     const { broker, client } = await setting(t, 0)
     const body = deflateSync(Buffer.alloc(15 << 20))
