@@ -7,6 +7,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { PullConsumer } from '../client/puller.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
+import { TimeoutError } from '../errors.ts'
 import type { CallOptions } from '../net/deadline.ts'
 import { queueKey } from './event.ts'
 
@@ -27,8 +28,11 @@ export interface Leases {
    * those that are another's, or may have been. A broker that does not answer has taken none away yet. Never rejects.
    */
   confirm(queues: readonly MessageQueue[], limits: CallOptions): Promise<void>
-  /** Renews all that are held and forgets those that are another's now. Rejects when no broker can be asked. */
-  renew(limits: CallOptions): Promise<void>
+  /**
+   * Before `due` are committed: renews all that are held and forgets those that are another's now. A broker that was silent
+   * is asked for queues of `due` only. Rejects when no broker can be asked.
+   */
+  renew(due: readonly MessageQueue[], limits: CallOptions): Promise<void>
   /** Gives all of them back. Whatever fails, they end by themselves. */
   release(limits: CallOptions): Promise<void>
 }
@@ -44,7 +48,8 @@ export async function takeLeases(
   const confirmed = new Map<string, number>()
   /** Those that a broker may have granted although its answer did not come. */
   const unclear = new Map<string, MessageQueue>()
-  let failure: unknown
+  /** Names of brokers that did not answer the last time: whoever asks them makes the others wait. */
+  const silent = new Set<string>()
 
   const lockAt = async (own: readonly MessageQueue[], until: CallOptions): Promise<void> => {
     const at = Date.now()
@@ -58,48 +63,72 @@ export async function takeLeases(
       else held.delete(key)
     }
   }
-  /** Asks each broker by itself: one that does not answer has neither granted nor taken away anything. */
-  const lock = async (some: readonly MessageQueue[], until: CallOptions): Promise<void> => {
-    const brokers = [...Map.groupBy(some, ({ brokerName }) => brokerName).values()]
-    const asked = await Promise.allSettled(brokers.map((own) => lockAt(own, until)))
-    const failed = asked.filter((each) => each.status === 'rejected')
-    failure = failed[0]?.reason
-    if (failed.length > 0 && failed.length === asked.length) throw failure
+  /**
+   * Asks each broker by itself: one that does not answer has neither granted nor taken away anything. Never rejects.
+   * @returns why brokers could not be asked, by their names
+   */
+  const lock = async (
+    some: readonly MessageQueue[],
+    until: CallOptions,
+  ): Promise<ReadonlyMap<string, unknown>> => {
+    const brokers = Map.groupBy(some, ({ brokerName }) => brokerName)
+    const failures = new Map<string, unknown>()
+    const ask = async ([name, own]: [string, MessageQueue[]]): Promise<void> => {
+      silent.delete(name)
+      await lockAt(own, until).catch((error: unknown) => {
+        failures.set(name, error)
+        if (error instanceof TimeoutError) silent.add(name)
+      })
+    }
+    await Promise.all(Array.from(brokers, ask))
+    return failures
   }
 
   const isOlder = (queue: MessageQueue, ms: number): boolean =>
     Date.now() - (confirmed.get(queueKey(queue)) ?? 0) >= ms
 
-  let renewal: Promise<void> | undefined
+  const forgetUnsafe = (some: readonly MessageQueue[]): void => {
+    for (const queue of some) if (isOlder(queue, SAFE_MS)) held.delete(queueKey(queue))
+  }
+
+  let renewal: Promise<unknown> | undefined
   let isOver = false
   // What a failed renewal means shows at the next commit, which asks again.
   const renewNow = (): void => {
-    renewal = lock([...held.values()], limits)
-      .catch(() => undefined)
-      .finally(arm)
+    renewal = lock([...held.values()], limits).finally(arm)
   }
   let timer: NodeJS.Timeout | undefined
   const arm = (): void => {
     if (!isOver) timer = setTimeout(renewNow, RENEW_MS)
   }
   // What fails here is told by `error`: what was granted all the same must be given back in time.
-  await lock(queues, limits).catch(() => undefined)
-  const missing = queues.filter((queue) => !held.has(queueKey(queue)))
+  const failures = new Map(await lock(queues, limits))
+  const missing = queues.filter((queue) => !held.has(queueKey(queue)) && !silent.has(queue.brokerName))
   if (missing.length > 0 && Date.now() + 2 * SECOND_TRY_MS < limits.deadlineMs) {
     await wait(SECOND_TRY_MS * (0.5 + Math.random() / 2))
-    await lock(missing, limits).catch(() => undefined)
+    for (const { brokerName } of missing) failures.delete(brokerName)
+    for (const [brokerName, failure] of await lock(missing, limits)) failures.set(brokerName, failure)
   }
-  const error = failure
+  const [error] = failures.values()
   arm()
   return {
     error,
     holds: (queue) => held.has(queueKey(queue)),
     async confirm(some, until) {
-      for (const queue of some) if (isOlder(queue, SAFE_MS)) held.delete(queueKey(queue))
+      forgetUnsafe(some)
       const due = some.filter((queue) => held.has(queueKey(queue)) && isOlder(queue, FRESH_MS))
-      if (due.length > 0) await lock(due, until).catch(() => undefined)
+      if (due.length === 0) return
+      await lock(due, until)
+      // A broker that does not answer takes its time.
+      forgetUnsafe(some)
     },
-    renew: async (until) => await lock([...held.values()], until),
+    async renew(due, until) {
+      const isDue = (name: string): boolean => due.some(({ brokerName }) => brokerName === name)
+      const some = [...held.values()].filter(({ brokerName }) => isDue(brokerName) || !silent.has(brokerName))
+      const failures = await lock(some, until)
+      for (const failure of failures.values())
+        if (some.every(({ brokerName }) => failures.has(brokerName))) throw failure
+    },
     async release(last) {
       isOver = true
       clearTimeout(timer)

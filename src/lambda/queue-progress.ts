@@ -74,6 +74,8 @@ export class QueueProgress {
   /** When it was last asked for messages, epoch ms. */
   lookedAt = 0
   isPulling = false
+  /** A commit has failed. */
+  isHalted = false
   /** Of what was handed out: the longest time since it was stored, in ms. */
   oldestAgeMs = 0
   /** Why a record failed that no function was given. */
@@ -305,6 +307,13 @@ export class QueueProgress {
   fail(error: unknown): void {
     this.error ??= error
     this.#seal(error instanceof Error ? error.message : String(error))
+  }
+
+  /** As after `fail`, and nothing more is handed out: it could not be committed. */
+  halt(error: unknown): void {
+    this.fail(error)
+    this.isHalted = true
+    this.#stop('it could not be committed')
   }
 
   /** Nothing more is read; what waits is still handed out. The first reason stands. */

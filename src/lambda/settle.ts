@@ -215,13 +215,17 @@ export class Settlement {
     return this.#leases !== undefined && !this.#leases.holds(queue)
   }
 
-  /** Commits what is done with, in every queue, when the leases are still ours. */
-  async commit(queues: readonly QueueProgress[]): Promise<void> {
+  /**
+   * Commits what is done with, in every queue, when the leases are still ours. What could not be committed is tried again
+   * when it `isLast` only: while a broker is silent the queues of the others would wait for it with each batch.
+   */
+  async commit(queues: readonly QueueProgress[], isLast = false): Promise<void> {
     const commit = async (): Promise<void> => {
       await Promise.all(queues.map(sendAway))
-      const due = queues.filter((queue) => queue.isDirty)
+      const due = queues.filter((queue) => queue.isDirty && (isLast || !queue.isHalted))
       if (due.length === 0) return
-      await this.#leases?.renew(this.limits).catch((error: unknown) => {
+      const leased = due.map(({ queue }) => queue)
+      await this.#leases?.renew(leased, this.limits).catch((error: unknown) => {
         for (const queue of due) queue.fail(error)
       })
       await Promise.all(due.map((queue) => this.#commit(queue)))
@@ -232,7 +236,7 @@ export class Settlement {
 
   async #commit(queue: QueueProgress): Promise<void> {
     if (this.#isLost(queue)) return queue.lose(LOST)
-    await queue.commit(this.limits).catch((error: unknown) => queue.fail(error))
+    await queue.commit(this.limits).catch((error: unknown) => queue.halt(error))
   }
 }
 

@@ -75,7 +75,7 @@ export class Worker {
       await Promise.all(works)
     } finally {
       await this.#intake.close()
-      await this.#settlement.commit(this.#queues)
+      await this.#settlement.commit(this.#queues, true)
     }
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { InvokeBrokerToResetOffset } from '../../../src/commands/consumer-requests.ts'
+import { TimeoutError } from '../../../src/errors.ts'
 import {
   type Client,
   createClient,
@@ -448,6 +449,49 @@ describe('a broker that does not answer about leases, or offsets', () => {
     assert.deepStrictEqual(broker.committedOffset('billing', { ...QUEUE, brokerName: 'broker-b' }), undefined)
   })
 
+  it('is not asked for leases once more, which the others would wait for', async (t) => {
+    const { broker, client } = await twoBrokers(t)
+    const fault = broker.faults.add({ fault: 'drop', code: 41, server: 'broker-b' })
+    const handled: string[] = []
+
+    const failing = run(client, async (event) => void handled.push(...bodies(event)))
+
+    await assert.rejects(failing, { code: 'RMQ_TIMEOUT' })
+    assert.deepStrictEqual([handled, fault.hits], [['1', '2'], 2])
+  })
+
+  it('is not asked to renew them for the others’ commits', async () => {
+    const asked: string[] = []
+    const consumer = {
+      lock: async (queues: readonly MessageQueue[]) => {
+        const name = queues[0]?.brokerName ?? ''
+        asked.push(name)
+        if (name === 'broker-b' && asked.length > 2) throw new TimeoutError('it took too long')
+        return [...queues]
+      },
+      unlock: async () => undefined,
+    }
+    const limits = { deadlineMs: Date.now() + 60_000 }
+    const other = { ...QUEUE, brokerName: 'broker-b' }
+    const leases = await takeLeases(consumer as unknown as PullConsumer, [QUEUE, other], limits)
+
+    await leases.renew([QUEUE], limits)
+    await leases.renew([QUEUE], limits)
+    await leases.renew([other], limits).catch(() => undefined)
+    await leases.release(limits)
+
+    assert.deepStrictEqual(asked, [
+      ...['broker-a', 'broker-b'],
+      ...['broker-a', 'broker-b'],
+      'broker-a',
+      ...['broker-a', 'broker-b'],
+    ])
+    assert.deepStrictEqual(
+      [QUEUE, other].map((queue) => leases.holds(queue)),
+      [true, true],
+    )
+  })
+
   it('has not taken a lease away: what was handled is committed', async (t) => {
     const { broker, client } = await twoBrokers(t)
 
@@ -458,6 +502,25 @@ describe('a broker that does not answer about leases, or offsets', () => {
     assert.deepStrictEqual(
       [result.handled, result.queues.map(({ stopped }) => stopped)],
       [4, [undefined, undefined]],
+    )
+  })
+
+  it('nor takes commits is asked for one at the end only, and nothing more is handed out of its queues', async (t) => {
+    const { broker, client } = await twoBrokers(t)
+    await run(client, async () => undefined)
+    const producer = createProducer(client, { producerGroup: 'shop' })
+    for (const brokerName of ['broker-a', 'broker-b'])
+      for (const n of [3, 4, 5])
+        await producer.send({ topic: 'orders', body: `${brokerName} ${n}`, queue: { ...QUEUE, brokerName } })
+    const fault = broker.faults.add({ fault: 'refuse', code: 15, server: 'broker-b', responseCode: 1 })
+    const handled: string[] = []
+
+    const failing = run(client, async (event) => void handled.push(...bodies(event)), { batchSize: 1 })
+
+    await assert.rejects(failing, { responseCode: 1 })
+    assert.deepStrictEqual(
+      [handled.toSorted(), fault.hits, broker.committedOffset('billing', QUEUE)],
+      [['broker-a 3', 'broker-a 4', 'broker-a 5', 'broker-b 3'], 2, 5n],
     )
   })
 
