@@ -335,6 +335,7 @@ async function handlingOf(
   // A target cannot be warned, only given up.
   const extras = { signal: target ? stop : signal, client }
   return {
+    signal: extras.signal,
     groupOf: format.groupOf,
     screen: (messages) => orFailed(messages, signal, () => untilAborted(screen(messages), stop)),
     call: (messages) => {

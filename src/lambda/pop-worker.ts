@@ -81,7 +81,7 @@ export class PopWorker {
 
   /** Whether the time was over; what is left is not known. */
   get isOutOfTime(): boolean {
-    return Date.now() + this.#longestMs >= this.#end
+    return this.#handling.signal.aborted || Date.now() + this.#longestMs >= this.#end
   }
 
   get #limits(): CallOptions {

@@ -18,6 +18,8 @@ const BLOCK_PAUSE_MS = 1_000
 
 /** What is done with a batch. Neither throws: a verdict has the error. */
 export interface Handling {
+  /** Aborted when the handler is warned of the end: from then on nothing is begun. */
+  signal: AbortSignal
   /** Queues of one batch have the same; undefined: any go together. */
   groupOf?: ((queue: MessageQueue) => string) | undefined
   /** Which messages the handler cannot be given, and why; a verdict when that could not be found out. */
@@ -194,7 +196,7 @@ export class Worker {
   }
 
   #isTooLate(pauseMs: number): boolean {
-    const isLate = Date.now() + pauseMs + this.#longestMs >= this.#end
+    const isLate = this.#handling.signal.aborted || Date.now() + pauseMs + this.#longestMs >= this.#end
     this.#isLate ||= isLate
     return isLate
   }

@@ -624,6 +624,25 @@ describe('the signal of a handler', () => {
     assert.deepStrictEqual([handled, broker.committedOffset('billing', QUEUE)], [1, 1n])
   })
 
+  for (const mode of ['pull', 'pop'])
+    it(`is never aborted already when the handler is called: ${mode}`, async (t) => {
+      const { client } = await setting(t)
+      const producer = createProducer(client, { producerGroup: 'shop' })
+      await producer.sendBatch(
+        'orders',
+        Array.from({ length: 5_000 }, (_, n) => ({ body: String(n) })),
+      )
+      const calls = { early: 0, late: 0 }
+      const handler = eventSource(
+        { topic: 'orders', consumerGroup: 'billing', client, mode: mode as 'pull' | 'pop', batchSize: 1 },
+        async (_event, _context, { signal }) => void calls[signal.aborted ? 'late' : 'early']++,
+      )
+
+      await handler(scheduledEvent(), lambdaContext({ remainingMs: 1_500 }))
+
+      assert.deepStrictEqual([calls.early > 0, calls.late], [true, 0])
+    })
+
   it('makes what a handler throws because of it a RMQ_DEADLINE, with the handler’s own error as cause', async (t) => {
     const { broker, client } = await setting(t)
     await publish(client, 1)
