@@ -35,8 +35,8 @@ import type { StandardSchema } from './standard-schema.ts'
 import { targetHandler, targetVerdict } from './target.ts'
 import { type Handling, Worker } from './worker.ts'
 
-/** How long after the end of the work the leases may be given back, in ms: before the invocation's real end. */
-const UNLOCK_MS = 450
+/** How long after the end of the work the leases may be given back, in ms: well before the invocation's real end. */
+const UNLOCK_MS = 350
 /** How long before it is given up a handler is warned by its signal, in ms, or a tenth of the time: to say what it has done. */
 const WARNING_MS = 1_000
 /** What `continuation` keeps back besides, in ms: AWS's client has to be loaded and connected by then. */

@@ -524,6 +524,29 @@ describe('a broker that does not answer about leases, or offsets', () => {
     )
   })
 
+  it('is waited for until 150 ms before the end of the invocation at most', async (t) => {
+    const { broker, client } = await twoBrokers(t)
+    const ends: number[] = []
+    const callQueue: Client['callQueue'] = async (queue, command, request, body, limits) => {
+      ends.push(limits.deadline.at)
+      return await client.callQueue(queue, command, request, body, limits)
+    }
+    const limit = Date.now() + 2_000
+    const getRemainingTimeInMillis = (): number => limit - Date.now()
+    const handler = eventSource(
+      { topic: 'orders', consumerGroup: 'billing', client: { ...client, callQueue } },
+      async () => void broker.faults.add({ fault: 'drop' }),
+    )
+
+    await assert.rejects(handler(scheduledEvent(), { getRemainingTimeInMillis }), { code: 'RMQ_DEADLINE' })
+
+    // The clock may go on by a millisecond while the end is worked out.
+    assert.deepStrictEqual(
+      ends.filter((end) => limit - end < 145),
+      [],
+    )
+  })
+
   it('is told of the end, also when it has granted a lease without a word', async (t) => {
     const { broker, client } = await twoBrokers(t)
     broker.faults.add({ fault: 'lose-answer', code: 41, server: 'broker-b' })
