@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
+import * as z from 'zod/mini'
 import { ProtocolError } from '../../../src/errors.ts'
 import { createEvent } from '../../../src/lambda/event.ts'
 import { record } from '../../support/records.ts'
@@ -64,6 +65,24 @@ describe('a native event', () => {
     assert.deepStrictEqual(
       ["messageId: 'ID'", "tag: 'a'", 'body', 'secret', 'c2VjcmV0'].map((each) => shown.includes(each)),
       [true, true, false, false, false],
+    )
+  })
+
+  it('is read by a schema as it is, and cloned by toJSON()', () => {
+    const one = record({ properties: { TAGS: 'a', color: 'red' }, body: Buffer.from('1') })
+    const Schema = z.object({
+      tag: z.string(),
+      properties: z.record(z.string(), z.string()),
+      value: z.string(),
+    })
+
+    const parsed = z.object({ records: z.array(Schema) }).parse({ records: [one] })
+    const clone = structuredClone(one.toJSON()) as typeof one
+
+    assert.deepStrictEqual(parsed, { records: [{ tag: 'a', properties: { color: 'red' }, value: 'MQ==' }] })
+    assert.deepStrictEqual(
+      [clone.recordId, clone.tag, { ...clone.properties }, clone.value],
+      [one.recordId, 'a', { color: 'red' }, 'MQ=='],
     )
   })
 
