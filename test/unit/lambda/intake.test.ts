@@ -9,6 +9,8 @@ import {
   type RocketMQEvent,
   type RocketMQRecord,
 } from '../../../src/lambda/index.ts'
+import { Intake } from '../../../src/lambda/intake.ts'
+import type { QueueProgress } from '../../../src/lambda/queue-progress.ts'
 import { lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
 
 const flat = (event: RocketMQEvent): RocketMQRecord[] => Object.values(event.records).flat()
@@ -24,6 +26,35 @@ async function run(
 }
 
 describe('batches', () => {
+  it('are no reason to read on while 32 MiB wait, whatever their number', async () => {
+    const read: number[] = []
+    const queue = (queueId: number, bytes: number): QueueProgress =>
+      ({
+        queue: { topic: 'orders', brokerName: 'broker-a', queueId },
+        waiting: [],
+        bytes,
+        lookedAt: 0,
+        pull: async () => {
+          read.push(queueId)
+          return []
+        },
+      }) as unknown as QueueProgress
+    const options = {
+      batchSize: 1_000,
+      windowMs: 0,
+      parallelizationFactor: 1,
+      mostAttempts: 16,
+      end: Date.now() + 100,
+      onUndecodable: () => undefined,
+    }
+
+    await new Intake([queue(0, 32 << 20)], options).next()
+    const full = read.length
+    await new Intake([queue(1, (32 << 20) - 1)], options).next()
+
+    assert.deepStrictEqual([full, read.includes(1)], [0, true])
+  })
+
   it('are full while there is enough, whatever a single pull gives', async () => {
     await using broker = await startBroker({ topics: { orders: { queues: 4 } } })
     await using closing = closed(createClient({ nameServers: broker.nameServers }))
