@@ -3,6 +3,7 @@
  */
 import { ExpiredError } from '../client/seal.ts'
 import { AuthError, BrokerError, ConfigError, RocketMQError, RouteError } from '../errors.ts'
+import { isCredentialsFault } from '../net/credentials.ts'
 import { refuse } from '../wire/checks.ts'
 
 /** What is read of a payload v2 event. */
@@ -175,8 +176,8 @@ export function toProblem(error: unknown, messageId?: string, whenUnknown: strin
     ...(outcome ? { outcome } : {}),
     ...(messageId ? { messageId } : {}),
   }
-  // Of the function's own credentials; its other options are checked before there is a request.
-  const isOurs = error instanceof ConfigError && error.field?.startsWith('credentials()')
+  // The function's other options are checked before there is a request.
+  const isOurs = isCredentialsFault(error)
   if (error instanceof ConfigError && !isOurs) {
     const { message, field = 'message' } = error
     return {

@@ -113,6 +113,10 @@ const BAD: Readonly<Record<string, Request & { status?: number; field: string }>
   'an unknown field': { body: { body: 'x', tags: 'a' }, field: 'tags' },
   'a field __proto__': { body: '{"body":"x","__proto__":{"tag":"a"}}', field: '__proto__' },
   'a field constructor': { body: '{"body":"x","constructor":{"prototype":{}}}', field: 'constructor' },
+  'a field with the name of the function’s own credentials': {
+    body: { body: 'x', 'credentials()': 1 },
+    field: 'credentials()',
+  },
   'a field __proto__ in one of many': {
     body: '{"messages":[{"body":"x"},{"body":"x","__proto__":{"tag":"a"}}]}',
     field: 'messages[1].__proto__',
