@@ -146,11 +146,17 @@ export class EndedError extends ConfigError {}
 
 /** A name or a text of the request may be of any length; an answer must fit into 6 MB. */
 const MOST_SHOWN = 500
+/** No broker takes an id that is longer. */
+const MOST_ID = 32_767
 const TOPIC_NOT_EXIST = 17
 const MESSAGE_ILLEGAL = 13
 
 const REPEAT_IT =
   'the broker may have stored the message; to try again without a second copy counting, send the same messageId'
+
+/** One that was refused may be anything. */
+const isShown = (messageId: unknown): boolean =>
+  typeof messageId === 'string' && messageId !== '' && messageId.length <= MOST_ID
 
 /**
  * What a failed send is to an HTTP caller. Addresses of brokers are not told.
@@ -174,7 +180,7 @@ export function toProblem(error: unknown, messageId?: string, whenUnknown: strin
     type: `urn:rocketmq-lambda:error:${code}`,
     code,
     ...(outcome ? { outcome } : {}),
-    ...(messageId ? { messageId } : {}),
+    ...(isShown(messageId) ? { messageId } : {}),
   }
   // The function's other options are checked before there is a request.
   const isOurs = isCredentialsFault(error)

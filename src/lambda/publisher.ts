@@ -430,13 +430,22 @@ function toBody(body: unknown, isBase64Encoded: boolean, prefix: string): Buffer
   if (body === undefined)
     throw new ConfigError(field, 'is required: text, any JSON value, or base64 with isBase64Encoded')
   if (isBase64Encoded && !isBase64(body)) throw new ConfigError(field, 'is not base64')
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  const text = typeof body === 'string' ? body : jsonText(field, body)
   if (!text.isWellFormed())
     throw new ConfigError(field, 'has half of a surrogate pair, which UTF-8 cannot hold')
   const bytes = Buffer.from(text, isBase64Encoded ? 'base64' : 'utf8')
   if (bytes.length > MAX_BODY_BYTES)
     throw new TooLargeError(field, `has ${bytes.length} bytes; brokers take at most ${MAX_BODY_BYTES}`)
   return bytes
+}
+
+/** What can be read may be nested too deeply to be written. */
+function jsonText(field: string, body: unknown): string {
+  try {
+    return JSON.stringify(body)
+  } catch {
+    throw new ConfigError(field, 'is nested too deeply')
+  }
 }
 
 function toTime(deliverAt: unknown, prefix: string): number {

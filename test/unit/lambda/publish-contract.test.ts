@@ -159,6 +159,12 @@ const BAD: Readonly<Record<string, Request & { status?: number; field: string }>
   },
   'a time that is none': { body: { body: 'x', deliverAt: {} }, field: 'deliverAt' },
   'an id with a space': { body: { body: 'x', messageId: 'a b' }, field: 'messageId' },
+  'an id that is an object': { body: { body: 'x', messageId: { toString: 1 } }, field: 'messageId' },
+  'an id of 5 MB': { body: { body: 'x', messageId: LARGE }, field: 'properties' },
+  'lists in lists that are too deep': {
+    body: `{"body":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+    field: 'body',
+  },
   'an id that is none': { body: { body: 'x', messageId: null }, field: 'messageId' },
   'a fault in the last of many, which has a delay': {
     body: { messages: [{ body: 'x' }, { body: 'x', delayMs: 9 }, { body: 'x', delayLevel: 19 }] },
