@@ -398,9 +398,6 @@ async function toOutgoing(
   const what = prefix.slice(0, -1) || 'the message'
   const request = parseWith(messageRequest, value, { what, prefix, keys: Object.keys(messageRequest.shape) })
   const { body, isBase64Encoded, deliverAt, properties = {}, messageId, ...rest } = request
-  // Such an object may have a `toString` that is none, and the client's error would show it.
-  for (const name of ['delayLevel', 'delayMs'] as const)
-    if (typeof rest[name] === 'object') refuse(prefix + name, 'takes a whole number, got an object')
   const own = checkObject(`${prefix}properties`, properties as Readonly<Record<string, string>>)
   if (names) {
     for (const name of Object.keys(own))

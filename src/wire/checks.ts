@@ -14,6 +14,9 @@ export const readInt = (value: unknown, field: string): number => {
   throw malformed(field, `must be an int, got ${kindOf(value)}`)
 }
 
+/** Of text that was given, in characters. */
+const MOST_SHOWN = 100
+
 /** `Null`, `Array`, `Object`, `Map`, `String`, … */
 export const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
 
@@ -22,8 +25,12 @@ export function refuse(field: string, rule: string, facts?: ErrorFacts): never {
   throw new ConfigError(field, rule, facts)
 }
 
+/** An object may hold anything, and its own `toString` may be none. */
 const unfit = (field: string, expected: string, value: unknown): never =>
-  refuse(field, `takes ${expected}, got ${String(value)}`)
+  refuse(
+    field,
+    `takes ${expected}, got ${Object(value) === value ? kindOf(value) : String(value).slice(0, MOST_SHOWN)}`,
+  )
 
 /** @throws ConfigError unless it is a whole number from `least` to `most` */
 export const checkInt = (

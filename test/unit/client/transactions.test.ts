@@ -89,6 +89,7 @@ describe('a transaction', () => {
     ['with an offset below 0', { commitLogOffset: '-1' }, 'transaction.commitLogOffset'],
     ['with an offset above 2^63', { commitLogOffset: '9223372036854775808' }, 'transaction.commitLogOffset'],
     ['without a broker', { brokerName: undefined }, 'transaction.brokerName'],
+    ['with a time that is an object', { begunAt: { toString: 1 } }, 'transaction.begunAt'],
     ['with a member more', { commit: true }, 'commit'],
   ] as const)
     it(`${what} is refused before anything is sent`, async () => {
@@ -410,6 +411,24 @@ describe('check', () => {
         [['ORDER-1', 'RMQ_PROTOCOL']],
       )
     }))
+
+  for (const [what, answer, shown] of [
+    ['an object of the user’s', { toString: 1, card: '4242' }, 'Object'],
+    ['long text', 'x'.repeat(5_000), 'x'.repeat(100)],
+    ['nothing', undefined, 'undefined'],
+  ] as const)
+    it(`leaves open what is answered with ${what}, and does not repeat all of it`, () =>
+      withBroker(quick, async ({ broker, client }) => {
+        const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
+        await transactions.begin({ topic: 'orders', body: 'order' })
+        const resolve = (async () => answer) as unknown as Resolve
+        const { failed } = await transactions.check({ windowMs: 500, resolve })
+        const text = `resolve(): takes commit or rollback or unknown, got ${shown}`
+        deepStrictEqual(
+          [failed.map(({ error }) => (error as Error).message), bodies(broker)],
+          [[text], []],
+        )
+      }))
 
   for (const [field, options] of [
     ['resolve', {}],
