@@ -2,7 +2,7 @@
 import type { Client } from '../client/client.ts'
 import { RouteError } from '../errors.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
-import { type Problem, toProblem } from './http.ts'
+import { type Problem, toProblem, type Wording } from './http.ts'
 
 /** What asks brokers, and until when. */
 export interface Calling {
@@ -18,9 +18,9 @@ export async function explain(
   error: unknown,
   call: Calling,
   messageId?: string,
-  whenUnknown?: string,
+  wording?: Wording,
 ): Promise<Problem> {
-  const document = toProblem(await reasonOf(error, call), messageId, whenUnknown)
+  const document = toProblem(await reasonOf(error, call), messageId, wording)
   if (document.status === 500) console.error(error)
   return document
 }

@@ -151,18 +151,28 @@ const MOST_ID = 32_767
 const TOPIC_NOT_EXIST = 17
 const MESSAGE_ILLEGAL = 13
 
-const REPEAT_IT =
-  'the broker may have stored the message; to try again without a second copy counting, send the same messageId'
+/** The words of a problem that go by what was asked for. */
+export interface Wording {
+  /** The title when a field of the request is wrong. */
+  invalid: (field: string) => string
+  whenNotDone: string
+  /** What to do when it may be done. */
+  whenUnknown: string
+}
+
+export const PUBLISHING: Wording = {
+  invalid: () => 'Invalid message',
+  whenNotDone: 'nothing was stored; try again later',
+  whenUnknown:
+    'the broker may have stored the message; to try again without a second copy counting, send the same messageId',
+}
 
 /** One that was refused may be anything. */
-const isShown = (messageId: unknown): boolean =>
+const isShown = (messageId: unknown): messageId is string =>
   typeof messageId === 'string' && messageId !== '' && messageId.length <= MOST_ID
 
-/**
- * What a failed send is to an HTTP caller. Addresses of brokers are not told.
- * @param whenUnknown what to do when it may be stored
- */
-export function toProblem(error: unknown, messageId?: string, whenUnknown: string = REPEAT_IT): Problem {
+/** What a failed request is to an HTTP caller. Addresses of brokers are not told. */
+export function toProblem(error: unknown, messageId?: string, wording: Wording = PUBLISHING): Problem {
   if (error instanceof HttpError) {
     const { status, title, message: detail, field } = error
     return { type: 'about:blank', title, status, detail, ...(field === undefined ? {} : { field }) }
@@ -188,7 +198,7 @@ export function toProblem(error: unknown, messageId?: string, whenUnknown: strin
     const { message, field = 'message' } = error
     return {
       ...facts,
-      ...refusalOf(error),
+      ...refusalOf(error, wording.invalid(field)),
       detail: message.slice(0, MOST_SHOWN),
       field: field.slice(0, MOST_SHOWN),
     }
@@ -202,7 +212,8 @@ export function toProblem(error: unknown, messageId?: string, whenUnknown: strin
       field: 'topic',
     }
   }
-  if (outcome === 'unknown') return { ...facts, title: 'Outcome unknown', status: 504, detail: whenUnknown }
+  if (outcome === 'unknown')
+    return { ...facts, title: 'Outcome unknown', status: 504, detail: wording.whenUnknown }
   if (error instanceof AuthError || isOurs) {
     const detail =
       outcome === 'not-sent'
@@ -213,13 +224,12 @@ export function toProblem(error: unknown, messageId?: string, whenUnknown: strin
   if (error instanceof BrokerError && error.responseCode === MESSAGE_ILLEGAL) {
     return { ...facts, title: 'Message refused', status: 400, detail: error.remark }
   }
-  return { ...facts, title: 'Broker unavailable', status: 503, detail: 'nothing was stored; try again later' }
+  return { ...facts, title: 'Broker unavailable', status: 503, detail: wording.whenNotDone }
 }
 
-function refusalOf(error: ConfigError): Pick<Problem, 'title' | 'status'> {
+function refusalOf(error: ConfigError, title: string): Pick<Problem, 'title' | 'status'> {
   if (error instanceof TooLargeError) return { title: 'Message too large', status: 413 }
   if (error instanceof EndedError) return { title: 'Already ended', status: 409 }
   if (error instanceof ExpiredError) return { title: 'Transaction expired', status: 410 }
-  const what = error.field?.startsWith('transaction') ? 'transaction' : 'message'
-  return { title: `Invalid ${what}`, status: 400 }
+  return { title, status: 400 }
 }

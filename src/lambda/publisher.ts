@@ -30,6 +30,7 @@ import {
   isHttpEvent,
   json,
   type Problem,
+  PUBLISHING,
   problem,
   readBody,
   TooLargeError,
@@ -304,7 +305,7 @@ async function beginOne(message: OutgoingMessage, sending: Sending): Promise<Beg
   try {
     return { status: 201, ...(await (sending.begin as Begin)(sending.client, message, sending)) }
   } catch (error) {
-    return await explain(error, sending, message.messageId, BEGIN_AGAIN)
+    return await explain(error, sending, message.messageId, { ...PUBLISHING, whenUnknown: BEGIN_AGAIN })
   }
 }
 

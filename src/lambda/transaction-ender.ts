@@ -24,6 +24,7 @@ import {
   json,
   problem,
   readBody,
+  type Wording,
 } from './http.ts'
 
 export interface TransactionEnderOptions {
@@ -67,6 +68,12 @@ const LOOK_SHARE = 3
 const MOST_REMEMBERED = 10_000
 const LEAVE_IT =
   'the broker may have ended it; do not repeat this: unless it was ended, the next check asks what became of it'
+
+const ENDING: Wording = {
+  invalid: (field) => (/^transaction(\.|$)/.test(field) ? 'Invalid transaction' : 'Invalid request'),
+  whenNotDone: 'nothing was done; try again later',
+  whenUnknown: LEAVE_IT,
+}
 
 const PAST = { commit: 'committed', rollback: 'rolledBack' } as const
 const WORDS: Readonly<Record<Ended, string>> = { committed: 'committed', rolledBack: 'rolled back' }
@@ -151,7 +158,7 @@ async function answerHttp(event: HttpEvent, ending: Ending): Promise<HttpRespons
       )
     return json(200, await endOnce(transaction, body.transaction, outcome as TransactionOutcome, ending))
   } catch (error) {
-    return problem(await explain(error, ending, messageId, LEAVE_IT))
+    return problem(await explain(error, ending, messageId, ENDING))
   }
 }
 

@@ -424,10 +424,7 @@ describe('check', () => {
         const resolve = (async () => answer) as unknown as Resolve
         const { failed } = await transactions.check({ windowMs: 500, resolve })
         const text = `resolve(): takes commit or rollback or unknown, got ${shown}`
-        deepStrictEqual(
-          [failed.map(({ error }) => (error as Error).message), bodies(broker)],
-          [[text], []],
-        )
+        deepStrictEqual([failed.map(({ error }) => (error as Error).message), bodies(broker)], [[text], []])
       }))
 
   for (const [field, options] of [

@@ -421,6 +421,22 @@ describe('a transaction over functions', () => {
     deepStrictEqual(kept(), [1, 0])
   })
 
+  for (const [title, end, body] of [
+    ['Invalid request', true, { transaction: 'x', force: true }],
+    ['Invalid request', true, []],
+    ['Invalid transaction', true, {}],
+    ['Invalid transaction', true, { transaction: 'x' }],
+    ['Invalid message', false, { body: 'x', transaction: 1 }],
+  ] as const)
+    it(`answers ${JSON.stringify(body)} to ${end ? 'an end' : 'a begin'} under the title '${title}'`, async (t) => {
+      const all = await functions(t)
+      const path = end ? '/transactions/commit' : '/topics/orders/transactions'
+
+      const answer = await throughHttpApi(end ? all.end : all.begin, { path, body })
+
+      deepStrictEqual([answer.status, (answer.body as { title: string }).title], [400, title])
+    })
+
   for (const outcome of ['commit', 'rollback'] as const) {
     it(`answers 404 to ${outcome} when the topic is there no more, and no such path to another`, async (t) => {
       const { begun, end } = await functions(t)
@@ -449,11 +465,12 @@ describe('a transaction over functions', () => {
       })
 
       const facts = ({ status, headers, body }: Answer): unknown[] => {
-        const { outcome: known, messageId: id } = body as Record<string, unknown>
-        return [status, headers['retry-after'], known, id]
+        const { outcome: known, messageId: id, detail } = body as Record<string, unknown>
+        return [status, headers['retry-after'], known, id, detail]
       }
-      deepStrictEqual(facts(down), [503, '1', 'not-sent', messageId])
-      deepStrictEqual(facts(begunNone), [503, '1', 'not-sent', 'M'])
+      const [done, stored] = ['done', 'stored'].map((what) => `nothing was ${what}; try again later`)
+      deepStrictEqual(facts(down), [503, '1', 'not-sent', messageId, done])
+      deepStrictEqual(facts(begunNone), [503, '1', 'not-sent', 'M', stored])
       deepStrictEqual((direct.body as RocketMQError).outcome, 'not-sent')
       deepStrictEqual((back.body as Begun).messageId, messageId)
     })
