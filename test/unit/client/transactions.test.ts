@@ -160,6 +160,51 @@ describe('a signed transaction', () => {
       await rejects(transactions.end(given as string, 'commit'), { code: 'RMQ_CONFIG', field: 'transaction' })
     })
 
+  it('that differs in any one character is refused', async () => {
+    const transactions = createTransactionProducer(unused(), { producerGroup: 'shop', secret: SECRET })
+    for (let at = 0; at < signed.length; at++) {
+      // The last bit first: the last digit of the signature has two that belong to no byte.
+      const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+      const digit = digits[digits.indexOf(signed[at] as string) ^ 1] ?? '-'
+      const altered = signed.slice(0, at) + digit + signed.slice(at + 1)
+      await rejects(transactions.end(altered, 'commit'), { code: 'RMQ_CONFIG', field: 'transaction' })
+    }
+  })
+
+  it('is taken under each secret of a list, and made with the first', () =>
+    withBroker({}, async ({ broker, client }) => {
+      const [old, next, third] = ['old', 'new', 'third'].map((name) => `${name} ${SECRET}`) as [
+        string,
+        string,
+        string,
+      ]
+      const producer = (secret: string | string[]) =>
+        createTransactionProducer(client, { producerGroup: 'shop', secret })
+      const [before, during] = [producer(old), producer([next, old])]
+      await during.end(await before.begin({ topic: 'orders', body: 'before' }), 'commit')
+      await producer(next).end(await during.begin({ topic: 'orders', body: 'during' }), 'commit')
+      await rejects(before.end(await during.begin({ topic: 'orders', body: 'x' }), 'commit'), {
+        field: 'transaction',
+      })
+      await rejects(producer(third).end(await during.begin({ topic: 'orders', body: 'x' }), 'commit'), {
+        field: 'transaction',
+      })
+      deepStrictEqual(bodies(broker), ['before', 'during'])
+    }))
+
+  for (const [what, beyondMs, code] of [
+    ['as old as it may be', 0, 'RMQ_CONNECT'],
+    ['a millisecond older than it may be', 1, 'RMQ_CONFIG'],
+    ['begun by a clock that is ahead', -3_600_000, 'RMQ_CONNECT'],
+  ] as const)
+    it(`that is ${what} is ${code === 'RMQ_CONFIG' ? 'refused' : 'taken'}`, async (t) => {
+      const transactions = createTransactionProducer(unused(), { producerGroup: 'shop', secret: SECRET })
+      const now = Date.now()
+      const given = text({ begunAt: now - 300_000 - beyondMs })
+      t.mock.method(Date, 'now', () => now)
+      await rejects(transactions.end(given, 'commit'), { code })
+    })
+
   it('that says how old it is by another age limit is taken', async () => {
     const transactions = createTransactor(unused(), { producerGroup: 'shop', secret: SECRET, maxAgeMs: 1e9 })
     await rejects(transactions.end(text({ begunAt: Date.now() - 300_001 }), 'commit'), {
