@@ -84,6 +84,8 @@ interface Ending extends Calling {
   read: (given: unknown) => Transaction
   end: ReturnType<typeof createEnd>
   remembered: Map<string, Ended>
+  /** Ends that are under way: another one of the same transaction waits to see what becomes of it. */
+  turns: Map<string, Promise<unknown>>
   /** Once for each process: what keeps earlier ends from being found mostly stays. */
   warn: (reason: unknown) => void
 }
@@ -118,6 +120,7 @@ export function transactionEnder(
     read: (given: unknown) => readTransaction(seal, producerGroup, given),
     end: createEnd(client, { producerGroup, seal }),
     remembered: new Map<string, Ended>(),
+    turns: new Map<string, Promise<unknown>>(),
     warn(reason: unknown) {
       if (isWarned) return
       isWarned = true
@@ -188,9 +191,29 @@ async function endOnce(
   outcome: TransactionOutcome,
   ending: Ending,
 ): Promise<TransactionEnded> {
-  const { remembered, deadlineMs } = ending
+  const { turns } = ending
   const { messageId, brokerName, commitLogOffset } = transaction
   const key = `${brokerName} ${commitLogOffset} ${messageId}`
+  const turn = (turns.get(key) ?? Promise.resolve())
+    .catch(() => undefined)
+    .then(() => endInTurn(key, transaction, given, outcome, ending))
+  turns.set(key, turn)
+  try {
+    return await turn
+  } finally {
+    if (turns.get(key) === turn) turns.delete(key)
+  }
+}
+
+async function endInTurn(
+  key: string,
+  transaction: Transaction,
+  given: Transaction | string,
+  outcome: TransactionOutcome,
+  ending: Ending,
+): Promise<TransactionEnded> {
+  const { remembered, deadlineMs } = ending
+  const { messageId } = transaction
   const known = remembered.get(key)
   const { ended, checked } = known ? { ended: known, checked: true } : await lookForEnd(transaction, ending)
   if (ended) throw new EndedError('transaction', `was ${WORDS[ended]} already`)

@@ -324,6 +324,32 @@ describe('a transaction over functions', () => {
     })
   }
 
+  it('is ended once by a sandbox that is asked by two at the same time', async (t) => {
+    const { begun, end, delivered } = await functions(t)
+    const { transaction, messageId } = await begun()
+
+    const answers = await Promise.all([
+      throughHttpApi(end, ending('commit', transaction)),
+      throughHttpApi(end, ending('rollback', transaction)),
+      throughFunctionUrl(end, ending('commit', transaction)),
+    ])
+
+    deepStrictEqual([answers.map(({ status }) => status), delivered()], [[200, 409, 409], [messageId]])
+  })
+
+  it('is ended by the second of two at the same time when the first one was not done', async (t) => {
+    const { broker, begun, end, delivered } = await functions(t)
+    const { transaction, messageId } = await begun()
+    broker.faults.add({ fault: 'refuse', code: RequestCode.END_TRANSACTION, responseCode: 2, times: 1 })
+
+    const answers = await Promise.all([
+      throughHttpApi(end, ending('commit', transaction)),
+      throughHttpApi(end, ending('commit', transaction)),
+    ])
+
+    deepStrictEqual([answers.map(({ status }) => status), delivered()], [[503, 200], [messageId]])
+  })
+
   it('is not ended after a check has ended a copy of it', async (t) => {
     const { broker, begun, end } = await functions(t)
     const { transaction, messageId } = await begun()
