@@ -99,7 +99,9 @@ export const openWindow = async (client: Client, options: WindowOptions): Promis
 
   try {
     for (let beat = 0; ; beat++) {
-      await Promise.all(masters.map(register))
+      // None may still be on its way when this one is left.
+      const refused = (await Promise.allSettled(masters.map(register))).find(isRejected)
+      if (refused) throw refused.reason
       if (beat === 0 && unreachable.size === masters.length) {
         const [error] = unreachable.values()
         throw new ConnectError('no master could be reached', { cause: error })
@@ -123,6 +125,9 @@ export const openWindow = async (client: Client, options: WindowOptions): Promis
   if (whole.signal?.aborted) throw ended(whole, name, {})
   return Array.from(unreachable, ([{ brokerName, address }, error]) => ({ brokerName, address, error }))
 }
+
+const isRejected = (result: PromiseSettledResult<void>): result is PromiseRejectedResult =>
+  result.status === 'rejected'
 
 /** Takes every group of a heartbeat back. */
 export const unregister = async (

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { createTransactor } from '../../../src/client/transactor.ts'
 import { SendMessageV2 } from '../../../src/commands/send.ts'
 import { EndTransaction } from '../../../src/commands/transaction.ts'
+import { ConnectError } from '../../../src/errors.ts'
 import {
   type Client,
   type ClientOptions,
@@ -426,6 +427,49 @@ describe('check', () => {
       }
       const { resolved, failed } = await transactions.check({ windowMs: 800, resolve })
       deepStrictEqual([resolved.committed.length, failed, bodies(broker)], [1, [], ['order']])
+    }))
+
+  it('leaves nothing behind when it is refused while it still connects to another master', () =>
+    withBroker({ ...quick, brokers: 2 }, async ({ broker, client }) => {
+      const address = broker.brokers[1]?.address ?? ''
+      const { pool } = client.network
+      const [asked, open] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const late: typeof pool.get = async (to, deadline) => {
+        if (to === address) {
+          asked.resolve()
+          await open.promise
+        }
+        return await pool.get(to, deadline)
+      }
+      const away: typeof pool.get = async (to, deadline) => {
+        if (to === address) throw new ConnectError('away')
+        return await pool.get(to, deadline)
+      }
+      const reaching = (get: typeof pool.get) =>
+        createTransactionProducer(
+          { ...client, network: { ...client.network, pool: { ...pool, get } } },
+          { producerGroup: 'shop' },
+        )
+      const isHere = Promise.withResolvers<void>()
+      const resolve: Resolve = async () => {
+        isHere.resolve()
+        return 'commit'
+      }
+      const queue = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
+      await createTransactionProducer(client, { producerGroup: 'shop' }).begin({
+        topic: 'orders',
+        queue,
+        body: 'x',
+      })
+      const first = reaching(away).check({ windowMs: 1_000, resolve })
+      await isHere.promise
+      const second = reaching(late).check({ windowMs: 1_000, resolve })
+      await asked.promise
+      setImmediate(open.resolve)
+      await rejects(second, { field: 'check' })
+      await first
+      const { listeners } = await pool.get(address, client.deadline())
+      deepStrictEqual([...listeners.keys()], [])
     }))
 
   it('reports a half message that cannot be decompressed', () =>
