@@ -14,8 +14,13 @@ import { lineOf } from './output.ts'
 
 const WRONG_USE = 2
 
-// Whoever reads has had enough, as `head` does, or the terminal is gone.
-process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1))
+/** In the order of the help. */
+const COMMANDS: readonly ((program: Command) => void)[] = [addDemo, addDev]
+
+// Whoever reads has had enough, as `head` does, or the terminal is gone. A command that waits for its output to be read sets the code.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) =>
+  process.exit(code === 'EPIPE' ? Number(process.exitCode ?? 0) : 1),
+)
 process.stderr.on('error', () => process.exit(1))
 process.exitCode = await main()
 
@@ -32,8 +37,7 @@ async function main(): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
-  addDemo(program)
-  addDev(program)
+  for (const add of COMMANDS) add(program)
   try {
     await program.parseAsync()
     return Number(process.exitCode ?? 0)

@@ -1,5 +1,6 @@
-/** What commands print with: styles, which are left out where nobody would see them, and tables. */
+/** What commands print with: styles, which are left out where nobody would see them, tables, JSON, and times. */
 import { styleText } from 'node:util'
+import { toJson } from '../client/json.ts'
 
 type Style = (text: string) => string
 
@@ -36,7 +37,45 @@ export function table(
 export function lineOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const [line = ''] = error.message.split('\n')
-  return line === '' ? error.name : line
+  return line === '' ? error.name : printable(line)
+}
+
+/** One document on one line: 64-bit numbers as decimal text, bytes as base64. */
+export function printJson(value: unknown): void {
+  console.log(JSON.stringify(toJson(value)))
+}
+
+/** Text of somebody else, for a terminal: what would move the cursor or change colours is shown instead. */
+export const printable = (text: string): string =>
+  text.replaceAll(
+    /(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  )
+
+/** Of a point in time: UTC, as `--from` and `--to` take it. */
+export const timestamp = (ms: number): string => new Date(ms).toISOString()
+
+/** `1d 2h`, `3m 4s`, `5s`: the two largest units. */
+export function age(ms: number): string {
+  const units = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1_000],
+  ] as const
+  let left = Math.max(0, ms)
+  const parts = units.map(([name, length]) => {
+    const count = Math.floor(left / length)
+    left -= count * length
+    return { name, count }
+  })
+  const first = parts.findIndex(({ count }) => count > 0)
+  if (first < 0) return '0s'
+  return parts
+    .slice(first, first + 2)
+    .filter(({ count }) => count > 0)
+    .map(({ name, count }) => `${count}${name}`)
+    .join(' ')
 }
 
 /** `cold 240 ms + 60 ms`: of an invocation the time of loading, if it was, and of the handler. */

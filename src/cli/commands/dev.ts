@@ -1,5 +1,6 @@
 /** `rocketmq-lambda dev`. */
 import { type Command, InvalidArgumentError } from 'commander'
+import { list, pairs, whole } from '../arguments.ts'
 import type { DevOptions } from '../dev/run.ts'
 
 const MAX_SPEED = 10_000_000
@@ -35,22 +36,10 @@ export function addDev(program: Command): void {
     })
 }
 
-function port(text: string): number {
-  const number = Number(text)
-  if (/^\d+$/.test(text) && number <= 65_535) return number
-  throw new InvalidArgumentError('It takes 0 to 65535.')
-}
+const port = whole(0, 65_535)
 
 function speed(text: string): number {
   const number = Number(text)
   if (number > 0 && number <= MAX_SPEED) return number
   throw new InvalidArgumentError(`It takes a number above 0, up to ${MAX_SPEED}.`)
-}
-
-const list = (text: string, before: readonly string[] = []): string[] => [...before, text]
-
-function pairs(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const at = text.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError('It takes a name, = and a value.')
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) }
 }

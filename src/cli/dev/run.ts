@@ -8,7 +8,6 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { ConfigError, RocketMQError } from '../../errors.ts'
 import {
   createClock,
   type LocalBroker,
@@ -17,6 +16,7 @@ import {
   startBroker,
   startLambda,
 } from '../../testing/index.ts'
+import { naming } from '../naming.ts'
 import { dim } from '../output.ts'
 import { Activity } from './activity.ts'
 import { greeting } from './greeting.ts'
@@ -143,18 +143,4 @@ async function temporaryFolder(onEnd: (close: () => void) => void): Promise<stri
   process.once('exit', remove)
   onEnd(remove)
   return folder
-}
-
-/**
- * Rejects with the option of the command line in place of the field that an error names.
- * @param names of options by field; '' stands for an error that names none
- */
-function naming(names: Readonly<Record<string, string>>): (error: unknown) => never {
-  return (error) => {
-    if (!RocketMQError.is(error)) throw error
-    const option = names[error.field ?? '']
-    if (option === undefined) throw error
-    const message = error.message.replace(/^[^\s:]+: /, '').replace(/ is in use$/, '$&; 0 takes a free one')
-    throw new ConfigError(option, message, { cause: error })
-  }
 }
