@@ -59,3 +59,20 @@ function durationOf(text: string): number | undefined {
   const factor = UNITS[unit]
   return factor === undefined ? undefined : Number(count) * factor
 }
+
+/** `broker-a/3`, or `3`: that queue on each broker. */
+export interface ChosenQueue {
+  brokerName?: string
+  queueId: number
+}
+
+export function queue(text: string): ChosenQueue {
+  const [, brokerName, id = ''] = /^(?:(.+)\/)?(\d{1,5})$/.exec(text) ?? []
+  if (id === '') throw new InvalidArgumentError('It takes a queue such as broker-a/0, or 0.')
+  return { ...(brokerName === undefined ? {} : { brokerName }), queueId: Number(id) }
+}
+
+export function offset(text: string): bigint {
+  if (/^\d{1,18}$/.test(text)) return BigInt(text)
+  throw new InvalidArgumentError('It takes an offset, from 0 up.')
+}

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import type { Command } from 'commander'
-import { type Client, createClient } from '../client/client.ts'
+import type { Client } from '../client/client.ts'
 import { ConfigError } from '../errors.ts'
 import { seconds } from './arguments.ts'
 import { naming } from './naming.ts'
@@ -51,11 +51,18 @@ export async function withClient<T>(
         ? 'is not set: it takes host:port of the name servers, or give --connection <file>'
         : `is not in ${connection}: it takes host:port of the name servers`,
     )
+  const { createClient } = await import('../client/client.ts')
   const client = createClient({ timeoutMs: timeout })
   try {
     return await run(client)
   } catch (error) {
-    return naming({ timeoutMs: '--timeout' })(error)
+    // The client's own words for what is an argument here.
+    return naming({
+      topic: '<topic>',
+      consumerGroup: '<group>',
+      cluster: '--cluster',
+      brokerName: '--broker',
+    })(error)
   } finally {
     await client.close()
   }

@@ -10,12 +10,27 @@ import { Command, CommanderError } from 'commander'
 import { ErrorCode, RocketMQError } from '../errors.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDev } from './commands/dev.ts'
+import { addGroup } from './commands/group.ts'
+import { addLag } from './commands/lag.ts'
+import { addPeek } from './commands/peek.ts'
+import { addReset } from './commands/reset.ts'
+import { addSend } from './commands/send.ts'
+import { addTopic } from './commands/topic.ts'
 import { lineOf } from './output.ts'
 
 const WRONG_USE = 2
 
 /** In the order of the help. */
-const COMMANDS: readonly ((program: Command) => void)[] = [addDemo, addDev]
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  addDemo,
+  addDev,
+  addSend,
+  addPeek,
+  addLag,
+  addReset,
+  addTopic,
+  addGroup,
+]
 
 // Whoever reads has had enough, as `head` does, or the terminal is gone. A command that waits for its output to be read sets the code.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) =>

@@ -1,6 +1,5 @@
 /** What commands print with: styles, which are left out where nobody would see them, tables, JSON, and times. */
 import { styleText } from 'node:util'
-import { toJson } from '../client/json.ts'
 
 type Style = (text: string) => string
 
@@ -40,9 +39,11 @@ export function lineOf(error: unknown): string {
   return line === '' ? error.name : printable(line)
 }
 
-/** One document on one line: 64-bit numbers as decimal text, bytes as base64. */
+/** One document on one line; 64-bit numbers are decimal text. */
 export function printJson(value: unknown): void {
-  console.log(JSON.stringify(toJson(value)))
+  console.log(
+    JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? String(member) : member)),
+  )
 }
 
 /** Text of somebody else, for a terminal: what would move the cursor or change colours is shown instead. */

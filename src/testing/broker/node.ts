@@ -48,6 +48,7 @@ export const MAX_BODY_BYTES: number = 4 << 20
 export const ILLEGAL_SIZE: string = `the message is illegal, maybe msg body or properties length not matched. msg body length limit ${MAX_BODY_BYTES}B, msg properties length limit 32KB.`
 
 /** Longest group name that a broker creates by itself. */
+const TOOLS_GROUP = 'TOOLS_CONSUMER'
 const MAX_GROUP_NAME = 120
 
 export class BrokerNode {
@@ -55,7 +56,8 @@ export class BrokerNode {
   readonly registry: Registry
   readonly clock: ClockScope
   readonly topics: TopicTable
-  readonly groups: Map<string, SubscriptionGroupConfig> = new Map()
+  /** By name; the one that tools read for is on every broker. */
+  readonly groups: Map<string, SubscriptionGroupConfig> = new Map([[TOOLS_GROUP, groupConfig(TOOLS_GROUP)]])
   readonly offsets: OffsetTable
   readonly locks: LockTable
   readonly members: Members = new Members()

@@ -1,0 +1,135 @@
+/** `rocketmq-lambda topic`: what there is of topics; making and deleting them. */
+import { createTopicAdmin, type QueueStats, type TopicOnBroker } from '../../client/admin/topics.ts'
+import { confirmed } from '../confirm.ts'
+import { type ConnectionOptions, withClient } from '../connection.ts'
+import { age, bold, dim, printJson, table } from '../output.ts'
+
+export type TopicOptions = ConnectionOptions
+
+export interface TopicListOptions extends ConnectionOptions {
+  all?: boolean
+}
+
+export interface TopicCreateOptions extends ConnectionOptions {
+  queues: number
+  perm: number
+  type?: string
+  attribute?: Readonly<Record<string, string>>
+  order?: boolean
+  cluster?: string
+  broker?: string
+}
+
+export interface TopicDeleteOptions extends ConnectionOptions {
+  cluster?: string
+  yes?: boolean
+}
+
+const PERMISSIONS: Readonly<Record<number, string>> = {
+  6: 'read and write',
+  4: 'read',
+  2: 'write',
+  0: 'none',
+}
+
+export async function listTopics(options: TopicListOptions): Promise<void> {
+  await withClient(options, async (client) => {
+    const all = await createTopicAdmin(client).list()
+    const shown = all.filter(({ kind }) => options.all || kind !== 'system')
+    if (options.json) printJson(shown)
+    else if (shown.length === 0) console.log('There is no topic but those of the brokers: --all.')
+    else for (const line of table(shown.map(({ topic, kind }) => [topic, kind]))) console.log(line)
+  })
+}
+
+export async function showTopic(topic: string, options: TopicOptions): Promise<void> {
+  await withClient(options, async (client) => {
+    const topics = createTopicAdmin(client)
+    const brokers = await topics.describe(topic)
+    const [{ queues }, consumers] = await Promise.all([topics.stats(topic), topics.consumers(topic)])
+    if (options.json) {
+      printJson({ topic, brokers, queues: queues.map(flat), consumers })
+      return
+    }
+    const lines = [
+      bold(topic),
+      '',
+      ...withHead(
+        ['broker', 'address', 'read queues', 'write queues', 'permission', ''],
+        brokers.map(brokerRow),
+      ),
+      '',
+      ...withHead(['queue', 'messages', 'first', 'end', 'last message'], queues.map(queueRow)),
+      '',
+      `consumer groups: ${consumers.join(', ') || 'none'}`,
+    ]
+    for (const line of lines) console.log(line)
+  })
+}
+
+const withHead = (head: readonly string[], rows: readonly (readonly string[])[]): string[] =>
+  table([head, ...rows], (line, index) => (index === 0 ? dim(line) : line))
+
+const brokerRow = (each: TopicOnBroker): string[] => [
+  each.brokerName,
+  each.address,
+  String(each.readQueueNums),
+  String(each.writeQueueNums),
+  PERMISSIONS[each.perm & 6] ?? String(each.perm),
+  [
+    ...(each.order ? ['order is fixed'] : []),
+    ...Object.entries(each.attributes).map(([name, value]) => `${name}=${value}`),
+  ].join(', '),
+]
+
+const queueRow = ({ queue, minOffset, maxOffset, lastUpdateTimestamp }: QueueStats): string[] => [
+  `${queue.brokerName}/${queue.queueId}`,
+  String(maxOffset - minOffset),
+  String(minOffset),
+  String(maxOffset),
+  lastUpdateTimestamp > 0 ? `${age(Date.now() - lastUpdateTimestamp)} ago` : '',
+]
+
+const flat = ({ queue, minOffset, maxOffset, lastUpdateTimestamp }: QueueStats): object => ({
+  ...queue,
+  minOffset,
+  maxOffset,
+  lastUpdateTimestamp,
+})
+
+export async function createTopic(topic: string, options: TopicCreateOptions): Promise<void> {
+  const { queues, perm, type, attribute, order, cluster, broker: brokerName, json } = options
+  await withClient(options, async (client) => {
+    const attributes = { ...attribute, ...(type === undefined ? {} : { 'message.type': type }) }
+    const settings = { readQueueNums: queues, perm, order, attributes }
+    const created = await createTopicAdmin(client).create(topic, settings, { cluster, brokerName })
+    if (json) printJson(created)
+    else console.log(`${topic} is on ${namesOf(created)}, with ${queues} queues on each.`)
+  })
+}
+
+export async function deleteTopic(topic: string, options: TopicDeleteOptions): Promise<void> {
+  const { cluster, yes, json } = options
+  await withClient(options, async (client) => {
+    const topics = createTopicAdmin(client)
+    const print = (line: string): void => (json ? console.error(line) : console.log(line))
+    const brokers = await topics.describe(topic, { cluster })
+    const [{ queues }, consumers] = await Promise.all([topics.stats(topic), topics.consumers(topic)])
+    const names = brokers.map(({ brokerName }) => brokerName)
+    const count = queues
+      .filter(({ queue }) => names.includes(queue.brokerName))
+      .reduce((sum, { minOffset, maxOffset }) => sum + maxOffset - minOffset, 0n)
+    print(`${bold(topic)} on ${namesOf(brokers)}: ${count} messages will be deleted.`)
+    print(`Consumer groups: ${consumers.join(', ') || 'none'}.`)
+    if (!(await confirmed(`Delete ${topic}?`, yes))) return
+    const deleted = await topics.delete(topic, { cluster })
+    if (json) printJson(deleted)
+    else
+      console.log(
+        `${topic} is deleted on ${namesOf(deleted.brokers)}, and from ${deleted.nameServers.join(', ')}.`,
+      )
+  })
+}
+
+const namesOf = (brokers: readonly { brokerName: string; address: string }[]): string =>
+  brokers.map(({ brokerName, address }) => `${brokerName} (${address})`).join(', ') || 'no broker'
