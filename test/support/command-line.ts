@@ -2,7 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 
 const root: string = join(import.meta.dirname, '../..')
 export const MAIN: string = join(root, 'src/cli/main.ts')
@@ -15,7 +15,7 @@ export interface Ended {
 }
 
 export interface RunningCommand {
-  readonly child: ChildProcessByStdio<null, Readable, Readable>
+  readonly child: ChildProcessByStdio<Writable | null, Readable, Readable>
   /** What it has printed so far. */
   readonly output: Pick<Ended, 'stdout' | 'stderr'>
   /** Resolves when stdout has it anywhere; rejects when the process ends before. */
@@ -30,16 +30,19 @@ export interface CommandOptions {
   main?: string
   cwd?: string
   environment?: Readonly<Record<string, string>>
+  /** What stdin has. @default nothing */
+  input?: string
 }
 
 export function startCommand(args: readonly string[], options: CommandOptions = {}): RunningCommand {
-  const { main = MAIN, cwd = root, environment = {} } = options
+  const { main = MAIN, cwd = root, environment = {}, input } = options
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
     env: { ...inherited, NO_COLOR: '1', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  }) as ChildProcessByStdio<Writable | null, Readable, Readable>
+  child.stdin?.end(input)
   const output = { stdout: '', stderr: '' }
   const watchers = new Set<() => void>()
   let from = 0
@@ -81,3 +84,34 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
 
 export const runCommand = async (args: readonly string[], options?: CommandOptions): Promise<Ended> =>
   await startCommand(args, options).ended
+
+/** Whether there is a program that makes terminals: util-linux's. */
+export const hasTerminal: boolean = process.platform === 'linux'
+
+/**
+ * The command on a terminal of its own.
+ * @param answer typed as soon as it asks
+ */
+export async function runOnTerminal(
+  args: readonly string[],
+  answer: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<{ code: number | null; output: string }> {
+  const { NODE_TEST_CONTEXT: _, NO_COLOR: __, ...inherited } = process.env
+  const line = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')
+  const child = spawn('script', ['-qefc', line, '/dev/null'], {
+    env: { ...inherited, TERM: 'xterm', ...environment },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  let output = ''
+  let asked = false
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+    if (asked || !output.includes('[y/N]')) return
+    asked = true
+    child.stdin.write(answer)
+  })
+  const [code] = (await once(child, 'close')) as [code: number | null]
+  child.stdin.destroy()
+  return { code, output }
+}

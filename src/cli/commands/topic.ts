@@ -1,5 +1,5 @@
 /** `rocketmq-lambda topic`. */
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { pairs, whole } from '../arguments.ts'
 import { YES } from '../confirm.ts'
 import { addConnection } from '../connection.ts'
@@ -72,7 +72,11 @@ export function addTopic(program: Command): void {
       )
       .argument('<topic>')
       .option('--queues <n>', 'queues on each broker', whole(1, 65_536), 8)
-      .option('--perm <rw|r|w>', 'what clients may do: read and write, read, write', permission, 6)
+      .addOption(
+        new Option('--perm <rw|r|w>', 'what clients may do: read and write, read, write')
+          .argParser(permission)
+          .default(6, 'rw'),
+      )
       .option('--type <type>', 'of its messages: NORMAL, FIFO, DELAY, TRANSACTION or MIXED', messageType)
       .option('--attribute <name=value>', 'another attribute; may be repeated', pairs)
       .option('--order', 'the order of its queues is fixed, also while a broker is away')

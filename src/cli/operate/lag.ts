@@ -4,11 +4,11 @@ import { createGroupAdmin, type QueueLag } from '../../client/admin/groups.ts'
 import { createTopicAdmin } from '../../client/admin/topics.ts'
 import type { Client } from '../../client/client.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
-import { AuthError, RocketMQError, RouteError } from '../../errors.ts'
+import { AuthError, RocketMQError } from '../../errors.ts'
 import { deadLetterTopic, retryTopic } from '../../wire/names.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
 import { age, bold, dim, lineOf, printJson, table, timestamp } from '../output.ts'
-import { createReader, inTurns, type Reader } from './reading.ts'
+import { createReader, inTurns, type Reader, unlessMissing } from './reading.ts'
 
 export interface LagOptions extends ConnectionOptions {
   /** Milliseconds; true: the default. */
@@ -43,7 +43,6 @@ interface DeadLetters {
 }
 
 const WATCH_MS = 2_000
-const UNKNOWN_TOPIC = 17
 
 export async function runLag(group: string, topic: string | undefined, options: LagOptions): Promise<void> {
   await withClient(options, async (client) => {
@@ -116,29 +115,19 @@ async function readStats(
   const stats = await groups.stats(group, { topic })
   const retries = retryTopic(group)
   if (topic !== undefined || stats.queues.some(({ queue }) => queue.topic === retries)) return stats
-  const waiting = await unlessUnknown(createTopicAdmin(client).stats(retries))
+  const waiting = await unlessMissing(createTopicAdmin(client).stats(retries))
   if (!waiting?.queues.some(({ minOffset, maxOffset }) => maxOffset > minOffset)) return stats
   const { queues } = await groups.stats(group, { topic: retries })
   return { ...stats, queues: [...queues, ...stats.queues] }
 }
 
 async function readDeadLetters(client: Client, reader: Reader, group: string): Promise<DeadLetters> {
-  const stats = await unlessUnknown(createTopicAdmin(client).stats(deadLetterTopic(group)))
+  const stats = await unlessMissing(createTopicAdmin(client).stats(deadLetterTopic(group)))
   const queues = await inTurns(stats?.queues ?? [], async ({ queue, minOffset, maxOffset }) => {
     const count = maxOffset - minOffset
     return { ...queue, count, oldestTimestamp: count > 0n ? await storedAt(reader, queue, minOffset) : null }
   })
   return { count: sum(queues.map(({ count }) => count)), queues }
-}
-
-/** Nothing for a topic that nobody has. A group without a permission for it is as good as one without it. */
-async function unlessUnknown<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer
-  } catch (error) {
-    if (error instanceof RouteError && error.responseCode === UNKNOWN_TOPIC) return undefined
-    throw error
-  }
 }
 
 /** When the message at an offset, or the first one behind it, was stored; null where it may not be read. */

@@ -6,10 +6,12 @@ import type { Client } from '../../client/client.ts'
 import { createPullConsumer } from '../../client/puller.ts'
 import type { Message } from '../../client/values.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
+import { RouteError } from '../../errors.ts'
 import type { UndecodableMessage } from '../../wire/message.ts'
 
 /** mqadmin's own. */
 const READER_GROUP = 'TOOLS_CONSUMER'
+const UNKNOWN_TOPIC = 17
 const MOST_MESSAGES = 32
 /** Queues that are read at the same time. */
 const AT_ONCE = 8
@@ -65,4 +67,12 @@ export async function inTurns<T, R>(items: readonly T[], run: (item: T) => Promi
   for (let at = 0; at < items.length; at += AT_ONCE)
     results.push(...(await Promise.all(items.slice(at, at + AT_ONCE).map(run))))
   return results
+}
+
+/** Nothing for a topic that is not there. */
+export async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  return await answer.catch((error: unknown) => {
+    if (error instanceof RouteError && error.responseCode === UNKNOWN_TOPIC) return undefined
+    throw error
+  })
 }

@@ -73,11 +73,12 @@ function sumOf(moving: readonly QueueReset[]): string {
     ['skipped', moving.filter(({ from, to }) => from !== undefined && to > from)],
   ] as const
   const begins = moving.filter(({ from }) => from === undefined).length
-  return `${[
+  const text = [
     ...parts.flatMap(([what, queues]) => {
       const count = queues.reduce((sum, { from = 0n, to }) => sum + (to > from ? to - from : from - to), 0n)
-      return queues.length > 0 ? [`${count} messages are ${what} (queues: ${queues.length})`] : []
+      return queues.length > 0 ? [`messages ${what}: ${count}`] : []
     }),
-    ...(begins > 0 ? [`it begins there in queues: ${begins}`] : []),
-  ].join('; ')}.`
+    ...(begins > 0 ? [`queues without an offset, where it begins there: ${begins}`] : []),
+  ].join('; ')
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 }

@@ -24,10 +24,10 @@ export interface SendOptions extends ConnectionOptions {
 const NAMES = {
   body: '<body>',
   tag: '--tag',
+  keys: '--key',
   properties: '--property',
   shardingKey: '--sharding-key',
   queue: '--queue',
-  'queue.queueId': '--queue',
   delayMs: '--delay',
   delayLevel: '--delay-level',
 }

@@ -3,6 +3,7 @@ import { createTopicAdmin, type QueueStats, type TopicOnBroker } from '../../cli
 import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
 import { age, bold, dim, printJson, table } from '../output.ts'
+import { unlessMissing } from './reading.ts'
 
 export type TopicOptions = ConnectionOptions
 
@@ -113,14 +114,17 @@ export async function deleteTopic(topic: string, options: TopicDeleteOptions): P
   await withClient(options, async (client) => {
     const topics = createTopicAdmin(client)
     const print = (line: string): void => (json ? console.error(line) : console.log(line))
-    const brokers = await topics.describe(topic, { cluster })
-    const [{ queues }, consumers] = await Promise.all([topics.stats(topic), topics.consumers(topic)])
+    const brokers = (await unlessMissing(topics.describe(topic, { cluster }))) ?? []
+    // A route may be left behind where no broker has the topic any more.
+    if (brokers.length === 0) await topics.route(topic)
+    const { queues } = (await unlessMissing(topics.stats(topic))) ?? { queues: [] }
+    const consumers = (await unlessMissing(topics.consumers(topic))) ?? []
     const names = brokers.map(({ brokerName }) => brokerName)
     const count = queues
       .filter(({ queue }) => names.includes(queue.brokerName))
       .reduce((sum, { minOffset, maxOffset }) => sum + maxOffset - minOffset, 0n)
-    print(`${bold(topic)} on ${namesOf(brokers)}: ${count} messages will be deleted.`)
-    print(`Consumer groups: ${consumers.join(', ') || 'none'}.`)
+    print(`${bold(topic)} on ${namesOf(brokers)}; messages that will be lost: ${count}.`)
+    print(`Consumer groups that read it: ${consumers.join(', ') || 'none'}.`)
     if (!(await confirmed(`Delete ${topic}?`, yes))) return
     const deleted = await topics.delete(topic, { cluster })
     if (json) printJson(deleted)
