@@ -18,6 +18,7 @@ import type { BatchedMessage } from './outgoing.ts'
 import { createProducer } from './producer.ts'
 import { checkSecrets, type Seal } from './seal.ts'
 import { readTransaction, sealTransaction, type Transaction } from './transaction.ts'
+import type { SendStatus } from './values.ts'
 
 export interface TransactionProducerOptions {
   /** The group that brokers ask what became of a transaction: everyone in it must be able to tell. */
@@ -97,15 +98,19 @@ export interface Signed {
   seal: Seal | undefined
 }
 
+/** A half message that was stored, how well, and the transaction that it is of. */
+export interface Begun {
+  transaction: Transaction | string
+  messageId: string
+  status: SendStatus
+}
+
 /** What begins; apart from what ends, for functions that do one of them. */
 export const createBegin = (
   client: Client,
   { producerGroup, seal }: Signed,
   retries?: number,
-): ((
-  message: TransactionMessage,
-  limits?: CallOptions,
-) => Promise<{ transaction: Transaction | string; messageId: string }>) => {
+): ((message: TransactionMessage, limits?: CallOptions) => Promise<Begun>) => {
   const halves = createProducer(
     { ...client, network: sendingHalves(client.network, client.wrap(producerGroup)) },
     { producerGroup, retries },
@@ -117,7 +122,7 @@ export const createBegin = (
         refuse(name, 'does not work in a transaction')
     const begunAt = Date.now()
     const sent = await halves.send(message, limits)
-    const { messageId, queue, queueOffset, offsetMessageId } = sent
+    const { status, messageId, queue, queueOffset, offsetMessageId } = sent
     const transaction: Transaction = {
       version: 1,
       producerGroup,
@@ -128,7 +133,7 @@ export const createBegin = (
       commitLogOffset: String(decodeOffsetMessageId(offsetMessageId).commitLogOffset),
       begunAt,
     }
-    return { transaction: seal ? sealTransaction(seal, transaction) : transaction, messageId }
+    return { transaction: seal ? sealTransaction(seal, transaction) : transaction, messageId, status }
   }
 }
 
@@ -182,11 +187,10 @@ export const createTransactor = (
     begin: async (message, limits) => (await begin(message, limits)).transaction,
     end,
     async run(message, work, limits) {
-      const begun = await begin(message, limits)
-      const { transaction, messageId } = begun
+      const { transaction, messageId } = await begin(message, limits)
       let result: Awaited<ReturnType<typeof work>>
       try {
-        result = await work(begun)
+        result = await work({ transaction, messageId })
       } catch (error) {
         const isUnknown = (error as { outcome?: unknown } | undefined)?.outcome === 'unknown'
         // A rollback that fails is made up for by the check; what the caller must hear of is the error.

@@ -123,6 +123,8 @@ export type PublishResult = Published | Problem
 /** A transaction that was begun. */
 export interface Begun {
   status: 201
+  /** As that of a message that is published. */
+  sendStatus: SendResult['status']
   /** For who ends it; text when it is signed. */
   transaction: Transaction | string
   messageId: string
@@ -158,7 +160,7 @@ interface Sending {
   begin?: Begin | undefined
 }
 
-type Begin = (client: Client, message: OutgoingMessage, limits: CallOptions) => Promise<Omit<Begun, 'status'>>
+type Begin = (client: Client, message: OutgoingMessage, limits: CallOptions) => Promise<Begun>
 
 /** An API's stage or base path may stand before it. */
 const PATH = /\/topics\/([^/]+)\/(messages|transactions)\/?$/
@@ -189,7 +191,8 @@ export function publisher(
     (async (client, message, limits) => {
       // Most functions begin none: it is loaded for those that do.
       const { beginner } = await import('./beginner.ts')
-      return await beginner(client, producerGroup, secrets)(message, limits)
+      const { status: sendStatus, ...begun } = await beginner(client, producerGroup, secrets)(message, limits)
+      return { status: 201, sendStatus, ...begun }
     })
   const producers = new WeakMap<Client, Producer>()
   const publish = async (event: unknown, context: PublishContext): Promise<PublishAnswer> => {
@@ -288,7 +291,7 @@ async function answerDirect(
   if (isBegin) checkKeys('the event', rest, ['begin'])
   const message = await toOutgoing(destination, isBegin ? (rest as { begin?: unknown }).begin : rest, '')
   try {
-    if (isBegin) return { status: 201, ...(await begin(sending.client, message, sending)) }
+    if (isBegin) return await begin(sending.client, message, sending)
     return toPublished(await sending.producer.send(message, sending))
   } catch (cause) {
     const error = await reasonOf(cause, sending)
@@ -303,7 +306,7 @@ async function answerDirect(
 
 async function beginOne(message: OutgoingMessage, sending: Sending): Promise<Begun | Problem> {
   try {
-    return { status: 201, ...(await (sending.begin as Begin)(sending.client, message, sending)) }
+    return await (sending.begin as Begin)(sending.client, message, sending)
   } catch (error) {
     return await explain(error, sending, message.messageId, { ...PUBLISHING, whenUnknown: BEGIN_AGAIN })
   }

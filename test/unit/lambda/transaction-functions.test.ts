@@ -16,6 +16,7 @@ import {
 } from '../../../src/lambda/index.ts'
 import { httpEvent, type LocalBroker, lambdaContext, startBroker } from '../../../src/testing/index.ts'
 import { until } from '../../conformance/context.ts'
+import { fakeCluster, stored } from '../../support/fake-cluster.ts'
 import { type Answer, type Contract, contractOf } from '../../support/openapi.ts'
 
 const SECRET = 'a secret of more than 32 characters'
@@ -262,7 +263,12 @@ describe('a transaction over functions', () => {
           const before = delivered()
           const ended = await knock(end, ending(outcome, transaction))
 
-          deepStrictEqual(begun.body, { status: 201, transaction, messageId: 'ORDER-1' })
+          deepStrictEqual(begun.body, {
+            status: 201,
+            sendStatus: 'SEND_OK',
+            transaction,
+            messageId: 'ORDER-1',
+          })
           deepStrictEqual([begun.status, typeof transaction, before], [201, 'string', []])
           const past = outcome === 'commit' ? 'committed' : 'rolledBack'
           const body = { status: 200, outcome: past, messageId: 'ORDER-1', checked: true }
@@ -517,6 +523,29 @@ describe('a transaction over functions', () => {
       deepStrictEqual([again.status, delivered()], [409, outcome === 'commit' ? [messageId] : []])
     })
   }
+
+  for (const [code, sendStatus] of [
+    [10, 'FLUSH_DISK_TIMEOUT'],
+    [11, 'SLAVE_NOT_AVAILABLE'],
+    [12, 'FLUSH_SLAVE_TIMEOUT'],
+  ] as const)
+    it(`tells that its half message was stored with ${sendStatus}`, async (t) => {
+      const cluster = await fakeCluster(t, {
+        brokers: { 'broker-a': { [RequestCode.SEND_MESSAGE_V2]: (frame) => stored(frame, code) } },
+      })
+      const options = { topics: ['orders'], producerGroup: GROUP, transactions: { secret: SECRET } }
+      const begin = publisher({ ...options, client: cluster.client() }) as Handler
+
+      const answers = [
+        await throughHttpApi(begin, { path: '/topics/orders/transactions', body: { body: 'x' } }),
+        await throughInvocation(begin, { path: '/topics/orders/transactions', body: { body: 'x' } }),
+      ]
+
+      deepStrictEqual(
+        answers.map(({ status, body }) => [status, (body as { sendStatus: string }).sendStatus]),
+        Array(2).fill([201, sendStatus]),
+      )
+    })
 
   it('answers 504 with the message id when it is not known whether it was begun', async (t) => {
     const { broker, begin, kept } = await functions(t, {}, 500)
