@@ -6,6 +6,6 @@ export function producerGroup(): string {
   if (group) return group
   throw new ConfigError(
     'ROCKETMQ_PRODUCER_GROUP',
-    'is not set; it takes the group of who begins transactions',
+    'is not set; it takes the one group of who begins, ends and checks transactions',
   )
 }

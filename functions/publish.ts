@@ -5,7 +5,7 @@
  * ROCKETMQ_TOPICS               the topics that may be published to, separated by commas
  * ROCKETMQ_PROPERTIES           the properties that a request may give, separated by commas; none when it is empty; default: *,
  *                               all but RocketMQ's own
- * ROCKETMQ_PRODUCER_GROUP       default: the function's own name
+ * ROCKETMQ_PRODUCER_GROUP       default: the function's own name; with transactions that of who ends and checks them, without a default
  * ROCKETMQ_TRANSACTION_SECRET   begins transactions too: its secret, or several separated by commas, the first of which signs
  * ROCKETMQ_SECRET_ARN           credentials from Secrets Manager: client-options.ts
  */
@@ -14,6 +14,7 @@ import { publisher } from '../src/lambda/publisher.ts'
 import { isReservedProperty } from '../src/wire/properties.ts'
 import { clientOptions } from './client-options.ts'
 import { listOf, requiredList } from './lists.ts'
+import { producerGroup } from './producer-group.ts'
 
 const {
   ROCKETMQ_PROPERTIES = '*',
@@ -41,6 +42,7 @@ export const handler: ReturnType<typeof publisher> = publisher({
   topics: requiredList('ROCKETMQ_TOPICS', 'the topics that may be published to'),
   properties: propertiesOf(ROCKETMQ_PROPERTIES),
   client: clientOptions(),
-  producerGroup: ROCKETMQ_PRODUCER_GROUP || AWS_LAMBDA_FUNCTION_NAME || 'publish',
-  transactions: secret.length > 0 ? { secret } : undefined,
+  ...(secret.length > 0
+    ? { producerGroup: producerGroup(), transactions: { secret } }
+    : { producerGroup: ROCKETMQ_PRODUCER_GROUP || AWS_LAMBDA_FUNCTION_NAME || 'publish' }),
 })

@@ -1,5 +1,5 @@
 /** The environment of functions/publish.ts: what a deployed function may be sent is set without code. */
-import { deepStrictEqual } from 'node:assert/strict'
+import { deepStrictEqual, match } from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { httpEvent, startBroker } from '../../../src/testing/index.ts'
@@ -62,4 +62,18 @@ describe('ROCKETMQ_PROPERTIES of the publish function', () => {
       deepStrictEqual([error?.code, error?.message], ['RMQ_CONFIG', `ROCKETMQ_PROPERTIES: ${message}`])
     })
   }
+})
+
+describe('ROCKETMQ_TRANSACTION_SECRET of the publish function', () => {
+  it('lets the function fail at its start without the group that its transactions are ended and checked under', async () => {
+    const environment = {
+      ROCKETMQ_NAMESRV_ADDR: '127.0.0.1:1',
+      ROCKETMQ_TOPICS: 'orders',
+      ROCKETMQ_TRANSACTION_SECRET: 'a secret of more than 32 characters',
+    }
+
+    const { error } = await runFunction(publish, {}, { environment })
+
+    match(error?.message ?? '', /ROCKETMQ_PRODUCER_GROUP: is not set/)
+  })
 })
