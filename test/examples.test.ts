@@ -1,4 +1,4 @@
-/** The examples that are tests of users' functions, and the example project's, are run in processes of their own, on the sources. */
+/** The examples that are tests of users' functions, and those of the example projects, are run in processes of their own, on the sources. */
 import { deepStrictEqual } from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
@@ -40,24 +40,28 @@ describe('the examples for administrators', () => {
   })
 })
 
-describe('the example project', () => {
-  // Node waits for every handle that a test file has left open: a file that does not end is killed by the time limit.
-  it('passes its own tests, and its processes end by themselves', async () => {
-    deepStrictEqual(await runTests(join(root, 'examples/shop')), PASSED)
-  })
+for (const project of ['shop', 'orders-dynamodb']) {
+  describe(`the example project ${project}`, () => {
+    // Node waits for every handle that a test file has left open: a file that does not end is killed by the time limit.
+    it('passes its own tests, and its processes end by themselves', async () => {
+      deepStrictEqual(await runTests(join(root, 'examples', project)), PASSED)
+    })
 
-  it('asks for the versions that this project is tested with', () => {
-    const read = (path: string): Manifest => JSON.parse(readFileSync(join(root, path), 'utf8')) as Manifest
-    const { version, devDependencies: ours = {} } = read('package.json')
-    const { dependencies, devDependencies = {} } = read('examples/shop/package.json')
-    const shared = Object.keys(devDependencies).filter((name) => Object.hasOwn(ours, name))
-    deepStrictEqual(dependencies, { 'rocketmq-lambda': `^${version}` })
-    deepStrictEqual(
-      shared.map((name) => [name, devDependencies[name]]),
-      shared.map((name) => [name, ours[name]]),
-    )
+    it('asks for the versions that this project is tested with', () => {
+      const read = (path: string): Manifest => JSON.parse(readFileSync(join(root, path), 'utf8')) as Manifest
+      const { version, devDependencies: ours = {} } = read('package.json')
+      const { dependencies = {}, devDependencies = {} } = read(`examples/${project}/package.json`)
+      const { 'rocketmq-lambda': own, ...others } = dependencies
+      const all = Object.entries({ ...others, ...devDependencies })
+      const shared = all.filter(([name]) => Object.hasOwn(ours, name))
+      deepStrictEqual(own, `^${version}`)
+      deepStrictEqual(
+        shared,
+        shared.map(([name]) => [name, ours[name]]),
+      )
+    })
   })
-})
+}
 
 interface Manifest {
   version: string
