@@ -17,17 +17,19 @@ import type { Job } from './job.ts'
 import { LIMIT, OWN, type Program, patient, preparePrograms, type Result, runProgram } from './programs.ts'
 import { type Cells, type Figures, figuresOf, rowTable, table, whole, withTables } from './report.ts'
 import { drainRow, inFlightSteps, otherRows, queueSteps, type Row, rows, WARM_UP } from './rows.ts'
+import { transactionRuns } from './transactions.ts'
 
 const HELP = `npm run bench [-- options]
 
-  --only <part>     speed, features, growth, cold or event-source; may be repeated (default: all, and docs/benchmarks.md is written)
+  --only <part>     speed, features, growth, cold, event-source or transactions; may be repeated (default: all, and docs/benchmarks.md is written)
   --repetitions <n> (default 3)
   --scale <x>       so many times the messages (default 1); 0.02 is a quick trial
   --help
 `
 
-const PARTS = ['speed', 'event-source', 'features', 'growth', 'cold'] as const
+const PARTS = ['speed', 'event-source', 'features', 'growth', 'cold', 'transactions'] as const
 const QUEUES = 8
+const TRANSACTIONS = { processes: 20, count: 50 }
 const page = join(import.meta.dirname, '../docs/benchmarks.md')
 /** What ran, as the programs call themselves. */
 const versions = new Set<string>()
@@ -43,6 +45,7 @@ const { values } = parseArgs({
 })
 const repetitions = Number(values.repetitions)
 const scale = Number(values.scale)
+const wanted = (part: string): boolean => values.only.length === 0 || values.only.includes(part)
 const unknown = values.only.find((part) => !PARTS.some((each) => each === part))
 
 if (values.help) console.log(HELP)
@@ -52,8 +55,21 @@ else if (unknown !== undefined || !(repetitions >= 1) || !(scale > 0)) {
 } else await main()
 
 async function main(): Promise<void> {
-  const wanted = (part: string): boolean => values.only.length === 0 || values.only.includes(part)
-  const programs = await preparePrograms()
+  const isComparing = PARTS.some((part) => part !== 'transactions' && wanted(part))
+  const programs = isComparing ? await preparePrograms() : []
+  const sections = isComparing ? await compare(programs) : []
+  if (wanted('transactions')) {
+    const { processes, count } = TRANSACTIONS
+    sections.push('### Transactions', await transactionRuns(processes, Math.ceil(count * scale)))
+  }
+  const text = `${conditions(programs)}\n\n${sections.join('\n\n')}`
+  if (values.only.length > 0 || scale !== 1) return console.log(`\n${text}`)
+  await writeFile(page, withTables(await readFile(page, 'utf8'), text))
+  console.log('\nwritten into docs/benchmarks.md')
+}
+
+/** What is measured with one broker, beside the limit and the peers. */
+async function compare(programs: readonly Program[]): Promise<string[]> {
   const peers = programs.filter(({ name }) => name !== LIMIT && name !== OWN)
   const both = programs.filter(({ name }) => name === LIMIT || name === OWN)
   const sections: string[] = []
@@ -85,10 +101,7 @@ async function main(): Promise<void> {
   } finally {
     await broker.stop()
   }
-  const text = `${conditions(programs)}\n\n${sections.join('\n\n')}`
-  if (values.only.length > 0 || scale !== 1) return console.log(`\n${text}`)
-  await writeFile(page, withTables(await readFile(page, 'utf8'), text))
-  console.log('\nwritten into docs/benchmarks.md')
+  return sections
 }
 
 /** A running broker with the topics `bench` (8 queues), `bench-1`, `bench-64`, and `full`, which has the messages to pull. */
@@ -291,7 +304,7 @@ function conditions(programs: readonly Program[]): string {
     problem === undefined ? [] : [`${name}: ${problem}`],
   )
   return [
-    `Made from commit ${commit} on ${date}: Apache RocketMQ ${ROCKETMQ_VERSION}, ${[...versions].join('; ')}; ${machine}.`,
+    `Made from commit ${commit} on ${date}: Apache RocketMQ ${ROCKETMQ_VERSION}, ${[...versions, ...(versions.size === 0 ? [`node ${process.version}`] : [])].join('; ')}; ${machine}.`,
     `Medians of ${repetitions} runs that took turns. CPU is in milliseconds for 1,000 messages.`,
     ...missing,
   ].join('\n')
