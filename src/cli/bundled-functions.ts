@@ -1,4 +1,7 @@
-/** The functions that come with this package, `publish` and `consume`, with the settings of serverless.yml. */
+/**
+ * The functions that come with this package, `publish` and `consume`, with the settings of serverless.yml; on request with
+ * transactions, which that file has in comments.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,10 +15,14 @@ export interface BundledFunctionsOptions {
   consumerGroup: string
   /** Where the bundles are. @default where the build or `npm run bundle` has put them */
   folder?: string | undefined
+  /** `publish` begins transactions, and `check-transactions` is there, without a schedule. @default neither */
+  transactions?: { secret: string; checkWindowMs: number } | undefined
 }
 
+export const PRODUCER_GROUP = 'order-api'
+
 export function bundledFunctions(options: BundledFunctionsOptions): Record<string, LocalFunction> {
-  const { nameServers, topics, consumerGroup, folder = bundleFolder() } = options
+  const { nameServers, topics, consumerGroup, folder = bundleFolder(), transactions } = options
   const [topic] = topics
   const shared = { exportName: 'handler', memorySize: 512 }
   const mapping = { [topic]: { topic, consumerGroup, maximumRetryAttempts: 3 } }
@@ -27,10 +34,13 @@ export function bundledFunctions(options: BundledFunctionsOptions): Record<strin
         ROCKETMQ_NAMESRV_ADDR: nameServers,
         ROCKETMQ_TOPICS: topics.join(','),
         ROCKETMQ_PROPERTIES: '*',
-        ROCKETMQ_PRODUCER_GROUP: 'order-api',
+        ROCKETMQ_PRODUCER_GROUP: PRODUCER_GROUP,
+        ...(transactions && { ROCKETMQ_TRANSACTION_SECRET: transactions.secret }),
       },
       timeoutSeconds: 15,
-      events: [{ httpApi: { method: 'POST', path: '/topics/{topic}/messages' } }],
+      events: (transactions ? ['messages', 'transactions'] : ['messages']).map((what) => ({
+        httpApi: { method: 'POST', path: `/topics/{topic}/${what}` },
+      })),
     },
     consume: {
       ...shared,
@@ -42,6 +52,20 @@ export function bundledFunctions(options: BundledFunctionsOptions): Record<strin
       maximumEventAgeInSeconds: 60,
       events: [{ schedule: { rate: ['rate(1 minute)'], input: { version: 1, eventSource: topic } } }],
     },
+    ...(transactions && {
+      'check-transactions': {
+        ...shared,
+        handler: join(folder, 'check-transactions', 'index.mjs'),
+        environment: {
+          ROCKETMQ_NAMESRV_ADDR: nameServers,
+          ROCKETMQ_PRODUCER_GROUP: PRODUCER_GROUP,
+          ROCKETMQ_CHECK_WINDOW_MS: String(transactions.checkWindowMs),
+        },
+        timeoutSeconds: 60,
+        maximumRetryAttempts: 0,
+        maximumEventAgeInSeconds: 60,
+      },
+    }),
   }
 }
 

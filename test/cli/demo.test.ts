@@ -100,6 +100,18 @@ describe('rocketmq-lambda demo', () => {
     match(output, /^ {3}expected 200, 3 stored; came \d+, 0 stored$/m)
   })
 
+  it('names the step in which the check leaves the transaction open', async (t) => {
+    const folder = await functionsFolder(t, {
+      'check-transactions': 'export const handler = async () => ({ committed: 0 })',
+    })
+
+    const { isSo, output } = await play({ functionsFolder: folder })
+
+    deepStrictEqual(isSo, false)
+    match(output, /^ {3}expected 1 committed, 5 stored; came 0 committed, 4 stored$/m)
+    match(output, /\nStep 10 was not as it should be\.\n$/)
+  })
+
   it('is not as it should be when what it has started does not end', async () => {
     const stuck = { [Symbol.asyncDispose]: () => Promise.reject(new Error('the socket is stuck')) }
     const rows: Row[] = []

@@ -1,4 +1,7 @@
 /** Where the demo plays: a local broker and a local Lambda with the bundled functions, under one clock. */
+import { randomBytes } from 'node:crypto'
+import { createClient } from '../../index.ts'
+import { GetProducerConnectionList } from '../../testing/broker/handlers/more-commands.ts'
 import {
   createClock,
   type FaultRule,
@@ -9,12 +12,17 @@ import {
   startLambda,
   type TestClock,
 } from '../../testing/index.ts'
-import { bundledFunctions } from '../bundled-functions.ts'
+import { bundledFunctions, PRODUCER_GROUP } from '../bundled-functions.ts'
 import { isOwnLine } from '../function-lines.ts'
 import { dim } from '../output.ts'
 
 export const TOPIC = 'orders'
 export const CONSUMER_GROUP = 'billing'
+
+/** Rounds of checks are closer to each other than as shipped, so that several have room between two runs of consume. */
+export const TRANSACTION_TIMES = { transactionTimeOut: 6_000, transactionCheckInterval: 5_000 }
+/** In real time: nobody wants to wait. */
+const CHECK_WINDOW_MS = 300
 
 export interface StageOptions {
   /** Takes a line of the story. */
@@ -32,11 +40,14 @@ export interface Stage extends AsyncDisposable {
   readonly lambda: LocalLambda
   /** The invocations that have ended since it was called last. */
   takeInvocations(): readonly InvocationRecord[]
+  /** Whether somebody is there whom the broker can ask about transactions. */
+  hasProducer(): Promise<boolean>
 }
 
 export async function openStage({ print, functionsFolder, faults = [] }: StageOptions): Promise<Stage> {
   const clock = createClock()
-  const broker = await startBroker({ clock, topics: [TOPIC], faults })
+  const broker = await startBroker({ clock, topics: [TOPIC], faults, ...TRANSACTION_TIMES })
+  const client = createClient({ nameServers: broker.nameServers })
   let invocations: InvocationRecord[] = []
   const starting = startLambda({
     functions: bundledFunctions({
@@ -44,6 +55,7 @@ export async function openStage({ print, functionsFolder, faults = [] }: StageOp
       topics: [TOPIC],
       consumerGroup: CONSUMER_GROUP,
       folder: functionsFolder,
+      transactions: { secret: randomBytes(32).toString('hex'), checkWindowMs: CHECK_WINDOW_MS },
     }),
     clock,
     onInvocation: (record) => invocations.push(record),
@@ -65,8 +77,22 @@ export async function openStage({ print, functionsFolder, faults = [] }: StageOp
       invocations = []
       return taken
     },
+    hasProducer: () =>
+      client.network
+        .call(
+          broker.brokers[0]?.address ?? '',
+          GetProducerConnectionList,
+          { producerGroup: PRODUCER_GROUP },
+          undefined,
+          { deadline: client.deadline() },
+        )
+        .then(
+          () => true,
+          () => false,
+        ),
     async [Symbol.asyncDispose]() {
       try {
+        await client.close()
         await lambda.close()
       } finally {
         await broker.close()

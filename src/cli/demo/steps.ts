@@ -1,8 +1,9 @@
 /** What happens in the demo, step by step: a further step is a further entry of the list. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { InvocationRecord } from '../../testing/index.ts'
 import { errorOf } from '../function-lines.ts'
 import { timeOf } from '../output.ts'
-import { CONSUMER_GROUP, type Stage, TOPIC } from './stage.ts'
+import { CONSUMER_GROUP, type Stage, TOPIC, TRANSACTION_TIMES } from './stage.ts'
 
 export interface Step {
   /** What happens, in plain words. */
@@ -31,6 +32,8 @@ interface Published {
 const MINUTE_MS = 60_000
 /** The delays of three attempts are over by then. */
 const MOST_MINUTES = 10
+/** So many rounds of checks have room before consume is started again. */
+const MOST_WINDOWS = 4
 const DEAD_LETTERS = `%DLQ%${CONSUMER_GROUP}`
 const ORDERS = [1, 2, 3]
 
@@ -120,6 +123,35 @@ export const steps: readonly Step[] = [
       }
     },
   },
+  {
+    title: 'A transaction is begun, and whoever should end it has died: its order is there for nobody',
+    name: 'begin a transaction, abandon it',
+    expected: '201, 4 stored',
+    run: async (stage) => {
+      const message = { body: { order: 5 }, keys: ['order-5'], properties: { resolve: 'commit' } }
+      const { status, time } = await post(stage, TOPIC, message, 'transactions')
+      return { seen: `${status}, ${stage.broker.messages(TOPIC).length} stored`, time }
+    },
+  },
+  {
+    title: 'Seconds pass: the broker asks check-transactions, which is there for a moment, and it commits',
+    name: 'check it, seconds later',
+    expected: '1 committed, 5 stored',
+    run: async (stage) => {
+      let committed = 0
+      // On a machine that is very busy a window may be over before the round comes.
+      for (let window = 0; window < MOST_WINDOWS && committed === 0; window++)
+        committed = await checkOnce(stage)
+      const time = timesOf(stage.takeInvocations())
+      return { seen: `${committed} committed, ${stage.broker.messages(TOPIC).length} stored`, time }
+    },
+  },
+  {
+    title: 'A minute passes: consume handles the order, which is an order as any other now',
+    name: 'consume it, a minute later',
+    expected: 'warm, 1 handled, 0 failed',
+    run: minutePasses,
+  },
 ]
 
 interface Answer {
@@ -129,8 +161,13 @@ interface Answer {
   time: string
 }
 
-async function post(stage: Stage, topic: string, message: unknown): Promise<Answer> {
-  const path = `/topics/${topic}/messages`
+async function post(
+  stage: Stage,
+  topic: string,
+  message: unknown,
+  what: 'messages' | 'transactions' = 'messages',
+): Promise<Answer> {
+  const path = `/topics/${topic}/${what}`
   const response = await fetch(`${stage.lambda.httpUrl}${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -170,6 +207,20 @@ async function consumeOnce(stage: Stage): Promise<{ invocation: InvocationRecord
     throw new Error(`consume was started ${invocations.length} times`)
   if (invocation.functionError) throw new Error(errorOf(invocation.payload))
   return { invocation, result: JSON.parse(invocation.payload) as Consumed }
+}
+
+/** Starts a window of checks, and lets a round come when it is open; gives how many were committed. */
+async function checkOnce({ lambda, clock, hasProducer }: Stage): Promise<number> {
+  let isOver = false
+  const checking = lambda.invoke('check-transactions').finally(() => {
+    isOver = true
+  })
+  while (!isOver && !(await hasProducer())) await Promise.race([checking, delay(5)])
+  const { transactionTimeOut, transactionCheckInterval } = TRANSACTION_TIMES
+  await clock.advance(transactionTimeOut + transactionCheckInterval)
+  const { payload, functionError } = await checking
+  if (functionError) throw new Error(errorOf(JSON.stringify(payload)))
+  return (payload as { committed: number }).committed
 }
 
 const timesOf = (invocations: readonly InvocationRecord[]): string =>
