@@ -16,6 +16,7 @@ import type { TransactionCheckerResult } from '../../src/lambda/index.ts'
 import { type LocalFunction, type LocalLambda, startBroker, startLambda } from '../../src/testing/index.ts'
 import { until } from '../conformance/context.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
+import { startJavaClient } from '../support/rocketmq/interop.ts'
 import { startRocketMQ } from '../support/rocketmq/start.ts'
 
 const GROUP = 'order-api'
@@ -23,6 +24,8 @@ const SECRET = 'a secret of more than 32 characters'
 /** An end that comes 4 s before the time-out leaves no copy behind. */
 const TIMES = { transactionCheckInterval: 1_000, transactionTimeOut: 6_000 }
 const WINDOW_MS = 8_500
+
+const hasJava = await realBrokerAvailable()
 
 interface Broker {
   nameServers: string
@@ -72,7 +75,7 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
     let client: Client
     let lambda: LocalLambda
     const lines: string[] = []
-    const topics = ['committed', 'rolled-back', 'killed', 'left']
+    const topics = ['committed', 'rolled-back', 'killed', 'left', 'java']
 
     before(async () => {
       folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-transactions-'))
@@ -232,6 +235,47 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
       assert.deepStrictEqual([late.status, await delivered('left')], [409, [kept.messageId]])
     })
 
+    it('are read by Apache’s Java consumer once committed, as is what was published', {
+      skip: !hasJava,
+    }, async () => {
+      const bytes = Buffer.from([0, 255, 254])
+      const one = { body: { order: 1 }, tag: 'created', keys: ['k1', 'k2'], properties: { mine: 'ü' } }
+      const published = await post('/topics/java/messages', {
+        messages: [one, { body: bytes.toString('base64'), isBase64Encoded: true, shardingKey: 'customer-7' }],
+      })
+      const kept = await begin('java', { body: 'grüße', tag: 'paid' })
+      const dropped = await begin('java', { body: 'dropped' })
+      await post('/transactions/rollback', { transaction: dropped.transaction })
+      await post('/transactions/commit', { transaction: kept.transaction })
+      await using java = await startJavaClient(broker.nameServers)
+
+      const received = await java.consume({ topic: 'java', consumerGroup: 'java', expected: 3 })
+
+      const [first, second] = published.body['results'] as { messageId: string }[]
+      const seen = received.map(({ messageId, body, tag, keys, properties }) => ({
+        messageId,
+        body,
+        tag,
+        keys,
+        mine: properties['mine'],
+      }))
+      const none = { tag: undefined, keys: [], mine: undefined }
+      assert.deepStrictEqual(
+        new Set(seen),
+        new Set([
+          {
+            messageId: first?.messageId,
+            body: Buffer.from('{"order":1}'),
+            tag: 'created',
+            keys: ['k1', 'k2'],
+            mine: 'ü',
+          },
+          { ...none, messageId: second?.messageId, body: bytes },
+          { ...none, messageId: kept.messageId, body: Buffer.from('grüße'), tag: 'paid' },
+        ]),
+      )
+    })
+
     it('are swept without an error where there is nothing to sweep', async () => {
       const { payload } = await lambda.invoke('check-transactions', { sweep: true })
 
@@ -241,4 +285,4 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
 }
 
 suite('the local broker', startLocal, false)
-suite('a real broker', startReal, !(await realBrokerAvailable()))
+suite('a real broker', startReal, !hasJava)
