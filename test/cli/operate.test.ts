@@ -74,6 +74,7 @@ describe('rocketmq-lambda with a broker', () => {
       ['a misspelt topic', 'reset billing ordres --to latest --yes', 1, /^no topic ordres on /],
       ['a misspelt topic', 'topic show ordres', 1, /^no broker has topic ordres; create it/],
       ['a misspelt topic', 'topic delete ordres --yes', 1, /^no broker has topic ordres; create it/],
+      ['a misspelt topic', 'lag billing ordres', 1, /^no broker has topic ordres; create it/],
       ['a misspelt group', 'lag bilings', 1, /^no broker has consumer group bilings; create it/],
       [
         'a misspelt group',
@@ -400,9 +401,26 @@ describe('rocketmq-lambda with a broker', () => {
       )
       match(
         stdout,
-        /^billing is 3 behind, 1 of them to be tried again, the oldest \w+.*; 1 dead letters\n\ntopic /,
+        /^billing is 3 behind, 1 of them to be tried again, the oldest \w+.*; dead letters: 1\n\ntopic /,
       )
       match(stdout, /\n%DLQ%billing +broker-a\/0 +1 /)
+    })
+
+    it('says what may be known where dead letters may not be read', async () => {
+      const remark = 'User:reader has no permission to access Topic:%DLQ%billing, no matched policies.'
+      await createTopicAdmin(client).create('%DLQ%billing', { readQueueNums: 1 })
+      broker.faults.add({
+        fault: 'refuse',
+        responseCode: 16,
+        remark,
+        topic: '%DLQ%billing',
+        server: 'broker-a',
+      })
+
+      const { code, stdout } = await run(['lag', 'billing'])
+
+      deepStrictEqual(code, 0)
+      match(stdout, /^billing is 2 behind, the oldest \w+; dead letters: they may not be read\n/)
     })
 
     it('of a group that has not committed yet says so', async () => {

@@ -28,7 +28,8 @@ interface Lag {
   /** Messages per second. */
   consumeTps: number
   queues: QueueRow[]
-  deadLetters: DeadLetters
+  /** Null where it may not be read. */
+  deadLetters: DeadLetters | null
 }
 
 interface QueueRow
@@ -112,33 +113,42 @@ async function readStats(
   topic: string | undefined,
 ): Promise<{ queues: readonly QueueLag[]; consumeTps: number }> {
   const groups = createGroupAdmin(client)
+  // Of a topic that there is not brokers say the same as of one that the group has not read.
+  if (topic !== undefined) await createTopicAdmin(client).route(topic)
   const stats = await groups.stats(group, { topic })
   const retries = retryTopic(group)
   if (topic !== undefined || stats.queues.some(({ queue }) => queue.topic === retries)) return stats
-  const waiting = await unlessMissing(createTopicAdmin(client).stats(retries))
+  const waiting = await unlessForbidden(unlessMissing(createTopicAdmin(client).stats(retries)))
   if (!waiting?.queues.some(({ minOffset, maxOffset }) => maxOffset > minOffset)) return stats
   const { queues } = await groups.stats(group, { topic: retries })
   return { ...stats, queues: [...queues, ...stats.queues] }
 }
 
-async function readDeadLetters(client: Client, reader: Reader, group: string): Promise<DeadLetters> {
-  const stats = await unlessMissing(createTopicAdmin(client).stats(deadLetterTopic(group)))
-  const queues = await inTurns(stats?.queues ?? [], async ({ queue, minOffset, maxOffset }) => {
+async function readDeadLetters(client: Client, reader: Reader, group: string): Promise<DeadLetters | null> {
+  const topics = createTopicAdmin(client)
+  const stats = await unlessForbidden(
+    unlessMissing(topics.stats(deadLetterTopic(group))).then((found) => found?.queues ?? []),
+  )
+  if (!stats) return null
+  const queues = await inTurns(stats, async ({ queue, minOffset, maxOffset }) => {
     const count = maxOffset - minOffset
     return { ...queue, count, oldestTimestamp: count > 0n ? await storedAt(reader, queue, minOffset) : null }
   })
   return { count: sum(queues.map(({ count }) => count)), queues }
 }
 
+/** Nothing where it is not permitted: the rest is worth knowing without it. */
+async function unlessForbidden<T>(answer: Promise<T>): Promise<T | undefined> {
+  return await answer.catch((error: unknown) => {
+    if (error instanceof AuthError) return undefined
+    throw error
+  })
+}
+
 /** When the message at an offset, or the first one behind it, was stored; null where it may not be read. */
 async function storedAt(reader: Reader, queue: MessageQueue, offset: bigint): Promise<number | null> {
-  try {
-    const [message] = (await reader.read(queue, offset, 1)).messages
-    return message?.storeTimestamp ?? null
-  } catch (error) {
-    if (error instanceof AuthError) return null
-    throw error
-  }
+  const read = await unlessForbidden(reader.read(queue, offset, 1))
+  return read?.messages[0]?.storeTimestamp ?? null
 }
 
 const sum = (numbers: readonly bigint[]): bigint => numbers.reduce((all, each) => all + each, 0n)
@@ -151,12 +161,12 @@ const oldestOf = (queues: readonly { oldestTimestamp: number | null }[]): number
 function headOf({ consumerGroup, lag, retryLag, oldestTimestamp, deadLetters }: Lag): string {
   const retries = retryLag > 0n ? `, ${retryLag} of them to be tried again` : ''
   const oldest = oldestTimestamp === null ? '' : `, the oldest ${ageOf(oldestTimestamp)}`
-  return `${consumerGroup} is ${lag} behind${retries}${oldest}; ${deadLetters.count} dead letters`
+  return `${consumerGroup} is ${lag} behind${retries}${oldest}; dead letters: ${deadLetters?.count ?? 'they may not be read'}`
 }
 
 function linesOf(lag: Lag, topic: string | undefined): string[] {
   const { queues, deadLetters, consumerGroup } = lag
-  if (queues.length === 0 && deadLetters.count === 0n)
+  if (queues.length === 0 && !deadLetters?.count)
     return [`${consumerGroup} has not committed any offset${topic === undefined ? '' : ` of ${topic}`} yet.`]
   const rows = queues.map(
     ({ topic: name, brokerName, queueId, brokerOffset, consumerOffset, lag: open, oldestTimestamp }) => [
@@ -168,14 +178,16 @@ function linesOf(lag: Lag, topic: string | undefined): string[] {
       oldestTimestamp === null ? '' : ageOf(oldestTimestamp),
     ],
   )
-  const dead = deadLetters.queues.map(({ topic: name, brokerName, queueId, count, oldestTimestamp }) => [
-    name,
-    `${brokerName}/${queueId}`,
-    String(count),
-    '',
-    '',
-    oldestTimestamp === null ? '' : ageOf(oldestTimestamp),
-  ])
+  const dead = (deadLetters?.queues ?? []).map(
+    ({ topic: name, brokerName, queueId, count, oldestTimestamp }) => [
+      name,
+      `${brokerName}/${queueId}`,
+      String(count),
+      '',
+      '',
+      oldestTimestamp === null ? '' : ageOf(oldestTimestamp),
+    ],
+  )
   const head = ['topic', 'queue', 'lag', 'committed', 'end', 'oldest']
   return [
     bold(headOf(lag)),
