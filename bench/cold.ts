@@ -216,7 +216,8 @@ function frame(code: number, ext: Record<string, string>, body?: Buffer): string
   return encodeFrame({ code, opaque: 1, ext, body }).toString('base64')
 }
 
-function sendFrame(topic: string): string {
+/** Of a message of 1 KiB, in base64. */
+export function sendFrame(topic: string): string {
   const properties = encodeProperties([
     ['TAGS', 'bench'],
     ['KEYS', 'k-1'],

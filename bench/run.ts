@@ -15,19 +15,20 @@ import { drainProgram, idleRuns } from './event-source.ts'
 import { growth } from './growth.ts'
 import type { Job } from './job.ts'
 import { LIMIT, OWN, type Program, patient, preparePrograms, type Result, runProgram } from './programs.ts'
+import { warmPublish } from './publish.ts'
 import { type Cells, type Figures, figuresOf, rowTable, table, whole, withTables } from './report.ts'
 import { drainRow, inFlightSteps, otherRows, queueSteps, type Row, rows, WARM_UP } from './rows.ts'
 import { transactionRuns } from './transactions.ts'
 
 const HELP = `npm run bench [-- options]
 
-  --only <part>     speed, features, growth, cold, event-source or transactions; may be repeated (default: all, and docs/benchmarks.md is written)
+  --only <part>     speed, features, growth, cold, event-source, publish or transactions; may be repeated (default: all, and docs/benchmarks.md is written)
   --repetitions <n> (default 3)
   --scale <x>       so many times the messages (default 1); 0.02 is a quick trial
   --help
 `
 
-const PARTS = ['speed', 'event-source', 'features', 'growth', 'cold', 'transactions'] as const
+const PARTS = ['speed', 'event-source', 'publish', 'features', 'growth', 'cold', 'transactions'] as const
 const QUEUES = 8
 const TRANSACTIONS = { processes: 20, count: 50 }
 const page = join(import.meta.dirname, '../docs/benchmarks.md')
@@ -85,6 +86,8 @@ async function compare(programs: readonly Program[]): Promise<string[]> {
       sections.push(rowTable(drainRow, await measure(broker, drainRow, [...limit, await drainProgram()])))
       sections.push(await idleRuns(broker.nameServers, 'bench'))
     }
+    if (wanted('publish'))
+      sections.push('### Publishing', await warmPublish(broker.nameServers, broker.address, 'bench'))
     if (wanted('features')) sections.push('### Other bodies and features', await features(broker, both))
     if (wanted('growth')) sections.push('### How cost grows', await steps(broker, both), await growth())
     if (wanted('cold')) {
