@@ -9,7 +9,7 @@ import type { Command } from 'commander'
 import type { Client } from '../client/client.ts'
 import { ConfigError } from '../errors.ts'
 import { seconds } from './arguments.ts'
-import { naming } from './naming.ts'
+import { advising, naming } from './naming.ts'
 
 /** The options of every command that talks to brokers. */
 export interface ConnectionOptions {
@@ -30,6 +30,14 @@ const VARIABLES = [
   'NAMESPACE',
   'TIMEOUT_MS',
 ].map((name) => `ROCKETMQ_${name}`)
+
+/** Fields of the client's errors, as arguments. */
+const NAMES = {
+  topic: '<topic>',
+  consumerGroup: '<group>',
+  cluster: '--cluster',
+  brokerName: '--broker',
+}
 
 /** Adds the options that every command of brokers has. */
 export const addConnection = (command: Command): Command =>
@@ -54,15 +62,7 @@ export async function withClient<T>(
   const { createClient } = await import('../client/client.ts')
   const client = createClient({ timeoutMs: timeout })
   try {
-    return await run(client)
-  } catch (error) {
-    // The client's own words for what is an argument here.
-    return naming({
-      topic: '<topic>',
-      consumerGroup: '<group>',
-      cluster: '--cluster',
-      brokerName: '--broker',
-    })(error)
+    return await run(client).catch(naming(NAMES)).catch(advising)
   } finally {
     await client.close()
   }

@@ -1,5 +1,5 @@
 /** The words of the command line in errors of the client: `--to` in place of the field `to.offset`. */
-import { ConfigError, RocketMQError } from '../errors.ts'
+import { ConfigError, ErrorCode, RocketMQError } from '../errors.ts'
 
 /**
  * Rejects with the option of the command line in place of the field that an error names.
@@ -8,16 +8,28 @@ import { ConfigError, RocketMQError } from '../errors.ts'
 export function naming(names: Readonly<Record<string, string>>): (error: unknown) => never {
   return (error) => {
     if (!RocketMQError.is(error)) throw error
-    const [root = '', ...rest] = (error.field ?? '').split(/[.[]/)
-    const option = names[error.field ?? ''] ?? names[root]
+    const { field = '' } = error
+    const [root = ''] = field.split('.')
+    const option = names[field] ?? names[root.replace(/\[.*/, '')]
     if (option === undefined) throw error
-    // `properties.a: …` is `--property: a: …`, as its root has the option's name.
-    const isPart = names[error.field ?? ''] === undefined && rest.length > 0 && !/\]/.test(rest.join())
-    const message = error.message
-      .replace(isPart ? /^[^.]+\./ : /^[^\s:]+: /, '')
+    // Of `properties.a` the name of the property is left.
+    const known = names[field] === undefined && field !== root ? `${root}.` : `${field}: `
+    const message = (error.message.startsWith(known) ? error.message.slice(known.length) : error.message)
       .replace(/ is in use$/, '$&; 0 takes a free one')
       // There is no command for it: fewer queues would hide messages.
       .replace(/; update changes it$/, '; nothing was changed')
     throw new ConfigError(option, message, { cause: error })
   }
+}
+
+/** Rejects with what whoever has called the command can do about it. */
+export function advising(error: unknown): never {
+  if (!RocketMQError.is(error)) throw error
+  const { code, outcome } = error
+  error.message = error.message
+    .replace(/took too long; see timeoutMs$/, 'took too long: --timeout')
+    .replace(/ran into the deadline$/, 'took too long: --timeout')
+  if (outcome === 'unknown' && code !== ErrorCode.PARTIAL)
+    error.message += '; it may have been done all the same: look before you repeat it'
+  throw error
 }

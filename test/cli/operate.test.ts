@@ -248,6 +248,21 @@ describe('rocketmq-lambda with a broker', () => {
     deepStrictEqual(await state(), was)
   })
 
+  it('says what a broker that does not answer may have done, and which option waits longer', async () => {
+    broker.faults.add({ fault: 'lose-answer', server: 'broker-a' })
+
+    const sent = await run(['send', 'orders', 'x', '--timeout', '1'])
+    const read = await run(['lag', 'billing', '--timeout', '1'])
+
+    const line = /^error: request \d+ to 127\.0\.0\.1:\d+ took too long: --timeout/
+    match(
+      sent.stderr,
+      new RegExp(`${line.source}; it may have been done all the same: look before you repeat it\\n$`),
+    )
+    match(read.stderr, new RegExp(`${line.source}\\n$`))
+    deepStrictEqual([sent.code, read.code], [1, 1])
+  })
+
   describe('send', () => {
     it('stores text with all that it is given, and says where', async () => {
       const sent = (await json(
