@@ -1,5 +1,5 @@
 /** The commands for brokers, each as a process, with the local broker; on a terminal and in a pipe. */
-import { deepStrictEqual, doesNotMatch, match, ok } from 'node:assert/strict'
+import { deepStrictEqual, match, ok } from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -387,7 +387,7 @@ describe('rocketmq-lambda with a broker', () => {
       ok(first && second)
       await consumer.sendBack(first, { delayLevel: 1 })
       await consumer.sendBack(second, { delayLevel: -1 })
-      broker.clock.advance(5_000)
+      await broker.clock.advance(5_000)
 
       const lag = (await json('lag', 'billing')) as Record<string, unknown>
       const { stdout } = await run(['lag', 'billing'])

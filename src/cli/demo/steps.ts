@@ -210,12 +210,13 @@ async function consumeOnce(stage: Stage): Promise<{ invocation: InvocationRecord
 }
 
 /** Starts a window of checks, and lets a round come when it is open; gives how many were committed. */
-async function checkOnce({ lambda, clock, hasProducer }: Stage): Promise<number> {
+async function checkOnce(stage: Stage): Promise<number> {
+  const { lambda, clock } = stage
   let isOver = false
   const checking = lambda.invoke('check-transactions').finally(() => {
     isOver = true
   })
-  while (!isOver && !(await hasProducer())) await Promise.race([checking, delay(5)])
+  while (!isOver && !(await stage.hasProducer())) await Promise.race([checking, delay(5)])
   const { transactionTimeOut, transactionCheckInterval } = TRANSACTION_TIMES
   await clock.advance(transactionTimeOut + transactionCheckInterval)
   const { payload, functionError } = await checking

@@ -121,7 +121,7 @@ async function readStats(
   const waiting = await unlessForbidden(unlessMissing(createTopicAdmin(client).stats(retries)))
   if (!waiting?.queues.some(({ minOffset, maxOffset }) => maxOffset > minOffset)) return stats
   const { queues } = await groups.stats(group, { topic: retries })
-  return { ...stats, queues: [...queues, ...stats.queues] }
+  return { consumeTps: stats.consumeTps, queues: [...queues, ...stats.queues] }
 }
 
 async function readDeadLetters(client: Client, reader: Reader, group: string): Promise<DeadLetters | null> {

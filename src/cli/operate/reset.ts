@@ -34,7 +34,12 @@ export async function runReset(consumerGroup: string, topic: string, options: Re
       await offsets.reset(plan)
       print(`Done: ${consumerGroup} goes on from there.`)
     }
-    if (json) printJson({ ...plan, done: !dryRun && moving.length > 0 })
+    if (json)
+      printJson({
+        consumerGroup: plan.consumerGroup,
+        queues: plan.queues,
+        done: !dryRun && moving.length > 0,
+      })
   })
 }
 
