@@ -10,6 +10,8 @@ import { Command, CommanderError } from 'commander'
 import { ErrorCode, RocketMQError } from '../errors.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDev } from './commands/dev.ts'
+import { addDlq } from './commands/dlq.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addGroup } from './commands/group.ts'
 import { addLag } from './commands/lag.ts'
 import { addPeek } from './commands/peek.ts'
@@ -30,6 +32,8 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   addReset,
   addTopic,
   addGroup,
+  addDlq,
+  addDoctor,
 ]
 
 // Whoever reads has had enough, as `head` does, or the terminal is gone. A command that waits for its output to be read sets the code.

@@ -10,7 +10,7 @@ import { RouteError } from '../../errors.ts'
 import type { UndecodableMessage } from '../../wire/message.ts'
 
 /** mqadmin's own. */
-const READER_GROUP = 'TOOLS_CONSUMER'
+export const READER_GROUP = 'TOOLS_CONSUMER'
 const UNKNOWN_TOPIC = 17
 const MOST_MESSAGES = 32
 /** Queues that are read at the same time. */

@@ -1,0 +1,393 @@
+import { deepStrictEqual, match, ok } from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  type BatchedMessage,
+  type Client,
+  createClient,
+  createGroupAdmin,
+  createProducer,
+  createPullConsumer,
+  createTopicAdmin,
+} from '../../src/index.ts'
+import { createClock, type LocalBroker, startBroker } from '../../src/testing/index.ts'
+import { type Ended, runCommand, startCommand } from '../support/command-line.ts'
+
+const clock = createClock()
+let broker: LocalBroker
+let client: Client
+let groups = 0
+
+before(async () => {
+  broker = await startBroker({ topics: { orders: { queues: 1 }, repaired: { queues: 1 } }, clock })
+  client = createClient({ nameServers: broker.nameServers })
+})
+after(async () => {
+  await client.close()
+  await broker.close()
+})
+
+const newGroup = (): string => `billing-${++groups}`
+
+/** Sends messages to a topic of their own and gives them up for the group. */
+async function kill(
+  consumerGroup: string,
+  messages: readonly BatchedMessage[],
+  prefix = 'origin',
+): Promise<string> {
+  const topic = `${prefix}-${consumerGroup}`
+  broker.createTopic(topic, { queues: 1 })
+  const producer = createProducer(client, { producerGroup: 'test' })
+  const consumer = createPullConsumer(client, { consumerGroup })
+  if (messages.length > 10) await producer.sendBatch(topic, messages)
+  else for (const each of messages) await producer.send({ topic, ...each })
+  await bury(consumerGroup, topic, consumer)
+  return topic
+}
+
+/** Gives up all that the group has not seen of a topic. */
+async function bury(
+  consumerGroup: string,
+  topic: string,
+  consumer = createPullConsumer(client, { consumerGroup }),
+) {
+  const [queue] = await consumer.queues(topic)
+  ok(queue)
+  for (let offset = (await consumer.committedOffset(queue)) ?? 0n; ; ) {
+    const { messages, nextBeginOffset } = await consumer.pull(queue, offset)
+    if (messages.length === 0) return
+    await Promise.all(messages.map((each) => consumer.sendBack(each, { delayLevel: -1 })))
+    offset = nextBeginOffset
+    await consumer.commitOffset(queue, offset)
+  }
+}
+
+const environment = () => ({ ROCKETMQ_NAMESRV_ADDR: broker.nameServers })
+
+const dlq = (...args: readonly string[]): Promise<Ended> =>
+  runCommand(['dlq', ...args], { environment: environment() })
+
+const bodiesOf = (topic: string): string[] => broker.messages(topic).map(({ body }) => body.toString())
+const numbered = (count: number): { body: string }[] =>
+  Array.from({ length: count }, (_, n) => ({ body: `${n}` }))
+
+describe('rocketmq-lambda dlq redrive', () => {
+  it('sends a message again as it was, under its own id, and counts', async () => {
+    const group = newGroup()
+    const topic = await kill(group, [
+      {
+        body: 'x'.repeat(10_000),
+        tag: 'created',
+        keys: ['order-1', 'customer-7'],
+        properties: { kind: 'gift' },
+        shardingKey: 'customer-7',
+        flag: 5,
+        messageId: `ID-${group}`,
+      },
+    ])
+
+    const { code, stdout, stderr } = await dlq('redrive', group, '--yes')
+
+    deepStrictEqual([code, stderr], [0, ''])
+    match(
+      stdout,
+      new RegExp(`^1 dead letters in %DLQ%${group}, to the topics that they were published to:\n`),
+    )
+    match(stdout, new RegExp(`\n1 sent: 1 to ${topic}\\.\n$`))
+    const [original, copy] = broker.messages(topic)
+    deepStrictEqual(
+      [copy?.body.length, copy?.flag, copy?.properties],
+      [10_000, 5, Object.assign(Object.create(null), original?.properties, { REDRIVE_COUNT: '1' })],
+    )
+  })
+
+  it('sends each once, however often it is run', async () => {
+    const group = newGroup()
+    const topic = await kill(group, numbered(100))
+
+    await dlq('redrive', group, '--yes', '--limit', '30')
+    const { stdout } = await dlq('redrive', group, '--yes', '--json')
+    await dlq('redrive', group, '--yes')
+
+    deepStrictEqual(JSON.parse(stdout), {
+      consumerGroup: group,
+      topic: `%DLQ%${group}`,
+      progressGroup: `${group}_redrive`,
+      dryRun: false,
+      read: 70,
+      redriven: 70,
+      notSelected: 0,
+      refused: 0,
+      failed: 0,
+      byTopic: { [topic]: 70 },
+      left: 0,
+      problems: [],
+    })
+    deepStrictEqual(
+      bodiesOf(topic).toSorted(),
+      [...numbered(100), ...numbered(100)].map(({ body }) => body).toSorted(),
+    )
+  })
+
+  it('loses none and repeats none but the batch in flight when it is killed and run again', async () => {
+    const count = 10_000
+    const group = newGroup()
+    const topic = await kill(group, numbered(count))
+    const first = startCommand(['dlq', 'redrive', group, '--yes'], { environment: environment() })
+    const queue = { topic: `%DLQ%${group}`, brokerName: 'broker-a', queueId: 0 }
+    const isHalf = (): boolean => (broker.committedOffset(`${group}_redrive`, queue) ?? 0n) >= count / 2
+
+    while (!isHalf())
+      await Promise.race([delay(5), first.ended.then(() => Promise.reject(new Error('ended')))])
+    first.child.kill('SIGKILL')
+    const { signal } = await first.ended
+    await clock.advance(60_000) // its lease
+    const again = await dlq('redrive', group, '--yes', '--json')
+
+    deepStrictEqual([signal, again.code, again.stderr], ['SIGKILL', 0, ''])
+    const copies = bodiesOf(topic).slice(count)
+    deepStrictEqual(new Set(copies).size, count)
+    ok(copies.length - count <= 32, `${copies.length - count} were sent twice`)
+    const { redriven } = JSON.parse(again.stdout) as { redriven: number }
+    ok(redriven < count / 2 + 1, `${redriven} in the second run`)
+  })
+
+  it('has a progress of its own for each selection', async () => {
+    const group = newGroup()
+    const topic = await kill(group, [
+      { body: 'a', tag: 'created', keys: ['k1'], properties: { kind: 'gift' } },
+      { body: 'b', tag: 'created' },
+      { body: 'c', tag: 'deleted', messageId: `C-${group}` },
+    ])
+
+    const runs = [
+      ['--tag', 'created'],
+      ['--tag', 'created'],
+      ['--key', 'k1'],
+      ['--property', 'kind=gift'],
+      ['--id', `C-${group}`],
+      ['--topic', 'orders'],
+      ['--newer-than', '1h', '--tag', 'deleted'],
+      ['--older-than', '1h'],
+      ['--to', 'repaired'],
+    ]
+    const counts: unknown[] = []
+    for (const run of runs) {
+      const { stdout } = await dlq('redrive', group, '--yes', '--json', ...run)
+      const { redriven, notSelected, left } = JSON.parse(stdout) as Record<string, number>
+      counts.push([redriven, notSelected, left])
+    }
+
+    deepStrictEqual(counts, [
+      [2, 1, 0],
+      [0, 0, 0],
+      [1, 2, 0],
+      [1, 2, 0],
+      [1, 2, 0],
+      [0, 3, 0],
+      [1, 2, 0],
+      [0, 0, 3],
+      [3, 0, 0],
+    ])
+    deepStrictEqual(bodiesOf('repaired'), ['a', 'b', 'c'])
+    deepStrictEqual(bodiesOf(topic).slice(3), ['a', 'b', 'a', 'a', 'c', 'c'])
+  })
+
+  it('does not send what was redriven too often, and says so', async () => {
+    const group = newGroup()
+    const topic = await kill(group, [{ body: 'poison', messageId: `P-${group}` }])
+    for (const _ of [1, 2]) {
+      deepStrictEqual((await dlq('redrive', group, '--yes', '--max-redrives', '2')).code, 0)
+      await bury(group, topic)
+    }
+
+    const { code, stdout, stderr } = await dlq('redrive', group, '--yes', '--max-redrives', '2')
+
+    deepStrictEqual([code, bodiesOf(topic).length], [1, 3])
+    deepStrictEqual(stderr, `broker-a/0@2 P-${group} was redriven 2 times before\n`)
+    match(stdout, /\n0 sent; 1 refused, redriven too often before \(--max-redrives\)\.\n$/)
+  })
+
+  it('changes nothing in a dry run', async () => {
+    const group = newGroup()
+    const topic = await kill(group, numbered(3))
+    const groupsBefore = await createGroupAdmin(client).list()
+
+    const { code, stdout, stderr } = await dlq('redrive', group, '--dry-run')
+
+    deepStrictEqual([code, stderr], [0, ''])
+    match(stdout, new RegExp(`\n3 would be sent: 3 to ${topic}\\.\n$`))
+    deepStrictEqual([bodiesOf(topic).length, await createGroupAdmin(client).list()], [3, groupsBefore])
+  })
+
+  it('stops before what cannot be sent, and goes on after it when told to', async () => {
+    const group = newGroup()
+    const topic = await kill(group, [{ body: 'a' }])
+    const gone = await kill(group, [{ body: 'b', messageId: `B-${group}` }], 'gone')
+    await bury(group, topic)
+    await createProducer(client, { producerGroup: 'test' }).send({ topic, body: 'c' })
+    await bury(group, topic)
+    await createTopicAdmin(client).delete(gone)
+
+    const first = await dlq('redrive', group, '--yes')
+    const second = await dlq('redrive', group, '--yes', '--skip-failed')
+
+    deepStrictEqual([first.code, second.code], [1, 1])
+    match(
+      first.stderr,
+      new RegExp(
+        `^broker-a/0@1 B-${group} no topic ${gone} .*\nerror: broker-a/0@1 no topic ${gone} .*; --skip-failed goes on with the others\n$`,
+      ),
+    )
+    match(first.stdout, /\n1 sent: 1 to .*; 1 failed; 2 left\.\n$/)
+    match(second.stdout, /\n1 sent: 1 to .*; 1 failed\.\n$/)
+    deepStrictEqual(bodiesOf(topic), ['a', 'c', 'a', 'c'])
+  })
+
+  it('keeps to a rate', async () => {
+    const group = newGroup()
+    const topic = await kill(group, numbered(3))
+    const running = startCommand(['dlq', 'redrive', group, '--yes', '--rate', '1'], {
+      environment: environment(),
+    })
+
+    while (bodiesOf(topic).length < 4) await delay(5)
+    running.child.kill('SIGINT')
+    const { code, stdout, stderr } = await running.ended
+
+    deepStrictEqual([code, stderr], [1, 'error: stopped; the same command goes on from here\n'])
+    match(stdout, /\n1 sent: 1 to .*; 2 left\.\n$/)
+  })
+
+  it('sends nothing while another run holds the dead letters', async () => {
+    const group = newGroup()
+    const topic = await kill(group, numbered(3))
+    const queue = { topic: `%DLQ%${group}`, brokerName: 'broker-a', queueId: 0 }
+    const other = createPullConsumer(client, { consumerGroup: `${group}_redrive` })
+    await other.lock([queue])
+    const running = startCommand(['dlq', 'redrive', group, '--yes'], { environment: environment() })
+
+    while (!running.output.stderr.includes('waiting up to a minute')) await delay(5)
+    const sent = bodiesOf(topic).length - 3
+    await other.unlock([queue])
+    const { code } = await running.ended
+
+    deepStrictEqual([sent, code, bodiesOf(topic).length], [0, 0, 6])
+  })
+
+  it('reads a write-only topic when it is allowed to make it readable', async () => {
+    const group = newGroup()
+    const topic = await kill(group, numbered(1))
+    broker.createTopic(`%DLQ%${group}`, { queues: 1, perm: 2 })
+
+    const refused = await dlq('redrive', group, '--yes')
+    const fixed = await dlq('redrive', group, '--yes', '--fix-permission')
+
+    deepStrictEqual(
+      [refused.code, refused.stdout, refused.stderr],
+      [
+        1,
+        '',
+        `error: %DLQ%${group} is write-only on broker-a: give --fix-permission, which makes it readable (perm 6)\n`,
+      ],
+    )
+    deepStrictEqual([fixed.code, fixed.stderr], [0, `%DLQ%${group} can be read now (perm 6).\n`])
+    deepStrictEqual(bodiesOf(topic).length, 2)
+  })
+})
+
+describe('rocketmq-lambda dlq list', () => {
+  it('shows the newest first, with what they say of their origin', async () => {
+    const group = newGroup()
+    const topic = await kill(group, [
+      { body: 'a', messageId: `A-${group}` },
+      { body: 'b', messageId: `B-${group}`, tag: 't', keys: ['order-1', 'order-2'], properties: { x: '1' } },
+    ])
+
+    const { code, stdout, stderr } = await dlq('list', group)
+    const json = await dlq('list', group, '--json', '--tag', 't')
+
+    deepStrictEqual([code, stderr], [0, ''])
+    const rows = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/ {2,}/).filter((_, at) => at !== 1))
+    deepStrictEqual(rows, [
+      ['letter', 'topic', 'message id', 'attempts', 'redrives', 'keys'],
+      ['broker-a/0@1', topic, `B-${group}`, '1', '0', 'order-1 order-2'],
+      ['broker-a/0@0', topic, `A-${group}`, '1', '0'],
+    ])
+    const { deadLetters } = JSON.parse(json.stdout) as { deadLetters: Record<string, unknown>[] }
+    deepStrictEqual(
+      deadLetters.map(({ diedAt: _, bornAt: __, ...rest }) => rest),
+      [
+        {
+          letter: 'broker-a/0@1',
+          messageId: `B-${group}`,
+          topic,
+          tag: 't',
+          keys: ['order-1', 'order-2'],
+          properties: { x: '1' },
+          attempts: 1,
+          redrives: 0,
+          bodyBytes: 1,
+        },
+      ],
+    )
+  })
+
+  it('looks as far back as it must', async () => {
+    const group = newGroup()
+    await kill(
+      group,
+      [...numbered(100), { body: 'first' }].map((each, n) => ({ ...each, keys: [`k${n}`] })),
+    )
+
+    const { stdout } = await dlq('list', group, '--limit', '70', '--json')
+    const first = await dlq('list', group, '--limit', '1', '--key', 'k0', '--json')
+
+    const letters = (text: string) =>
+      (JSON.parse(text) as { deadLetters: { letter: string; keys: string[] }[] }).deadLetters
+    deepStrictEqual(letters(stdout).length, 70)
+    deepStrictEqual(
+      letters(first.stdout).map(({ keys }) => keys),
+      [['k0']],
+    )
+  })
+
+  it('says when a group has none', async () => {
+    const group = newGroup()
+    broker.createGroup(group)
+    deepStrictEqual(await dlq('list', group), {
+      code: 0,
+      signal: null,
+      stdout: `No dead letters of ${group}.\n`,
+      stderr: '',
+    })
+  })
+})
+
+describe('rocketmq-lambda dlq show', () => {
+  it('shows one by its id or its place, decompressed', async () => {
+    const group = newGroup()
+    const topic = await kill(group, [
+      {
+        body: JSON.stringify({ text: 'x'.repeat(5_000) }),
+        messageId: `A-${group}`,
+        keys: ['k'],
+        properties: { p: 'v' },
+      },
+    ])
+
+    const byPlace = await dlq('show', group, 'broker-a/0@0')
+    const byId = await dlq('show', group, `A-${group}`)
+    const json = await dlq('show', group, '0@0', '--json')
+
+    deepStrictEqual([byPlace.code, byPlace.stderr, byId.stdout], [0, '', byPlace.stdout])
+    match(byPlace.stdout, new RegExp(`^letter +broker-a/0@0\nmessage id +A-${group}\ntopic +${topic}\n`))
+    match(byPlace.stdout, /\nkeys +k\np +v\n/)
+    match(byPlace.stdout, /\nbody, 5011 bytes\n\{\n {2}"text": "x{5000}"\n\}\n$/)
+    const { letter, topic: origin, message } = JSON.parse(json.stdout) as Record<string, unknown>
+    deepStrictEqual([letter, origin, (message as { keys: unknown }).keys], ['broker-a/0@0', topic, ['k']])
+  })
+})
