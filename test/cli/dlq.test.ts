@@ -12,6 +12,7 @@ import {
 } from '../../src/index.ts'
 import { createClock, type LocalBroker, startBroker } from '../../src/testing/index.ts'
 import { type Ended, runCommand, startCommand } from '../support/command-line.ts'
+import { bury, killMessages, numbered } from '../support/dead-letters.ts'
 
 const clock = createClock()
 let broker: LocalBroker
@@ -29,7 +30,7 @@ after(async () => {
 
 const newGroup = (): string => `billing-${++groups}`
 
-/** Sends messages to a topic of their own and gives them up for the group. */
+/** Dead letters from a topic of their own. */
 async function kill(
   consumerGroup: string,
   messages: readonly BatchedMessage[],
@@ -37,29 +38,8 @@ async function kill(
 ): Promise<string> {
   const topic = `${prefix}-${consumerGroup}`
   broker.createTopic(topic, { queues: 1 })
-  const producer = createProducer(client, { producerGroup: 'test' })
-  const consumer = createPullConsumer(client, { consumerGroup })
-  if (messages.length > 10) await producer.sendBatch(topic, messages)
-  else for (const each of messages) await producer.send({ topic, ...each })
-  await bury(consumerGroup, topic, consumer)
+  await killMessages(client, consumerGroup, topic, messages)
   return topic
-}
-
-/** Gives up all that the group has not seen of a topic. */
-async function bury(
-  consumerGroup: string,
-  topic: string,
-  consumer = createPullConsumer(client, { consumerGroup }),
-) {
-  const [queue] = await consumer.queues(topic)
-  ok(queue)
-  for (let offset = (await consumer.committedOffset(queue)) ?? 0n; ; ) {
-    const { messages, nextBeginOffset } = await consumer.pull(queue, offset)
-    if (messages.length === 0) return
-    await Promise.all(messages.map((each) => consumer.sendBack(each, { delayLevel: -1 })))
-    offset = nextBeginOffset
-    await consumer.commitOffset(queue, offset)
-  }
 }
 
 const environment = () => ({ ROCKETMQ_NAMESRV_ADDR: broker.nameServers })
@@ -68,8 +48,6 @@ const dlq = (...args: readonly string[]): Promise<Ended> =>
   runCommand(['dlq', ...args], { environment: environment() })
 
 const bodiesOf = (topic: string): string[] => broker.messages(topic).map(({ body }) => body.toString())
-const numbered = (count: number): { body: string }[] =>
-  Array.from({ length: count }, (_, n) => ({ body: `${n}` }))
 
 describe('rocketmq-lambda dlq redrive', () => {
   it('sends a message again as it was, under its own id, and counts', async () => {
@@ -91,7 +69,7 @@ describe('rocketmq-lambda dlq redrive', () => {
     deepStrictEqual([code, stderr], [0, ''])
     match(
       stdout,
-      new RegExp(`^1 dead letters in %DLQ%${group}, to the topics that they were published to:\n`),
+      new RegExp(`^Dead letters in %DLQ%${group}: 1, to the topics that they were published to:\n`),
     )
     match(stdout, new RegExp(`\n1 sent: 1 to ${topic}\\.\n$`))
     const [original, copy] = broker.messages(topic)
@@ -198,7 +176,7 @@ describe('rocketmq-lambda dlq redrive', () => {
     const topic = await kill(group, [{ body: 'poison', messageId: `P-${group}` }])
     for (const _ of [1, 2]) {
       deepStrictEqual((await dlq('redrive', group, '--yes', '--max-redrives', '2')).code, 0)
-      await bury(group, topic)
+      await bury(client, group, topic)
     }
 
     const { code, stdout, stderr } = await dlq('redrive', group, '--yes', '--max-redrives', '2')
@@ -224,9 +202,9 @@ describe('rocketmq-lambda dlq redrive', () => {
     const group = newGroup()
     const topic = await kill(group, [{ body: 'a' }])
     const gone = await kill(group, [{ body: 'b', messageId: `B-${group}` }], 'gone')
-    await bury(group, topic)
+    await bury(client, group, topic)
     await createProducer(client, { producerGroup: 'test' }).send({ topic, body: 'c' })
-    await bury(group, topic)
+    await bury(client, group, topic)
     await createTopicAdmin(client).delete(gone)
 
     const first = await dlq('redrive', group, '--yes')

@@ -5,7 +5,6 @@
 import { createGroupAdmin } from '../../client/admin/groups.ts'
 import { createTopicAdmin } from '../../client/admin/topics.ts'
 import type { Client } from '../../client/client.ts'
-import type { Command } from '../../commands/define.ts'
 import type { SubscriptionGroupConfig } from '../../commands/groups.ts'
 import { GetMaxOffset } from '../../commands/offsets.ts'
 import { PULL_SUBSCRIPTION, PullMessage } from '../../commands/pull.ts'
@@ -18,6 +17,9 @@ import { type Finding, type FunctionName, fail, ok, warn } from './options.ts'
 import { messageOf, type Reached } from './servers.ts'
 
 const NO_QUEUE = 0x7fff_ffff
+const MASTER = 0
+
+type Grant = 'Pub' | 'Sub' | 'Get'
 
 /** What a function does with its topics. */
 const WRITES: readonly (FunctionName | undefined)[] = [
@@ -28,51 +30,68 @@ const WRITES: readonly (FunctionName | undefined)[] = [
 ]
 const READS: readonly (FunctionName | undefined)[] = ['consume', 'dispatch', undefined]
 
-export async function checkTopic(
-  client: Client,
-  topic: string,
-  use: FunctionName | undefined,
-  group: string | undefined,
-): Promise<Finding[]> {
-  const check = `topic ${topic}`
+/** What there is to ask with. */
+export interface Bench {
+  client: Client
+  reached: readonly Reached[]
+  use: FunctionName | undefined
+}
+
+export async function checkTopic(bench: Bench, topic: string, group: string | undefined): Promise<Finding[]> {
+  const { client, use } = bench
   const route = await routeOf(client, topic)
   if (!route)
     return [
       fail(
-        check,
+        `topic ${topic}`,
         'does not exist',
         `rocketmq-lambda topic create ${topic}, or check its name and ROCKETMQ_NAMESPACE`,
       ),
     ]
   const writes = WRITES.includes(use)
-  const reads = READS.includes(use) && group !== undefined
-  const brokers = route.queueDatas.map(({ brokerName }) => brokerName)
-  const lacking = (bit: number): string[] =>
-    route.queueDatas.filter(({ perm }) => !(perm & bit)).map(({ brokerName }) => brokerName)
-  const [unwritable, unreadable] = [lacking(PERM_WRITE), lacking(PERM_READ)]
-  const described = route.queueDatas.map(
-    ({ brokerName, writeQueueNums }) => `${writeQueueNums} on ${brokerName}`,
-  )
+  const reads = READS.includes(use)
+  const names = route.queueDatas.map(({ brokerName }) => brokerName)
+  const addresses = mastersOf(bench, names)
   return [
-    writes && unwritable.length > 0
-      ? fail(
-          check,
-          `cannot be written on ${unwritable.join(', ')}`,
-          'set its perm to 6 (mqadmin updateTopicPerm -p 6)',
-        )
-      : reads && unreadable.length > 0
-        ? fail(
-            check,
-            `cannot be read on ${unreadable.join(', ')}`,
-            'set its perm to 6 (mqadmin updateTopicPerm -p 6)',
-          )
-        : ok(check, `queues: ${described.join(', ')}`),
-    ...(writes ? [await tryGrant(client, topic, brokers, 'Pub', 'fail', 'publish to')] : []),
-    ...(READS.includes(use)
-      ? [await tryGrant(client, topic, brokers, 'Get', 'warn', 'ask for the offsets of')]
-      : []),
+    permOf(topic, route, writes, reads && group !== undefined),
+    ...(writes ? [await tryGrant(bench, topic, addresses, 'Pub', 'publish to')] : []),
+    ...(reads ? [await tryGrant(bench, topic, addresses, 'Get', 'ask for the offsets of')] : []),
   ]
 }
+
+function permOf(topic: string, { queueDatas }: TopicRouteData, writes: boolean, reads: boolean): Finding {
+  const check = `topic ${topic}`
+  const fix = 'set its perm to 6 (mqadmin updateTopicPerm -p 6)'
+  const lacking = (bit: number): string =>
+    queueDatas.flatMap(({ perm, brokerName }) => (perm & bit ? [] : [brokerName])).join(', ')
+  if (writes && lacking(PERM_WRITE)) return fail(check, `cannot be written on ${lacking(PERM_WRITE)}`, fix)
+  if (reads && lacking(PERM_READ)) return fail(check, `cannot be read on ${lacking(PERM_READ)}`, fix)
+  const queues = queueDatas.map(({ brokerName, writeQueueNums }) => `${writeQueueNums} on ${brokerName}`)
+  return ok(check, `queues: ${queues.join(', ')}`)
+}
+
+/** What tells that a transaction was ended before (docs/transactions.md). Without it ends are sent all the same. */
+export async function checkEnds(bench: Bench): Promise<Finding[]> {
+  const addresses = mastersOf(bench)
+  return [
+    await tryGrant(bench, 'RMQ_SYS_TRANS_HALF_TOPIC', addresses, 'Get', 'ask for the offsets of', '', 'warn'),
+    await tryGrant(
+      bench,
+      'RMQ_SYS_TRANS_OP_HALF_TOPIC',
+      addresses,
+      'Get',
+      'ask for the offsets of',
+      '',
+      'warn',
+    ),
+    await tryGrant(bench, 'RMQ_SYS_TRANS_OP_HALF_TOPIC', addresses, 'Sub', 'read', 'TOOLS_CONSUMER', 'warn'),
+  ]
+}
+
+const mastersOf = ({ reached }: Bench, names?: readonly string[]): string[] =>
+  reached
+    .filter(({ brokerId, brokerName }) => brokerId === MASTER && (names?.includes(brokerName) ?? true))
+    .map(({ address }) => address)
 
 async function routeOf(client: Client, topic: string): Promise<TopicRouteData | undefined> {
   try {
@@ -83,36 +102,26 @@ async function routeOf(client: Client, topic: string): Promise<TopicRouteData | 
   }
 }
 
-export async function checkGroup(
-  client: Client,
-  group: string,
-  topics: readonly string[],
-  reached: readonly Reached[],
-): Promise<Finding[]> {
+export async function checkGroup(bench: Bench, group: string, topics: readonly string[]): Promise<Finding[]> {
+  const { client, reached } = bench
   const check = `group ${group}`
+  const create = `rocketmq-lambda group create ${group}, or check its name`
   const found = await findGroup(client, group)
   if (found === undefined)
     return [warn(check, 'cannot be looked up', 'run doctor with credentials that may list groups')]
-  const isMade = reached.some(({ config }) => config?.['autoCreateSubscriptionGroup'] === 'true')
-  if (found.length === 0)
-    return [
-      isMade
-        ? warn(
-            check,
-            'does not exist; brokers make it when it reads first',
-            `rocketmq-lambda group create ${group}, or check its name`,
-          )
-        : fail(check, 'does not exist', `rocketmq-lambda group create ${group}, or check its name`),
-    ]
   const [config] = found
+  const isMade = reached.some((each) => each.config?.['autoCreateSubscriptionGroup'] === 'true')
+  if (!config && isMade) return [warn(check, 'does not exist; brokers make it when it reads first', create)]
+  if (!config) return [fail(check, 'does not exist', create)]
   if (found.some(({ consumeEnable }) => !consumeEnable))
     return [
-      fail(check, 'is paused: brokers refuse what it reads', 'set consumeEnable to true (docs/operate.md)'),
+      fail(check, 'is paused: brokers refuse its reads', 'set its consumeEnable to true (docs/operate.md)'),
     ]
-  const reads = await Promise.all(topics.map((topic) => tryReading(client, topic, group)))
+  const reads: Finding[] = []
+  for (const topic of topics) reads.push(...(await tryReading(bench, topic, group)))
   return [
-    ok(check, `${config?.retryMaxTimes} attempts before a message is a dead letter`),
-    ...reads.flat(),
+    ok(check, `${config.retryMaxTimes} attempts before a message is a dead letter`),
+    ...reads,
     ...(await checkDeadLetters(client, group)),
   ]
 }
@@ -136,63 +145,50 @@ async function checkDeadLetters(client: Client, group: string): Promise<Finding[
   return [warn(`topic ${topic}`, 'is write-only', `rocketmq-lambda dlq list ${group} --fix-permission`)]
 }
 
-async function tryReading(client: Client, topic: string, group: string): Promise<Finding[]> {
-  const route = await routeOf(client, topic)
+async function tryReading(bench: Bench, topic: string, group: string): Promise<Finding[]> {
+  const route = await routeOf(bench.client, topic)
   if (!route) return []
-  const brokers = route.queueDatas.map(({ brokerName }) => brokerName)
-  return [await tryGrant(client, topic, brokers, 'Sub', 'fail', `as ${group} read`, group)]
+  const names = route.queueDatas.map(({ brokerName }) => brokerName)
+  return [await tryGrant(bench, topic, mastersOf(bench, names), 'Sub', `as ${group} read`, group)]
 }
 
-/** Tries it on every broker of the topic. */
+/**
+ * Tries it on every broker of the topic.
+ * @param severity of what is missing; without a function nobody knows whether it is needed
+ */
 async function tryGrant(
-  client: Client,
+  bench: Bench,
   topic: string,
-  brokers: readonly string[],
-  grant: 'Pub' | 'Sub' | 'Get',
-  status: 'fail' | 'warn',
+  addresses: readonly string[],
+  grant: Grant,
   verb: string,
   group = '',
+  severity: 'fail' | 'warn' = bench.use === undefined || grant === 'Get' ? 'warn' : 'fail',
 ): Promise<Finding> {
   const check = `may ${verb} ${topic}`
-  const errors = await Promise.all(
-    brokers.map((brokerName) => attempt(client, topic, brokerName, grant, group)),
-  )
+  const errors = await Promise.all(addresses.map((address) => attempt(bench, address, topic, grant, group)))
   const error = errors.find((each) => each !== undefined)
   if (!error) return ok(check, 'yes')
-  const fix =
-    error instanceof AuthError
-      ? `grant ${grant} on Topic:${topic}${group && ` and Group:${group}`}`
-      : 'see docs/errors.md'
-  return { check, status, text: messageOf(error), fix }
+  const where = `Topic:${topic}${group && ` and Group:${group}`}`
+  const fix = error instanceof AuthError ? `grant ${grant} on ${where}` : 'see docs/errors.md'
+  return { check, status: severity, text: messageOf(error), fix }
 }
 
 /** What stands in the way, if anything does. */
 async function attempt(
-  client: Client,
+  { client }: Bench,
+  address: string,
   topic: string,
-  brokerName: string,
-  grant: 'Pub' | 'Sub' | 'Get',
+  grant: Grant,
   group: string,
 ): Promise<RocketMQError | undefined> {
+  const limits = { deadline: client.deadline(), topic }
   const name = client.wrap(topic)
-  const call = <Q>(
-    command: Command<Q, unknown, Buffer | undefined, unknown>,
-    request: Q,
-    body?: Buffer,
-  ): Promise<unknown> =>
-    client.callQueue(
-      { topic, brokerName, queueId: 0 },
-      command as Command<Q, unknown, unknown, unknown>,
-      request,
-      body,
-      {
-        deadline: client.deadline(),
-      },
-    )
+  const { call } = client.network
   try {
-    if (grant === 'Get') await call(GetMaxOffset, { topic: name, queueId: 0 })
-    if (grant === 'Pub') await call(SendMessageV2, sendOf(name) as never, Buffer.from('doctor'))
-    if (grant === 'Sub') await call(PullMessage, pullOf(name, client.wrap(group)) as never)
+    if (grant === 'Get') await call(address, GetMaxOffset, { topic: name, queueId: 0 }, undefined, limits)
+    if (grant === 'Pub') await call(address, SendMessageV2, sendOf(name), Buffer.from('doctor'), limits)
+    if (grant === 'Sub') await call(address, PullMessage, pullOf(name, client.wrap(group)), undefined, limits)
     return undefined
   } catch (error) {
     if (!RocketMQError.is(error)) throw error

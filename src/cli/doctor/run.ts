@@ -5,7 +5,7 @@ import { checkGroupName, checkTopicName } from '../../wire/names.ts'
 import { withClient } from '../connection.ts'
 import { bold, green, printable, printJson, red } from '../output.ts'
 import type { DoctorOptions, Finding } from './options.ts'
-import { checkGroup, checkTopic } from './resources.ts'
+import { type Bench, checkEnds, checkGroup, checkTopic } from './resources.ts'
 import { checkBrokers, checkCredentials, checkNameServers, checkTls, reachBrokers } from './servers.ts'
 import { checkTransactions } from './transactions.ts'
 
@@ -48,8 +48,10 @@ async function* examine(client: Client, options: DoctorOptions): AsyncGenerator<
   const credentials = checkCredentials(reached)
   yield credentials
   if (credentials.status === 'fail' || reached.every(({ error }) => error?.code === 'RMQ_CONNECT')) return
-  for (const topic of topics) yield* await checkTopic(client, topic, use, group)
-  if (group !== undefined) yield* await checkGroup(client, group, topics, reached)
+  const bench: Bench = { client, reached, use }
+  for (const topic of topics) yield* await checkTopic(bench, topic, group)
+  if (group !== undefined) yield* await checkGroup(bench, group, topics)
+  if (use === 'end-transaction' || use === 'check-transactions') yield* await checkEnds(bench)
   if (use === 'check-transactions') yield* checkTransactions(reached, options)
 }
 
