@@ -369,3 +369,140 @@ describe('rocketmq-lambda dlq show', () => {
     deepStrictEqual([letter, origin, (message as { keys: unknown }).keys], ['broker-a/0@0', topic, ['k']])
   })
 })
+
+describe('rocketmq-lambda dlq, called wrongly,', () => {
+  const refused = {
+    fault: 'refuse',
+    code: [30, 31, 11, 14, 41],
+    responseCode: 16,
+    remark: 'User:fn has no permission to access Topic:x from 127.0.0.1, no matched policies.',
+  } as const
+  const group = 'wrong-use'
+  let before: unknown
+  const stateOf = async () => [
+    await createGroupAdmin(client).list(),
+    await createTopicAdmin(client).list(),
+    bodiesOf(`origin-${group}`),
+  ]
+
+  it('is prepared', async () => {
+    await kill(group, [{ body: 'a' }])
+    broker.createGroup('without-letters')
+    before = await stateOf()
+  })
+
+  for (const [what, args, code, line] of [
+    ['a wrong name', ['list', 'no group'], 2, /^error: <group>: takes only letters, .*\n$/],
+    [
+      'a group that there is not',
+      ['list', 'nobody'],
+      1,
+      /^error: no broker has consumer group nobody; .*\n$/,
+    ],
+    ['a group that there is not', ['show', 'nobody', '0@0'], 1, /^error: no broker has consumer group .*\n$/],
+    [
+      'a group that there is not',
+      ['redrive', 'nobody', '-y'],
+      1,
+      /^error: no broker has consumer group .*\n$/,
+    ],
+    [
+      'a letter that there is not',
+      ['show', group, 'NO-SUCH-ID'],
+      1,
+      /^error: %DLQ%wrong-use has no NO-SUCH-ID; .*\n$/,
+    ],
+    ['a letter that there is not', ['show', group, '0@7'], 1, /^error: %DLQ%wrong-use has no 0@7; .*\n$/],
+    [
+      'a group without letters',
+      ['show', 'without-letters', '0@0'],
+      1,
+      /^error: %DLQ%without-letters has no 0@0; .*\n$/,
+    ],
+    [
+      'a topic that there is not',
+      ['redrive', group, '-y', '--to', 'nowhere'],
+      1,
+      /^error: no topic nowhere on .*\n$/,
+    ],
+    ['a wrong topic', ['redrive', group, '-y', '--to', 'a b'], 2, /^error: --to: takes only letters, .*\n$/],
+    [
+      'a wrong progress',
+      ['redrive', group, '-y', '--progress', '?'],
+      2,
+      /^error: --progress: takes only letters, .*\n$/,
+    ],
+    ['no terminal', ['redrive', group], 2, /^error: --yes: is needed where there is no terminal .*\n$/],
+    [
+      'a wrong rate',
+      ['redrive', group, '--rate', '0'],
+      2,
+      /^error: option '--rate <n>' argument '0' is invalid\. .*\n$/,
+    ],
+    ['a wrong time', ['list', group, '--newer-than', 'x'], 2, /^error: option '--newer-than <time>' .*\n$/],
+    ['no command', ['drive', group], 2, /^error: unknown command 'drive' \(Did you mean redrive\?\)\n$/],
+  ] as const) {
+    it(`with ${what} (${args[0]}) says so in one line and changes nothing`, async () => {
+      const { code: ended, stderr } = await dlq(...args)
+
+      deepStrictEqual(ended, code)
+      match(stderr, line)
+      deepStrictEqual(await stateOf(), before)
+    })
+  }
+
+  it('without a broker says so in one line', async () => {
+    const nowhere = { ROCKETMQ_NAMESRV_ADDR: '127.0.0.1:1' }
+    for (const args of [
+      ['list', group],
+      ['show', group, '0@0'],
+      ['redrive', group, '--yes'],
+    ]) {
+      const { code, stdout, stderr } = await runCommand(['dlq', ...args, '--timeout', '0.2'], {
+        environment: nowhere,
+      })
+
+      deepStrictEqual([code, stdout], [1, ''])
+      match(stderr, /^error: .*127\.0\.0\.1:1.*ECONNREFUSED.*\n$/)
+    }
+  })
+
+  it('without an address says so in one line', async () => {
+    const { code, stderr } = await runCommand(['dlq', 'list', group], {
+      environment: { ROCKETMQ_NAMESRV_ADDR: '' },
+    })
+
+    deepStrictEqual(code, 2)
+    match(stderr, /^error: ROCKETMQ_NAMESRV_ADDR: is not set: .*\n$/)
+  })
+
+  it('without a permission says in one line which', async () => {
+    const rule = broker.faults.add(refused)
+    for (const args of [
+      ['list', group],
+      ['show', group, '0@0'],
+      ['redrive', group, '--yes'],
+    ]) {
+      const { code, stderr } = await dlq(...args)
+
+      deepStrictEqual(code, 1)
+      match(stderr, /^error: .*User:fn has no permission to access Topic:x.*\n$/)
+    }
+    rule.remove()
+    deepStrictEqual(await stateOf(), before)
+  })
+
+  it('into a closed pipe is quiet', async () => {
+    for (const args of [
+      ['list', group],
+      ['show', group, '0@0'],
+    ]) {
+      const running = startCommand(['dlq', ...args], { environment: environment() })
+      running.child.stdout.destroy()
+
+      const { code, stderr } = await running.ended
+
+      deepStrictEqual([code, stderr], [0, ''])
+    }
+  })
+})
