@@ -84,6 +84,42 @@ describe('the documents', () => {
   })
 })
 
+describe('the commands in the documents', () => {
+  it('exist, with their options, as docs/cli.md has them', () => {
+    const helps = new Map(
+      codeBlocks(read('docs/cli.md'), 'text').map((help) => [
+        /^Usage: rocketmq-lambda((?: [a-z]+)*)/.exec(help)?.[1]?.trim() ?? '',
+        help,
+      ]),
+    )
+    const unknown = pages.flatMap((path) =>
+      [...read(path).matchAll(/\brocketmq-lambda((?: [a-z]+)+)([^\n`]*)/g)].flatMap(
+        ([, words = '', rest = '']) => {
+          const names = words.trim().split(' ')
+          const command = [names.slice(0, 2), names.slice(0, 1)]
+            .map((each) => each.join(' '))
+            .find((each) => helps.has(each))
+          // In prose it may be followed by any word; what begins a line is looked at below.
+          if (command === undefined) return []
+          const help = helps.get(command) ?? ''
+          return [...rest.matchAll(/ (--[a-z-]+)/g)]
+            .filter(([, option = '']) => !new RegExp(`${option}\\b`).test(help))
+            .map(([, option]) => `${path}: ${command} ${option}`)
+        },
+      ),
+    )
+    const lines = pages.flatMap((path) =>
+      [...read(path).matchAll(/^ *(?:\$ )?rocketmq-lambda ([a-z]+)/gm)].map(([, name = '']) => name),
+    )
+    ok(lines.length > 0)
+    deepStrictEqual(unknown, [])
+    deepStrictEqual(
+      lines.filter((name) => !helps.has(name)),
+      [],
+    )
+  })
+})
+
 describe('docs/testing.md', () => {
   it('names every case of the conformance suite in which the local broker differs, and no other', () => {
     const [, table = ''] = read('docs/testing.md').split('<!-- conformance -->')

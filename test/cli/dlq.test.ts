@@ -122,7 +122,7 @@ describe('rocketmq-lambda dlq redrive', () => {
     await clock.advance(60_000) // its lease
     const again = await dlq('redrive', group, '--yes', '--json')
 
-    deepStrictEqual([signal, again.code, again.stderr], ['SIGKILL', 0, ''])
+    deepStrictEqual([signal, again.code], ['SIGKILL', 0])
     const copies = bodiesOf(topic).slice(count)
     deepStrictEqual(new Set(copies).size, count)
     ok(copies.length - count <= 32, `${copies.length - count} were sent twice`)

@@ -9,6 +9,12 @@ import type { ShowOptions } from '../dlq/show.ts'
 
 const MOST = 1_000_000
 
+const EXAMPLES = `
+Examples:
+  rocketmq-lambda dlq list billing
+  rocketmq-lambda dlq show billing broker-a/0@17
+  rocketmq-lambda dlq redrive billing --dry-run`
+
 const LIST_EXAMPLES = `
 Examples:
   rocketmq-lambda dlq list billing                     the newest 20
@@ -34,6 +40,7 @@ export function addDlq(program: Command): void {
     .description(
       'Dead letters of a consumer group: messages that failed too often, in the topic %DLQ%<group>.',
     )
+    .addHelpText('after', EXAMPLES)
   addList(dlq)
   addShow(dlq)
   addRedrive(dlq)

@@ -23,8 +23,8 @@ export function addDoctor(program: Command): void {
     .addOption(new Option('--function <name>', 'what the credentials are for').choices(FUNCTIONS))
     .option('--topic <topic>', 'a topic that it uses; may be repeated', list)
     .option('--group <group>', 'the consumer group')
-    .option('--window <time>', 'of check-transactions: how long it waits for checks', duration, 35_000)
-    .option('--every <time>', 'of check-transactions: its schedule', duration, 120_000)
+    .addOption(time('--window <time>', 'of check-transactions: how long it waits for checks', 35_000, '35s'))
+    .addOption(time('--every <time>', 'of check-transactions: its schedule', 120_000, '2m'))
   addConnection(command)
     .addHelpText('after', EXAMPLES)
     .action(async (options: DoctorOptions) => {
@@ -32,3 +32,6 @@ export function addDoctor(program: Command): void {
       await runDoctor(options)
     })
 }
+
+const time = (flags: string, description: string, ms: number, text: string): Option =>
+  new Option(flags, description).argParser(duration).default(ms, text)

@@ -50,7 +50,7 @@ export async function findDeadLetters(
   return { topic, queues: route.readable.map((queue) => ({ ...queue, topic })) }
 }
 
-/** The brokers on which a topic cannot be read; undefined when there is no such topic. Brokers before 4.9 make dead-letter topics like that. */
+/** The brokers on which a topic cannot be read; undefined when there is no such topic. Brokers of 4.x may have made dead-letter topics like that. */
 async function writeOnlyBrokers(client: Client, topic: string): Promise<string[] | undefined> {
   try {
     const { queueDatas } = await createTopicAdmin(client).route(topic)

@@ -12,7 +12,7 @@ import { createPullConsumer, type PullConsumer } from '../../client/puller.ts'
 import type { PullResult } from '../../client/values.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
 import { AuthError, ConnectError } from '../../errors.ts'
-import { READER_GROUP } from '../operate/reading.ts'
+import { createLooker } from '../operate/reading.ts'
 import {
   copyOf,
   type Decision,
@@ -135,7 +135,9 @@ class Run {
     this.#client = client
     this.#options = options
     // A look must not create the group of the progress, as a pull with it would.
-    this.#reader = createPullConsumer(client, { consumerGroup: dryRun ? READER_GROUP : progressGroup })
+    this.#reader = dryRun
+      ? createLooker(client)
+      : createPullConsumer(client, { consumerGroup: progressGroup })
     this.#producer = createProducer(client, { producerGroup: progressGroup })
   }
 

@@ -39,7 +39,7 @@ export async function runRedrive(consumerGroup: string, options: RedriveCommandO
     if (to !== undefined) await client.route(to, client.deadline())
     const plan = await planRedrive(client, { deadLetters, progressGroup })
     const count = countOf(plan)
-    if (!json) describe(consumerGroup, deadLetters, progressGroup, plan, options)
+    describe(consumerGroup, deadLetters, progressGroup, plan, options)
     if (count > 0 && !dryRun && !(await confirmed('Send them?', yes))) return
     const shown = showProgress(count, json)
     const stop = stopOnSignal()
@@ -64,20 +64,19 @@ function describe(
   { topic }: DeadLetterQueues,
   progressGroup: string,
   plan: readonly QueuePlan[],
-  { to, limit }: RedriveCommandOptions,
+  { to, limit, json }: RedriveCommandOptions,
 ): void {
+  const say = json ? console.error : console.log
   const count = countOf(plan)
   if (count === 0) {
-    console.log(`No dead letters of ${consumerGroup} wait in ${topic}; progress: ${progressGroup}.`)
+    say(`No dead letters of ${consumerGroup} wait in ${topic}; progress: ${progressGroup}.`)
     return
   }
   const most = limit === undefined || limit >= count ? '' : `, at most ${limit} of them`
-  console.log(
-    `${count} dead letters in ${topic}, to ${to ?? 'the topics that they were published to'}${most}:`,
-  )
+  say(`Dead letters in ${topic}: ${count}, to ${to ?? 'the topics that they were published to'}${most}:`)
   for (const { queue, from, end } of plan)
-    if (end > from) console.log(dim(`   ${placeOf(queue, from)} to ${end - 1n}`))
-  console.log(dim(`   progress: the offsets of group ${progressGroup}`))
+    if (end > from) say(dim(`   ${placeOf(queue, from)} to ${end - 1n}`))
+  say(dim(`   progress: the offsets of group ${progressGroup}`))
 }
 
 /** On a terminal only: a line that is written over. */

@@ -3,14 +3,14 @@
  * group is made, and no offset of any is touched.
  */
 import type { Client } from '../../client/client.ts'
-import { createPullConsumer } from '../../client/puller.ts'
+import { createPullConsumer, type PullConsumer } from '../../client/puller.ts'
 import type { Message } from '../../client/values.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
 import { RouteError } from '../../errors.ts'
 import type { UndecodableMessage } from '../../wire/message.ts'
 
 /** mqadmin's own. */
-export const READER_GROUP = 'TOOLS_CONSUMER'
+const READER_GROUP = 'TOOLS_CONSUMER'
 const UNKNOWN_TOPIC = 17
 const MOST_MESSAGES = 32
 /** Queues that are read at the same time. */
@@ -32,10 +32,14 @@ export interface ReadMessages {
   undecodable: readonly UndecodableMessage[]
 }
 
-export const createReader = (client: Client): Reader => {
-  // It is in no namespace.
+/** For that group, which is in no namespace. */
+export const createLooker = (client: Client): PullConsumer => {
   const wrap: Client['wrap'] = (name) => (name === READER_GROUP ? name : client.wrap(name))
-  const consumer = createPullConsumer({ ...client, wrap }, { consumerGroup: READER_GROUP })
+  return createPullConsumer({ ...client, wrap }, { consumerGroup: READER_GROUP })
+}
+
+export const createReader = (client: Client): Reader => {
+  const consumer = createLooker(client)
   return {
     queues: (topic) => consumer.queues(topic),
     minOffset: (queue) => consumer.minOffset(queue),
