@@ -6,8 +6,8 @@ export function addDemo(program: Command): void {
     .command('demo')
     .summary('publish, consume and commit on this machine, and say what happens')
     .description(
-      'Publish, consume, commit, and resolve an abandoned transaction, with a local broker and a local Lambda, and say ' +
-        'what happens. It takes about two seconds, needs nothing but Node, and exits with 1 when anything is not as it ' +
+      'Publish, consume, commit, resolve an abandoned transaction, and redrive a dead letter, with a local broker and ' +
+        'a local Lambda, and say what happens. It takes about two seconds, needs nothing but Node, and exits with 1 when anything is not as it ' +
         'should be.',
     )
     .addHelpText('after', '\nExample:\n  rocketmq-lambda demo')

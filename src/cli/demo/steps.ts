@@ -1,6 +1,10 @@
 /** What happens in the demo, step by step: a further step is a further entry of the list. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { createClient } from '../../client/client.ts'
 import type { InvocationRecord } from '../../testing/index.ts'
+import { findDeadLetters, REDRIVE_COUNT } from '../dlq/letters.ts'
+import { redrive } from '../dlq/redrive.ts'
+import { progressGroupOf } from '../dlq/selection.ts'
 import { errorOf } from '../function-lines.ts'
 import { timeOf } from '../output.ts'
 import { CONSUMER_GROUP, type Stage, TOPIC, TRANSACTION_TIMES } from './stage.ts'
@@ -152,7 +156,45 @@ export const steps: readonly Step[] = [
     expected: 'warm, 1 handled, 0 failed',
     run: minutePasses,
   },
+  {
+    title: `The dead letter is sent again, as rocketmq-lambda dlq redrive ${CONSUMER_GROUP} does; a second run finds nothing`,
+    name: 'redrive the dead letter, twice',
+    expected: '1 sent, 0 sent, redrive 1, the same id',
+    run: async ({ broker, print }) => {
+      const sent = await redriveAll(broker.nameServers)
+      const again = await redriveAll(broker.nameServers)
+      const [letter] = broker.messages(DEAD_LETTERS)
+      const copy = broker.messages(TOPIC).find(({ properties }) => properties[REDRIVE_COUNT] !== undefined)
+      if (copy)
+        print(
+          `   ${copy.properties['KEYS']} is in ${TOPIC} again, at offset ${copy.queueOffset} of queue ${copy.queueId}`,
+        )
+      const isSame = copy !== undefined && copy.properties['UNIQ_KEY'] === letter?.properties['UNIQ_KEY']
+      const count = copy?.properties[REDRIVE_COUNT]
+      return {
+        seen: `${sent} sent, ${again} sent, redrive ${count}, ${isSame ? 'the same id' : 'another id'}`,
+      }
+    },
+  },
 ]
+
+/** How many were sent. */
+async function redriveAll(nameServers: string): Promise<number> {
+  const client = createClient({ nameServers })
+  try {
+    const { redriven, error } = await redrive(client, {
+      consumerGroup: CONSUMER_GROUP,
+      deadLetters: await findDeadLetters(client, CONSUMER_GROUP),
+      progressGroup: progressGroupOf(CONSUMER_GROUP, {}, undefined),
+      selection: {},
+      maxRedrives: 3,
+    })
+    if (error !== undefined) throw error
+    return redriven
+  } finally {
+    await client.close()
+  }
+}
 
 interface Answer {
   status: number
