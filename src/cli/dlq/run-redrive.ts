@@ -46,7 +46,7 @@ export async function runRedrive(consumerGroup: string, options: RedriveCommandO
     const result = await redrive(client, {
       ...options,
       ...{ consumerGroup, deadLetters, progressGroup, selection: options, signal: stop.signal },
-      onProgress: shown.show,
+      onProgress: (progress) => shown.show(progress),
       onWait: () => console.error(WAITING),
     }).finally(() => {
       shown.end()
@@ -79,13 +79,16 @@ function describe(
   say(dim(`   progress: the offsets of group ${progressGroup}`))
 }
 
-/** On a terminal only: a line that is written over. */
+/** On a terminal only: a line that is written over, ten times a second at most. */
 function showProgress(count: number, json: boolean | undefined) {
   const isShown = process.stderr.isTTY && !json
+  let shownAt = 0
   const write = (text: string): boolean => process.stderr.write(`\r\u001b[K${text}`)
   return {
     show({ read, redriven }: { read: number; redriven: number }): void {
-      if (isShown) write(`${read} of ${count} read, ${redriven} sent`)
+      if (!isShown || Date.now() - shownAt < 100) return
+      shownAt = Date.now()
+      write(`${read} of ${count} read, ${redriven} sent`)
     },
     end(): void {
       if (isShown) write('')

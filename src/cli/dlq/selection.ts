@@ -33,7 +33,7 @@ export function isSelected({ message, originTopic }: Letter, selection: Selectio
  */
 export function progressGroupOf(consumerGroup: string, selection: Selection, to: string | undefined): string {
   const { tag, key, property, id, topic, newerThan } = selection
-  const sorted = property && Object.entries(property).toSorted()
+  const sorted = property && Object.entries(property).toSorted(([a], [b]) => (a < b ? -1 : 1))
   const what = { tag, key, property: sorted, id: id?.toSorted(), topic, newerThan, to }
   const text = JSON.stringify(what)
   const suffix = text === '{}' ? '' : `_${createHash('sha256').update(text).digest('hex').slice(0, 8)}`
