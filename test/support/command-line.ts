@@ -97,7 +97,8 @@ export async function runOnTerminal(
   answer: string,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number | null; output: string }> {
-  const { NODE_TEST_CONTEXT: _, NO_COLOR: __, ...inherited } = process.env
+  // Node takes no terminal of a continuous integration for one with colours.
+  const { NODE_TEST_CONTEXT: _, NO_COLOR: __, CI: ___, ...inherited } = process.env
   const line = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')
   const child = spawn('script', ['-qefc', line, '/dev/null'], {
     env: { ...inherited, TERM: 'xterm', ...environment },
