@@ -70,6 +70,24 @@ export interface SubscriptionGroupConfig {
   attributes: Readonly<Record<string, string>>
 }
 
+/** As a broker fills in what is left out. */
+export const groupConfig = (groupName: string): SubscriptionGroupConfig => ({
+  groupName,
+  consumeEnable: true,
+  consumeFromMinEnable: true,
+  consumeBroadcastEnable: true,
+  consumeMessageOrderly: false,
+  retryQueueNums: 1,
+  retryMaxTimes: 16,
+  groupRetryPolicy: { type: 'CUSTOMIZED' },
+  brokerId: 0n,
+  whichBrokerWhenConsumeSlowly: 1n,
+  notifyConsumerIdsChangedEnable: true,
+  groupSysFlag: 0,
+  consumeTimeoutMinute: 15,
+  attributes: {},
+})
+
 /** A group to create: what is left out becomes the default, also where the group has another value now. */
 export type SubscriptionGroupSettings = Partial<SubscriptionGroupConfig> & { groupName: string }
 

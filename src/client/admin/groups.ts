@@ -8,6 +8,7 @@ import {
   GetAllSubscriptionGroupConfig,
   GetConsumeStats,
   GetSubscriptionGroupConfig,
+  groupConfig,
   type SubscriptionGroupConfig,
   type SubscriptionGroupTable,
   UpdateAndCreateSubscriptionGroup,
@@ -275,7 +276,7 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
       const deadline = client.deadline(where)
       const masters = await chooseMasters(client, where, deadline)
       const there = await readGroup(client, consumerGroup, masters, deadline)
-      const config = { ...defaultsOf(consumerGroup), ...given(settings) }
+      const config = { ...groupConfig(consumerGroup), ...given(settings) }
       for (const each of there) {
         const other = SETTINGS.find((name) => each.config[name] !== config[name])
         if (other)
@@ -352,24 +353,6 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
     },
   }
 }
-
-/** As a broker fills in what is left out. */
-const defaultsOf = (groupName: string): SubscriptionGroupConfig => ({
-  groupName,
-  consumeEnable: true,
-  consumeFromMinEnable: true,
-  consumeBroadcastEnable: true,
-  consumeMessageOrderly: false,
-  retryQueueNums: 1,
-  retryMaxTimes: 16,
-  groupRetryPolicy: { type: 'CUSTOMIZED' },
-  brokerId: 0n,
-  whichBrokerWhenConsumeSlowly: 1n,
-  notifyConsumerIdsChangedEnable: true,
-  groupSysFlag: 0,
-  consumeTimeoutMinute: 15,
-  attributes: {},
-})
 
 const given = (settings: GroupSettings): Partial<SubscriptionGroupConfig> =>
   Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))

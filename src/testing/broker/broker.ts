@@ -4,6 +4,7 @@
  * RocketMQ 5.5.0 does; docs/testing.md has a table of all known differences.
  */
 
+import { groupConfig } from '../../commands/groups.ts'
 import { ConfigError } from '../../errors.ts'
 import { checkArray, checkInt, checkObject, checkText } from '../../wire/checks.ts'
 import { fieldsOf } from '../../wire/fields.ts'
@@ -25,7 +26,7 @@ import { createNameServer } from './name-server.ts'
 import { BrokerNode, type NodeContext } from './node.ts'
 import { Registry } from './registry.ts'
 import type { BrokerLogger, Server } from './server.ts'
-import { groupConfig, MAX_QUEUES, PERM_READ_WRITE, topicConfig } from './topics.ts'
+import { MAX_QUEUES, PERM_READ_WRITE, topicConfig } from './topics.ts'
 
 export interface LocalTopicSettings {
   /** Queues on each broker. @default 4 */

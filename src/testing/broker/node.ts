@@ -2,7 +2,7 @@
  * One broker: its tables, its store, and how a message gets into it. What requests do stands in handlers/. It can be
  * stopped and started again, killed, frozen; it keeps its address and its messages.
  */
-import type { SubscriptionGroupConfig } from '../../commands/groups.ts'
+import { groupConfig, type SubscriptionGroupConfig } from '../../commands/groups.ts'
 import { MESSAGE_ILLEGAL } from '../../commands/response-codes.ts'
 import { javaHashCode as tagCode } from '../../wire/hash.ts'
 import { MAX_PROPERTIES_BYTES } from '../../wire/properties.ts'
@@ -23,7 +23,7 @@ import type { Registry } from './registry.ts'
 import { revive } from './revive.ts'
 import { type BrokerLogger, Server } from './server.ts'
 import { type Appended, MessageStore } from './store.ts'
-import { groupConfig, TopicTable } from './topics.ts'
+import { TopicTable } from './topics.ts'
 import { type TransactionSettings, Transactions } from './transactions.ts'
 
 export interface NodeSettings extends TransactionSettings {

@@ -1,5 +1,4 @@
 /** The topics and consumer groups of one broker, with what a fresh one has (upstream TopicConfigManager, SubscriptionGroupManager). */
-import type { SubscriptionGroupConfig } from '../../commands/groups.ts'
 import { PERM_READ, PERM_WRITE } from '../../commands/route.ts'
 import { DEFAULT_TOPIC } from '../../commands/send.ts'
 import type { TopicConfig } from '../../commands/topics.ts'
@@ -32,23 +31,6 @@ export const topicConfig = (
   order: false,
   attributes: {},
   ...changes,
-})
-
-export const groupConfig = (groupName: string): SubscriptionGroupConfig => ({
-  groupName,
-  consumeEnable: true,
-  consumeFromMinEnable: true,
-  consumeBroadcastEnable: true,
-  consumeMessageOrderly: false,
-  retryQueueNums: 1,
-  retryMaxTimes: 16,
-  groupRetryPolicy: { type: 'CUSTOMIZED' },
-  brokerId: 0n,
-  whichBrokerWhenConsumeSlowly: 1n,
-  notifyConsumerIdsChangedEnable: true,
-  groupSysFlag: 0,
-  consumeTimeoutMinute: 15,
-  attributes: {},
 })
 
 export class TopicTable {

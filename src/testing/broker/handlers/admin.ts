@@ -1,10 +1,12 @@
 /** Topics, groups and their statistics: 17, 26, 28, 32, 200, 201, 202, 207, 208, 215, 300, 351, 352 (upstream AdminBrokerProcessor). */
+
 import { GetBrokerConfig } from '../../../commands/broker.ts'
 import {
   DeleteSubscriptionGroup,
   GetAllSubscriptionGroupConfig,
   GetConsumeStats,
   GetSubscriptionGroupConfig,
+  groupConfig,
   type OffsetWrapper,
   UpdateAndCreateSubscriptionGroup,
 } from '../../../commands/groups.ts'
@@ -25,7 +27,7 @@ import { ProtocolError } from '../../../errors.ts'
 import { popRetryTopicV1 } from '../../../wire/names.ts'
 import { type Call, type Handler, handle, Refusal } from '../handler.ts'
 import type { BrokerNode } from '../node.ts'
-import { groupConfig, MAX_QUEUES, PERM_READ_WRITE, topicConfig } from '../topics.ts'
+import { MAX_QUEUES, PERM_READ_WRITE, topicConfig } from '../topics.ts'
 import { GetBrokerRuntimeInfo, GetEarliestMsgStoreTime } from './more-commands.ts'
 import { checkGroup, checkTopic } from './names.ts'
 
