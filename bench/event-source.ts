@@ -10,8 +10,8 @@ import { scheduledEvent, startLambda } from '../src/testing/index.ts'
 import { outFolder, type Program } from './programs.ts'
 import { type Cells, median, table } from './report.ts'
 
-/** MB, as in serverless.yml; Lambda's own runtime gives a heap these shares of it. */
-const MEMORY = 512
+/** MB; Lambda's own runtime gives a heap these shares of it. */
+const MEMORY = 256
 const OLD_SPACE_SHARE = 0.9
 const SEMI_SPACE_SHARE = 0.05
 const RUNS = 200

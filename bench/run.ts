@@ -17,7 +17,7 @@ import type { Job } from './job.ts'
 import { LIMIT, OWN, type Program, patient, preparePrograms, type Result, runProgram } from './programs.ts'
 import { warmPublish } from './publish.ts'
 import { type Cells, type Figures, figuresOf, rowTable, table, whole, withTables } from './report.ts'
-import { drainRow, inFlightSteps, otherRows, queueSteps, type Row, rows, WARM_UP } from './rows.ts'
+import { drainRows, FULL, inFlightSteps, otherRows, queueSteps, type Row, rows, WARM_UP } from './rows.ts'
 import { transactionRuns } from './transactions.ts'
 
 const HELP = `npm run bench [-- options]
@@ -30,6 +30,8 @@ const HELP = `npm run bench [-- options]
 
 const PARTS = ['speed', 'event-source', 'publish', 'features', 'growth', 'cold', 'transactions'] as const
 const QUEUES = 8
+/** The broker's way through a pull is compiled after some hundred thousand messages. */
+const PULL_ROUNDS = 6
 const TRANSACTIONS = { processes: 20, count: 50 }
 const page = join(import.meta.dirname, '../docs/benchmarks.md')
 /** What ran, as the programs call themselves. */
@@ -83,7 +85,8 @@ async function compare(programs: readonly Program[]): Promise<string[]> {
     if (wanted('event-source')) {
       const limit = programs.filter(({ name }) => name === LIMIT)
       sections.push('### The event source')
-      sections.push(rowTable(drainRow, await measure(broker, drainRow, [...limit, await drainProgram()])))
+      const both = [...limit, await drainProgram()]
+      for (const row of drainRows) sections.push(rowTable(row, await measure(broker, row, both)))
       sections.push(await idleRuns(broker.nameServers, 'bench'))
     }
     if (wanted('publish'))
@@ -147,12 +150,17 @@ async function start(settings: Settings = {}, signed = false): Promise<Bench> {
       )
     }
     // The broker's own code has to be compiled too before anything is compared.
+    const own = { name: OWN, command: [process.execPath, join(import.meta.dirname, 'programs/client.ts')] }
     const credentials = signed ? administrator : {}
-    const limit = { name: OWN, command: [process.execPath, join(import.meta.dirname, 'programs/client.ts')] }
-    const warm = { work: 'send', inFlight: 64, messages: Math.ceil(100_000 * scale) } as const
-    await need(runProgram(limit, jobOf(bench, { ...warm, ...credentials }), broker.pid))
-    const full = { work: 'send', inFlight: 64, messages: 112_000, topic: 'full', ...credentials } as const
-    if (!signed) await need(runProgram(limit, { ...jobOf(bench, full), warmup: 0 }, broker.pid))
+    const prepare = async (job: Row['job'], warmUp: number): Promise<void> => {
+      const result = await runProgram(own, jobOf(bench, { job: { ...job, ...credentials }, warmUp }), broker.pid)
+      if ('problem' in result) throw new Error(result.problem)
+    }
+    await prepare({ work: 'send', inFlight: 64, messages: Math.ceil(100_000 * scale) }, WARM_UP)
+    if (signed) return bench
+    await prepare({ work: 'send', inFlight: 64, messages: FULL, topic: 'full' }, 0)
+    for (let round = 0; round < PULL_ROUNDS; round++)
+      await prepare({ work: 'pull', messages: FULL, topic: 'full' }, 0)
     return bench
   } catch (error) {
     await stop()
@@ -160,12 +168,7 @@ async function start(settings: Settings = {}, signed = false): Promise<Bench> {
   }
 }
 
-async function need(running: Promise<Result>): Promise<void> {
-  const result = await running
-  if ('problem' in result) throw new Error(result.problem)
-}
-
-function jobOf({ nameServers, address }: Bench, job: Row['job']): Job {
+function jobOf({ nameServers, address }: Bench, { job, warmUp = WARM_UP }: Pick<Row, 'job' | 'warmUp'>): Job {
   const { batchSize = 32 } = job
   const unit = job.work === 'batch' ? batchSize * QUEUES : QUEUES
   const round = (messages: number): number => Math.max(1, Math.round(messages / unit)) * unit
@@ -182,13 +185,14 @@ function jobOf({ nameServers, address }: Bench, job: Row['job']): Job {
     ...job,
     batchSize,
     messages,
-    warmup: round(messages * WARM_UP),
+    warmup: warmUp === 0 ? 0 : round(messages * warmUp),
   }
 }
 
 /** The programs take turns, each turn beginning with another one. */
 async function measure(bench: Bench, row: Row, programs: readonly Program[]): Promise<Figures[]> {
-  const job = jobOf(bench, row.job)
+  const job = jobOf(bench, row)
+  const { warmUp = WARM_UP } = row
   const results = programs.map((): Result[] => [])
   for (let repetition = 0; repetition < repetitions; repetition++)
     for (let turn = 0; turn < programs.length; turn++) {
@@ -196,7 +200,7 @@ async function measure(bench: Bench, row: Row, programs: readonly Program[]): Pr
       const program = programs[index] as Program
       results[index]?.push(await runProgram(program, job, bench.pid))
     }
-  const figures = programs.map(({ name }, index) => figuresOf(name, results[index] ?? [], WARM_UP))
+  const figures = programs.map(({ name }, index) => figuresOf(name, results[index] ?? [], warmUp))
   for (const result of results.flat()) if ('outcome' in result) versions.add(result.outcome.program)
   const checksums = new Set(figures.flatMap(({ checksum = [] }) => checksum))
   if (checksums.size > 1) throw new Error(`${row.name}: the programs read different things`)

@@ -6,6 +6,7 @@
  *
  * With POWERTOOLS_METRICS_NAMESPACE it writes CloudWatch metrics: metrics-options.ts.
  */
+import { setFlagsFromString } from 'node:v8'
 import { createClient } from '../src/client/client.ts'
 import { eventSource } from '../src/lambda/event-source.ts'
 import { unknownMapping } from '../src/lambda/options.ts'
@@ -13,6 +14,10 @@ import { clientOptions } from './client-options.ts'
 import { readEventSources } from './event-sources.ts'
 import { handleRecords } from './handle-records.ts'
 import { metricsOptions } from './metrics-options.ts'
+
+// What a drain reads lies outside of V8's heap. V8 counts it, but does not see how fast it grows, so that it would collect
+// everything for each 8 MB of it: half of the CPU time of a drain (docs/benchmarks.md).
+setFlagsFromString('--heap-growing-percent=200')
 
 type Consume = ReturnType<typeof eventSource>
 

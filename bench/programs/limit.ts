@@ -139,8 +139,13 @@ function sendAll(templates: Template[], requests: number): Promise<void> {
   })
 }
 
+/** More than there are: the same ones again. */
+async function pullAll(messages: number): Promise<void> {
+  for (let rest = messages; rest > 0; rest -= job.messages) await pullFirst(Math.min(rest, job.messages))
+}
+
 /** Each queue has one pull under way; answers say by their opaque which one it was. */
-function pullAll(messages: number): Promise<void> {
+function pullFirst(messages: number): Promise<void> {
   const templates = Array.from({ length: job.queues }, (_, queueId) => templateOf(PULL, pullExt(queueId)))
   const most = messages / job.queues
   let open = job.queues
