@@ -153,7 +153,11 @@ async function start(settings: Settings = {}, signed = false): Promise<Bench> {
     const own = { name: OWN, command: [process.execPath, join(import.meta.dirname, 'programs/client.ts')] }
     const credentials = signed ? administrator : {}
     const prepare = async (job: Row['job'], warmUp: number): Promise<void> => {
-      const result = await runProgram(own, jobOf(bench, { job: { ...job, ...credentials }, warmUp }), broker.pid)
+      const result = await runProgram(
+        own,
+        jobOf(bench, { job: { ...job, ...credentials }, warmUp }),
+        broker.pid,
+      )
       if ('problem' in result) throw new Error(result.problem)
     }
     await prepare({ work: 'send', inFlight: 64, messages: Math.ceil(100_000 * scale) }, WARM_UP)

@@ -16,7 +16,10 @@ const logger = { debug() {}, info() {}, warn() {}, error() {} }
 async function drain(): Promise<number> {
   const consumerGroup = `${job.group}-${randomBytes(6).toString('hex')}`
   const { topic, batchSize } = job
-  const handler = eventSource({ topic, consumerGroup, batchSize, onFailure: 'block', client, logger }, async () => undefined)
+  const handler = eventSource(
+    { topic, consumerGroup, batchSize, onFailure: 'block', client, logger },
+    async () => undefined,
+  )
   return (await handler({}, lambdaContext({ remainingMs: 120_000 }))).handled
 }
 

@@ -31,6 +31,8 @@ export const LEASE_MS = 60_000
 export interface Cluster {
   readonly nameServers: string
   readonly addresses: Readonly<Record<string, string>>
+  /** It filters by SQL92, which the local broker does not. */
+  readonly hasSql92: boolean
   /** Sends one message after the other, round the queues or into one. */
   send(topic: string, bodies: readonly string[], queue?: MessageQueue): Promise<void>
   /** By `<broker>/<queueId>`: where the queue ends, and where the group stands. */
@@ -142,7 +144,12 @@ export async function createContext(t: TestContext, cluster: Cluster): Promise<C
       }
       const environment = { ROCKETMQ_EVENT_SOURCES: JSON.stringify(sources) }
       const ledger: Entry[] = []
-      const consume = { handler: join(folder, 'handler.mjs'), timeoutSeconds: 60, environment, ...settings }
+      const consume = {
+        handler: join(folder, 'handler.mjs'),
+        timeoutSeconds: 60,
+        ...settings,
+        environment: { ...environment, ...settings.environment },
+      }
       const receiver = { handler: join(folder, 'target.mjs'), timeoutSeconds: 60, ...target }
       const lambda = await startLambda({
         functions: target ? { consume, target: receiver } : { consume },

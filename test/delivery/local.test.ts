@@ -23,6 +23,7 @@ async function open(t: TestContext): Promise<Cluster> {
   return {
     nameServers,
     addresses: Object.fromEntries(broker.brokers.map(({ name, address }) => [name, address])),
+    hasSql92: false,
     async send(topic, bodies, queue) {
       for (const body of bodies) await producer.send({ topic, body, ...(queue && { queue }) })
     },

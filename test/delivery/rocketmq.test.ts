@@ -21,11 +21,13 @@ if (await realBrokerAvailable()) {
 
 async function startCluster(): Promise<Cluster & { stop(): Promise<void> }> {
   // A slow machine is no reason to refuse: brokers clean requests out of their queue after 200 ms.
-  const rocketmq = await startRocketMQ({ brokers: [{}, {}], settings: { waitTimeMillsInSendQueue: 20_000 } })
+  const settings = { waitTimeMillsInSendQueue: 20_000, enablePropertyFilter: true }
+  const rocketmq = await startRocketMQ({ brokers: [{}, {}], settings })
   const java = await startJavaClient(rocketmq.nameServers)
   return {
     nameServers: rocketmq.nameServers,
     addresses: Object.fromEntries(rocketmq.brokers.map(({ name, address }) => [name, address])),
+    hasSql92: true,
     async send(topic, bodies, queue) {
       for (const body of bodies) await java.send({ topic, body, ...(queue && { queue }) })
     },

@@ -9,6 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { createPullConsumer } from '../../src/index.ts'
 import { queueKey } from '../../src/lambda/event.ts'
 import { gate } from '../support/local-lambda.ts'
+import { choice } from './choice.ts'
 import {
   type Cluster,
   type Context,
@@ -49,6 +50,7 @@ export function delivery(open: (t: TestContext) => Promise<Cluster>): void {
       assert.deepStrictEqual(timesDone(ledger), onceEach(8))
     })
 
+    choice(context)
     pop(context)
     targets(context)
 
