@@ -52,6 +52,11 @@ const drain: Row = {
 export const drainRows: readonly Row[] = [
   { ...drain, name: `${drain.name}, in a warm environment`, warmUp: 2 },
   { ...drain, name: `${drain.name}, in a new environment`, warmUp: 0 },
+  {
+    name: 'drain one queue of it, in a warm environment',
+    job: { ...drain.job, queues: 1, messages: FULL / 8 },
+    warmUp: 8,
+  },
 ]
 
 /** Without a goal: that nothing falls off a cliff. */

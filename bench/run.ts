@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { ROCKETMQ_VERSION } from '../test/support/rocketmq/install.ts'
 import { authSettings, type RocketMQ, type Settings, startRocketMQ } from '../test/support/rocketmq/start.ts'
 import { coldStarts } from './cold.ts'
+import { dispatchTicks } from './dispatch.ts'
 import { drainProgram, idleRuns } from './event-source.ts'
 import { growth } from './growth.ts'
 import type { Job } from './job.ts'
@@ -22,13 +23,22 @@ import { transactionRuns } from './transactions.ts'
 
 const HELP = `npm run bench [-- options]
 
-  --only <part>     speed, features, growth, cold, event-source, publish or transactions; may be repeated (default: all, and docs/benchmarks.md is written)
+  --only <part>     speed, features, growth, cold, event-source, dispatcher, publish or transactions; may be repeated (default: all, and docs/benchmarks.md is written)
   --repetitions <n> (default 3)
   --scale <x>       so many times the messages (default 1); 0.02 is a quick trial
   --help
 `
 
-const PARTS = ['speed', 'event-source', 'publish', 'features', 'growth', 'cold', 'transactions'] as const
+const PARTS = [
+  'speed',
+  'event-source',
+  'dispatcher',
+  'publish',
+  'features',
+  'growth',
+  'cold',
+  'transactions',
+] as const
 const QUEUES = 8
 /** The broker's way through a pull is compiled after some hundred thousand messages. */
 const PULL_ROUNDS = 6
@@ -89,6 +99,7 @@ async function compare(programs: readonly Program[]): Promise<string[]> {
       for (const row of drainRows) sections.push(rowTable(row, await measure(broker, row, both)))
       sections.push(await idleRuns(broker.nameServers, 'bench'))
     }
+    if (wanted('dispatcher')) sections.push('### The dispatcher', await dispatchTicks(broker.nameServers))
     if (wanted('publish'))
       sections.push('### Publishing', await warmPublish(broker.nameServers, broker.address, 'bench'))
     if (wanted('features')) sections.push('### Other bodies and features', await features(broker, both))

@@ -1,4 +1,4 @@
-/** The event source, warm, over a whole topic: every record of it handed to a handler that does nothing. */
+/** The event source, warm, over a whole topic, or some of its queues: every record handed to a handler that does nothing. */
 import { randomBytes } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { createClient } from '../../src/index.ts'
@@ -12,7 +12,7 @@ setFlagsFromString('--heap-growing-percent=200')
 const client = createClient({ nameServers: job.nameServers })
 const logger = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** The whole topic, by a group that is new. */
+/** What the queues hold, by a group that is new. */
 async function drain(): Promise<number> {
   const consumerGroup = `${job.group}-${randomBytes(6).toString('hex')}`
   const { topic, batchSize } = job
@@ -20,7 +20,13 @@ async function drain(): Promise<number> {
     { topic, consumerGroup, batchSize, onFailure: 'block', client, logger },
     async () => undefined,
   )
-  return (await handler({}, lambdaContext({ remainingMs: 120_000 }))).handled
+  const queues = Array.from({ length: job.queues }, (_, queueId) => ({
+    topic,
+    brokerName: job.brokerName,
+    queueId,
+  }))
+  const event = { version: 1, eventSource: topic, queues }
+  return (await handler(event, lambdaContext({ remainingMs: 120_000 }))).handled
 }
 
 await measure('rocketmq-lambda', async (messages) => {
