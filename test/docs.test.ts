@@ -181,38 +181,6 @@ describe('serverless.yml', () => {
     )
   })
 
-  it('has a dispatcher and transactions behind its comments', async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'rocketmq-lambda-docs-'))
-    t.after(() => rmSync(folder, { recursive: true }))
-    const text = read('serverless.yml').replaceAll(/^#(?=(?: {2})+\S)/gm, '')
-    writeFileSync(join(folder, 'serverless.yml'), text)
-    for (const name of functionNames) {
-      mkdirSync(join(folder, '.build/functions', name), { recursive: true })
-      writeFileSync(join(folder, '.build/functions', name, 'index.mjs'), '')
-    }
-    const functions = await readServerless(join(folder, 'serverless.yml'), {
-      params: { nameServers: 'x:1', subnetIds: 'subnet-1', securityGroupIds: 'sg-1' },
-    })
-    deepStrictEqual(Object.keys(functions), functionNames)
-    const { environment, events, reservedConcurrency } = functions['dispatch'] ?? {}
-    deepStrictEqual(environment?.['ROCKETMQ_WORKER_FUNCTION'], 'rocketmq-lambda-dev-consume')
-    deepStrictEqual([reservedConcurrency, events], [1, [{ schedule: { rate: ['rate(1 minute)'] } }]])
-    ok(/^ {2}iam:$/m.test(text))
-    const eventsOf = (name: string): unknown => functions[name]?.events
-    const post = (path: string): object => ({ httpApi: { method: 'POST', path } })
-    deepStrictEqual(
-      [eventsOf('publish'), eventsOf('end-transaction'), eventsOf('check-transactions')],
-      [
-        [post('/topics/{topic}/messages'), post('/topics/{topic}/transactions')],
-        [post('/transactions/commit'), post('/transactions/rollback')],
-        [
-          { schedule: { rate: ['rate(2 minutes)'] } },
-          { schedule: { rate: ['rate(1 hour)'], input: { sweep: true } } },
-        ],
-      ],
-    )
-  })
-
   it('has a handler for functions that exist, and is described with every parameter', () => {
     const text = read('serverless.yml')
     const page = read('docs/deploy.md')

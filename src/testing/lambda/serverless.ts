@@ -1,6 +1,7 @@
 /**
  * Reads functions from a serverless.yml (Serverless Framework 3 and 4, osls): handlers, settings, environment, and the
- * events `httpApi` and `schedule`. What a local Lambda has no use for is passed over.
+ * events `httpApi` and `schedule`; and of its resources the schedules of EventBridge Scheduler (`AWS::Scheduler::Schedule`)
+ * that start one of them. What a local Lambda has no use for is passed over.
  *
  * The only module of ./testing that needs a package: `yaml` is loaded when it is called.
  */
@@ -31,6 +32,12 @@ export interface ServerlessOptions {
 }
 
 type Fields = Readonly<Record<string, unknown>>
+
+interface SchedulerSchedule {
+  /** An ARN, or what CloudFormation makes one of. */
+  target: unknown
+  event: FunctionEvent
+}
 
 const EXTENSIONS = ['.mjs', '.js', '.cjs']
 
@@ -83,12 +90,16 @@ class ServerlessFile {
     const all = Array.isArray(functions) ? (Object.assign({}, ...functions) as unknown) : functions
     const found = Object.entries(fieldsOf(all, 'functions'))
     if (found.length === 0) throw new ConfigError('functions', 'the file has none')
+    const schedules = this.#schedules()
     return Object.fromEntries(
-      found.map(([name, each]) => [name, this.#function(name, fieldsOf(each, `functions.${name}`))]),
+      found.map(([name, each]) => [
+        name,
+        this.#function(name, fieldsOf(each, `functions.${name}`), schedules),
+      ]),
     )
   }
 
-  #function(name: string, fields: Fields): LocalFunction {
+  #function(name: string, fields: Fields, schedules: readonly SchedulerSchedule[]): LocalFunction {
     const field = `functions.${name}`
     const provider = fieldsOf(this.#self['provider'], 'provider')
     const number = (key: string, fallback?: unknown): number | undefined =>
@@ -105,9 +116,12 @@ class ServerlessFile {
       reservedConcurrency: number('reservedConcurrency'),
       maximumRetryAttempts: number('maximumRetryAttempts'),
       maximumEventAgeInSeconds: number('maximumEventAge'),
-      events: listOf(fields['events'], `${field}.events`).flatMap((event, at) =>
-        this.#event(event, `${field}.events[${at}]`),
-      ),
+      events: [
+        ...listOf(fields['events'], `${field}.events`).flatMap((event, at) =>
+          this.#event(event, `${field}.events[${at}]`),
+        ),
+        ...schedules.filter(({ target }) => this.#is(target, name, fields['name'])).map(({ event }) => event),
+      ],
     })
   }
 
@@ -169,6 +183,58 @@ class ServerlessFile {
     }
   }
 
+  /** Those of EventBridge Scheduler that stand in the resources. */
+  #schedules(): SchedulerSchedule[] {
+    // A list of objects is one, too.
+    const parts = [this.#self['resources'] ?? []].flat()
+    return parts.flatMap((part) =>
+      Object.entries(fieldsOf(fieldsOf(part, 'resources')['Resources'], 'resources.Resources')).flatMap(
+        ([id, each]) => {
+          const field = `resources.Resources.${id}`
+          const { Type, Properties } = fieldsOf(each, field)
+          return Type === 'AWS::Scheduler::Schedule'
+            ? [this.#scheduler(Properties, `${field}.Properties`)]
+            : []
+        },
+      ),
+    )
+  }
+
+  #scheduler(value: unknown, field: string): SchedulerSchedule {
+    const { ScheduleExpression, State = 'ENABLED', Target } = fieldsOf(value, field)
+    const { Arn, Input } = fieldsOf(Target, `${field}.Target`)
+    const input = Input === undefined ? {} : { input: this.#json(Input, `${field}.Target.Input`) }
+    const rate = [this.#text(ScheduleExpression, `${field}.ScheduleExpression`)]
+    const enabled = this.#text(State, `${field}.State`) === 'ENABLED'
+    return { target: Arn, event: { schedule: { rate, ...input, enabled } } }
+  }
+
+  #json(value: unknown, field: string): unknown {
+    const text = this.#text(value, field)
+    try {
+      return JSON.parse(text) as unknown
+    } catch (cause) {
+      throw new ConfigError(field, `takes JSON, got ${JSON.stringify(text)}`, { cause })
+    }
+  }
+
+  /** Whether the target of a schedule is a function: by an ARN with its name, or by `!GetAtt` of its resource. */
+  #is(target: unknown, name: string, ownName: unknown): boolean {
+    const field = 'Target.Arn'
+    const tagged = typeof target === 'object' && target !== null ? (Object.entries(target)[0] ?? []) : []
+    const [tag, value] = typeof target === 'string' ? ['!Sub', target] : tagged
+    if (tag === '!GetAtt' || tag === 'Fn::GetAtt')
+      return [value].flat().join('.') === `${logicalId(name)}LambdaFunction.Arn`
+    if (tag !== '!Sub' && tag !== 'Fn::Sub') return false
+    const service = this.#text(this.#self['service'], 'service')
+    const fullName = this.#text(
+      ownName ?? `${service}-${this.#sources.stage}-${name}`,
+      `functions.${name}.name`,
+    )
+    const arn = this.#text(value, field)
+    return /:function:([\w-]+)/.exec(arn)?.[1] === fullName
+  }
+
   #resolve(value: unknown, field: string): unknown {
     return resolveVariables(value, this.#sources, field)
   }
@@ -216,10 +282,14 @@ async function parseFile(path: string): Promise<Fields> {
     throw new ConfigError(path, error.message.split('\n')[0]?.replace(/:$/, '') ?? '', { cause: error })
   // !Ref, !Sub and the like have no value here; as objects they cannot be taken for text.
   yaml.visit(document, {
-    Node: (_, node) =>
-      node.tag?.startsWith('!') === true && !node.tag.startsWith('!!')
-        ? document.createNode({ [node.tag]: node.toString() })
-        : undefined,
+    Node: (_, node) => {
+      if (node.tag?.startsWith('!') !== true || node.tag.startsWith('!!')) return undefined
+      const text = yaml.isScalar(node) ? node.value : node.toString()
+      const tagged = document.createNode({ [node.tag]: text })
+      // Or an alias of it would be one of nothing.
+      if ('anchor' in node && node.anchor !== undefined) tagged.anchor = node.anchor
+      return tagged
+    },
   })
   return fieldsOf(
     resolved(() => document.toJS() as unknown, path),
@@ -251,4 +321,10 @@ function listOf(value: unknown, field: string): readonly unknown[] {
 /** Settings that the file does not have are left to their defaults. */
 function withoutUndefined<T>(value: { [Key in keyof T]: T[Key] | undefined }): T {
   return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as T
+}
+
+/** The name that a function has in CloudFormation, without `LambdaFunction`. */
+function logicalId(name: string): string {
+  const text = name.replaceAll('-', 'Dash').replaceAll('_', 'Underscore')
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -217,6 +217,72 @@ functions:
     })
   }
 
+  it('has schedules of EventBridge Scheduler for its functions among the resources', async (t) => {
+    const { functions } = await read(
+      t,
+      `service: shop
+params: { default: { state: DISABLED } }
+functions:
+  check-orders: { handler: out/index.main, events: [{ schedule: rate(1 day) }] }
+  named: { handler: out/index.main, name: other }
+  idle: { handler: out/index.main }
+resources:
+  - Resources:
+      Hourly:
+        Type: AWS::Scheduler::Schedule
+        Properties:
+          ScheduleExpression: rate(1 hour)
+          State: \${param:state}
+          Target:
+            Arn: &check !Sub arn:\${AWS::Partition}:lambda:\${AWS::Region}:\${AWS::AccountId}:function:\${self:service}-\${sls:stage}-check-orders
+            Input: '{"deep":[1]}'
+      Queue: { Type: AWS::SQS::Queue }
+  - Resources:
+      Nightly:
+        Type: AWS::Scheduler::Schedule
+        Properties: { ScheduleExpression: cron(0 3 * * ? *), Target: { Arn: *check } }
+      ByAttribute:
+        Type: AWS::Scheduler::Schedule
+        Properties: { ScheduleExpression: rate(2 hours), Target: { Arn: !GetAtt CheckDashordersLambdaFunction.Arn } }
+      Other:
+        Type: AWS::Scheduler::Schedule
+        Properties: { ScheduleExpression: rate(3 hours), Target: { Arn: 'arn:aws:lambda:eu-central-1:1:function:other' } }
+      Foreign:
+        Type: AWS::Scheduler::Schedule
+        Properties: { ScheduleExpression: rate(4 hours), Target: { Arn: !Ref Queue } }
+`,
+    )
+
+    const schedules = Object.entries(functions).map(([name, { events = [] }]) => [
+      name,
+      events.map((event) => 'schedule' in event && event.schedule),
+    ])
+    assert.deepStrictEqual(Object.fromEntries(schedules), {
+      'check-orders': [
+        { rate: ['rate(1 day)'] },
+        { rate: ['rate(1 hour)'], input: { deep: [1] }, enabled: false },
+        { rate: ['cron(0 3 * * ? *)'], enabled: true },
+        { rate: ['rate(2 hours)'], enabled: true },
+      ],
+      named: [{ rate: ['rate(3 hours)'], enabled: true }],
+      idle: [],
+    })
+  })
+
+  it('with a schedule whose input is no JSON is refused in one line', async (t) => {
+    const resources = `resources:
+  Resources:
+    Hourly:
+      Type: AWS::Scheduler::Schedule
+      Properties: { ScheduleExpression: rate(1 hour), Target: { Arn: x, Input: '{' } }
+`
+
+    assert.equal(
+      await wrong(t, `functions: { f: { handler: out/index.main } }\n${resources}`),
+      'resources.Resources.Hourly.Properties.Target.Input: takes JSON, got "{"',
+    )
+  })
+
   it('that is not there is refused in one line', async () => {
     await assert.rejects(readServerless('/none/serverless.yml'), {
       name: 'ConfigError',

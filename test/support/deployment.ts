@@ -1,0 +1,129 @@
+/** The deployment as osls packages it, and cfn-lint, which judges its template. */
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { LocalFunction } from '../../src/testing/index.ts'
+
+const run = promisify(execFile)
+const root = join(import.meta.dirname, '../..')
+const CFN_LINT_VERSION = '1.58.0'
+
+/** What CloudFormation is given; intrinsic functions are objects. */
+export interface Resource {
+  Type: string
+  Condition?: string
+  // Whatever the type of a resource has.
+  // biome-ignore lint/suspicious/noExplicitAny: a template has no type
+  Properties: any
+}
+
+export interface Deployment {
+  /** The folder that it was packaged into: zips and the template. */
+  folder: string
+  templatePath: string
+  resources: Readonly<Record<string, Resource>>
+}
+
+/** Whoever opens a connection or looks up a name fails. */
+const NO_NETWORK = `data:text/javascript,
+import net from 'node:net'
+import dns from 'node:dns'
+const refuse = () => { throw new Error('packaging needs the network') }
+net.Socket.prototype.connect = refuse
+dns.lookup = refuse`
+
+/**
+ * `osls package`, without credentials and without a network. The functions have to be bundled.
+ * @param folder where the zips and the template go
+ */
+export async function packageDeployment(
+  folder: string,
+  parameters: Readonly<Record<string, string>>,
+): Promise<Deployment> {
+  const params = Object.entries(parameters).map(([name, value]) => `--param=${name}=${value}`)
+  const osls = join(root, 'node_modules/osls/bin/serverless.js')
+  const imported = `--import=${NO_NETWORK.replaceAll('\n', '%0A').replaceAll(' ', '%20')}`
+  await run(process.execPath, [imported, osls, 'package', '--package', folder, ...params], {
+    cwd: root,
+    env: { PATH: process.env['PATH'], HOME: folder, AWS_EC2_METADATA_DISABLED: 'true' },
+  })
+  const templatePath = join(folder, 'cloudformation-template-update-stack.json')
+  const { Resources } = JSON.parse(await readFile(templatePath, 'utf8')) as {
+    Resources: Record<string, Resource>
+  }
+  return { folder, templatePath, resources: Resources }
+}
+
+/** Functions from the zips that are deployed, with what the template sets, for a local Lambda. */
+export async function unpackedFunctions(
+  { folder, resources }: Deployment,
+  names: readonly string[],
+): Promise<Record<string, LocalFunction>> {
+  const functions: Record<string, LocalFunction> = {}
+  for (const name of names) {
+    const unpacked = join(folder, 'unpacked', name)
+    await mkdir(unpacked, { recursive: true })
+    await run('python3', ['-m', 'zipfile', '-e', join(folder, `${name}.zip`), unpacked])
+    const { Handler, Timeout, MemorySize, Environment } = functionOf(resources, name).Properties
+    const [, path, exportName] = /^(.+)\.([^.]+)$/.exec(Handler) ?? []
+    functions[name] = {
+      handler: join(unpacked, `${path}.mjs`),
+      exportName: exportName ?? '',
+      timeoutSeconds: Timeout,
+      memorySize: MemorySize,
+      environment: Environment.Variables,
+    }
+  }
+  return functions
+}
+
+/** By its name of serverless.yml. */
+export function functionOf(resources: Deployment['resources'], name: string): Resource {
+  const found = Object.values(resources).find(
+    ({ Type, Properties }) =>
+      Type === 'AWS::Lambda::Function' && Properties.FunctionName === `rocketmq-lambda-dev-${name}`,
+  )
+  if (!found) throw new Error(`the template has no function ${name}`)
+  return found
+}
+
+/** The names of the files in a zip. */
+export async function zipped(path: string): Promise<string[]> {
+  const list = 'import sys, zipfile; print("\\n".join(zipfile.ZipFile(sys.argv[1]).namelist()))'
+  const { stdout } = await run('python3', ['-c', list, path])
+  return stdout.trim().split('\n')
+}
+
+/**
+ * Whether cfn-lint is here or can be had from PyPI.
+ * @throws where CI asks for it and it cannot be had
+ */
+export async function cfnLintAvailable(): Promise<boolean> {
+  try {
+    await installCfnLint()
+    return true
+  } catch (cause) {
+    if (process.env['CI']) throw new Error('cfn-lint needs python3, venv and PyPI', { cause })
+    return false
+  }
+}
+
+async function installCfnLint(): Promise<string> {
+  const folder = join(root, '.build', `cfn-lint-${CFN_LINT_VERSION}`)
+  const program = join(folder, 'bin/cfn-lint')
+  if (existsSync(program)) return program
+  await run('python3', ['-m', 'venv', folder])
+  await run(join(folder, 'bin/pip'), ['install', '--quiet', `cfn-lint==${CFN_LINT_VERSION}`])
+  return program
+}
+
+/** What cfn-lint says of a template, with .cfnlintrc.yml: nothing when it accepts it. */
+export async function cfnLint(templatePath: string): Promise<string> {
+  const program = await installCfnLint()
+  const { stdout } = await run(program, ['--template', templatePath], { cwd: root }).catch(
+    (error: { stdout?: string; message: string }) => ({ stdout: error.stdout || error.message }),
+  )
+  return stdout.trim()
+}
