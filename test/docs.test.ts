@@ -3,14 +3,12 @@
  * of errors, scripts, options and environment variables exist.
  */
 import { deepStrictEqual, ok } from 'node:assert/strict'
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { build } from 'esbuild'
 import { bundleOptions, functionNames } from '../scripts/bundle.ts'
 import { ErrorCode } from '../src/errors.ts'
-import { readServerless } from '../src/testing/index.ts'
 import { differences } from './conformance/local-differences.ts'
 
 const root = join(import.meta.dirname, '..')
