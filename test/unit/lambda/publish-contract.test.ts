@@ -228,6 +228,48 @@ describe('a publisher', () => {
         )
         ok(contract.isRequest(request))
       })
+
+      it('takes the last of fields with one name, and checks and stores no other', async (t) => {
+        const { broker, handler } = await publishing(t)
+
+        const { status } = await knock(handler, {
+          topic: 'checked',
+          body: `{
+            "body": {"order":"one"}, "body": {"order":1,"order":2},
+            "properties": {"color":"red"}, "properties": {"source":"tv","source":"web"}
+          }`,
+        })
+
+        deepStrictEqual(
+          [
+            status,
+            broker
+              .messages('checked')
+              .map(({ body, properties }) => [body.toString(), properties['color'], properties['source']]),
+          ],
+          [200, [['{"order":2}', undefined, 'web']]],
+        )
+      })
+
+      it('keeps of the numbers in a body what a double holds, and all of a text', async (t) => {
+        const { broker, handler } = await publishing(t)
+        const number = '12345678901234567890'
+
+        for (const body of [`{"body":${number}}`, `{"body":"${number}"}`]) await knock(handler, { body })
+
+        const bodies = broker.messages('orders').map(({ body }) => body.toString())
+        deepStrictEqual(bodies.sort(), ['12345678901234567000', number])
+      })
+
+      it('takes the last of several lists of messages', async (t) => {
+        const { handler, storedIds } = await publishing(t)
+        const body =
+          '{"messages":[{"body":"x","messageId":"first"}],"messages":[{"body":"x","messageId":"last"}]}'
+
+        const { status } = await knock(handler, { body })
+
+        deepStrictEqual([status, storedIds()], [200, ['last']])
+      })
     })
   }
 

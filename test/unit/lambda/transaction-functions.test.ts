@@ -6,8 +6,8 @@ import { deepStrictEqual, match, ok, rejects, throws } from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { sealTransaction } from '../../../src/client/transaction.ts'
 import { RequestCode } from '../../../src/commands/index.ts'
-import { ConfigError, RocketMQError } from '../../../src/errors.ts'
-import { createClient, type Transaction } from '../../../src/index.ts'
+import { ConfigError, RocketMQError, RouteError } from '../../../src/errors.ts'
+import { type Client, createClient, type Transaction } from '../../../src/index.ts'
 import {
   type HttpResponse,
   publisher,
@@ -99,6 +99,28 @@ const HTTP: Readonly<Record<string, Door>> = {
   'a function URL': throughFunctionUrl,
 }
 const DOORS: Readonly<Record<string, Door>> = { ...HTTP, 'a direct invocation': throughInvocation }
+
+/** Of a broker that ends whatever it is asked to, and tells nothing of what was ended. */
+function clientThatOnlyEnds(): Client {
+  const client = createClient({ nameServers: '127.0.0.1:9' })
+  const nothing = new RouteError('nothing is told', { topic: 'orders', retryable: false })
+  const callQueue = async (_: unknown, { code }: { code: number }): Promise<object> => {
+    if (code === RequestCode.END_TRANSACTION) return {}
+    throw nothing
+  }
+  return { ...client, callQueue: callQueue as Client['callQueue'] }
+}
+
+const plain = (messageId: string): Transaction => ({
+  version: 1,
+  producerGroup: GROUP,
+  topic: 'orders',
+  messageId,
+  brokerName: 'broker-a',
+  queueOffset: '0',
+  commitLogOffset: '0',
+  begunAt: Date.now(),
+})
 
 interface Begun {
   transaction: string
@@ -354,6 +376,32 @@ describe('a transaction over functions', () => {
     ])
 
     deepStrictEqual([answers.map(({ status }) => status), delivered()], [[503, 200], [messageId]])
+  })
+
+  it('is remembered by its process as ended until 10,000 others are', async () => {
+    const messageIds = Array.from({ length: 10_001 }, (_, index) => `M-${index}`)
+    const end = transactionEnder({
+      topics: ['orders'],
+      producerGroup: GROUP,
+      client: clientThatOnlyEnds(),
+    }) as Handler
+    const endOne = (messageId: string): Promise<unknown> =>
+      end({ transaction: plain(messageId), outcome: 'commit' } as never, lambdaContext() as never)
+    const isRefused = (messageId: string): Promise<boolean> =>
+      endOne(messageId).then(
+        () => false,
+        (error: Error) => error.message === 'transaction: was committed already',
+      )
+    const [first = '', second = ''] = messageIds
+    for (const messageId of messageIds.slice(0, -1)) await endOne(messageId)
+    const before = [await isRefused(first), await isRefused(second)]
+
+    await endOne('M-10000')
+
+    deepStrictEqual(
+      [before, await isRefused(second), await isRefused('M-10000'), await isRefused(first)],
+      [[true, true], true, true, false],
+    )
   })
 
   it('is not ended after a check has ended a copy of it', async (t) => {
