@@ -3,14 +3,9 @@
  * which is read when they are needed.
  */
 import type { ClientOptions } from '../src/client/options.ts'
+import { secretCredentials } from '../src/lambda/secret-credentials.ts'
 
 export function clientOptions(): ClientOptions {
   const secretArn = process.env['ROCKETMQ_SECRET_ARN']
-  if (!secretArn) return {}
-  return {
-    credentials: async () => {
-      const { secretCredentials } = await import('../src/lambda/secret-credentials.ts')
-      return await secretCredentials(secretArn)()
-    },
-  }
+  return secretArn ? { credentials: secretCredentials(secretArn) } : {}
 }

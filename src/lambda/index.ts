@@ -51,7 +51,8 @@ export type {
   MetricsOptions,
 } from './report.ts'
 export type { BatchResponse, KafkaIdentifier } from './response.ts'
-export { type SecretsApi, secretCredentials } from './secret-credentials.ts'
+export type { SecretsApi } from './secret.ts'
+export { secretCredentials } from './secret-credentials.ts'
 export type { StandardSchema } from './standard-schema.ts'
 export {
   type TransactionCheckerOptions,
