@@ -126,7 +126,7 @@ export const createMessageId = (): string => {
 const CONTROL = 'control characters'
 const SPACE_OR_CONTROL = /[\s\p{Cc}]/u
 const NOT_IN_TAGS = /[\s\p{Cc}|]/u
-const CONTROLS = /\p{Cc}/u
+const CONTROLS = /[\p{Cc}]/u
 
 /** RocketMQ separates keys by a space, so a key with one would be two; U+0001 and U+0002 separate properties. */
 const word = (field: string, value: unknown): string =>

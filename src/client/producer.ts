@@ -14,14 +14,14 @@ import {
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import { ConfigError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
+import { ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, isPromise, pause, remainingMs } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
 import type { Route } from '../routing/routes.ts'
 import { batchedBytes, encodeBatch } from '../wire/batch.ts'
-import { checkArray, checkChoice, checkObject, refuse } from '../wire/checks.ts'
+import { checkArray, checkChoice, checkObject, inside, refuse } from '../wire/checks.ts'
 import { selectQueueIndex } from '../wire/hash.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import { recallParts } from '../wire/recall-handle.ts'
@@ -103,8 +103,33 @@ interface Delivery<T> {
 
 type SendAnswer = Delivery<Answer<SendMessageResponse, undefined>>
 
+/** What sends, without the rest of a producer: for functions that do nothing else. */
+export type Sender = Omit<Producer, 'recall'>
+
 /** @throws ConfigError naming the option */
 export function createProducer(client: Client, options: ProducerOptions): Producer {
+  const sender = createSender(client, options)
+  const { producerGroup } = options
+  return {
+    ...sender,
+
+    async recall(topic, recallHandle, limits) {
+      const [, brokerName] = recallParts(recallHandle)
+      if (!brokerName) refuse('recallHandle', 'is not that of a SendResult')
+      const { header } = await client.callQueue(
+        { topic, brokerName, queueId: 0 },
+        RecallMessage,
+        { producerGroup: client.wrap(producerGroup), topic: client.wrap(topic), recallHandle },
+        undefined,
+        { deadline: client.deadline(limits) },
+      )
+      return header.msgId
+    },
+  }
+}
+
+/** @throws ConfigError naming the option */
+export function createSender(client: Client, options: ProducerOptions): Sender {
   const {
     producerGroup,
     retries,
@@ -232,16 +257,10 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     async sendBatch(topic, messages, limits) {
       checkTopicName(topic)
       // Spread: a hole is a wrong message, and `map` would leave it out.
-      const prepared = [...checkArray('messages', messages)].map((message, index): Batched => {
-        try {
-          return prepare(topic, message, undefined, true)
-        } catch (cause) {
-          if (!(cause instanceof ConfigError)) throw cause
-          const { field = '', message: text } = cause
-          const member = field === 'message' ? '' : `.${field}`
-          throw new ConfigError(`messages[${index}]${member}`, text.slice(field.length + 2))
-        }
-      })
+      const prepared = [...checkArray('messages', messages)].map(
+        (message, index): Batched =>
+          inside(`messages[${index}].`, () => prepare(topic, message, undefined, true)),
+      )
       const deadline = client.deadline(limits)
       if (prepared.length === 0) return []
       const route = await findRoute(topic, deadline)
@@ -281,19 +300,6 @@ export function createProducer(client: Client, options: ProducerOptions): Produc
     async sendOneway(message, limits) {
       await deliver(network.oneway, prepareOne(message), client.deadline(limits), 0)
     },
-
-    async recall(topic, recallHandle, limits) {
-      const [, brokerName] = recallParts(recallHandle)
-      if (!brokerName) refuse('recallHandle', 'is not that of a SendResult')
-      const { header } = await client.callQueue(
-        { topic, brokerName, queueId: 0 },
-        RecallMessage,
-        { producerGroup: group, topic: client.wrap(topic), recallHandle },
-        undefined,
-        { deadline: client.deadline(limits) },
-      )
-      return header.msgId
-    },
   }
 }
 
@@ -321,16 +327,14 @@ function orderKey({ queue }: Prepared): string {
 
 /** As few batches as there can be, each with its length. */
 function splitBatch(messages: Batched[]): { batch: Batched[]; bytes: number }[] {
-  let last = { batch: [] as Batched[], bytes: 0 }
-  const batches = [last]
+  const batches: { batch: Batched[]; bytes: number }[] = []
   for (const message of messages) {
     const bytes = batchedBytes(message)
-    if (last.bytes + bytes > MAX_BODY_BYTES && last.bytes > 0) {
-      last = { batch: [], bytes: 0 }
-      batches.push(last)
-    }
-    last.batch.push(message)
-    last.bytes += bytes
+    const last = batches.at(-1)
+    if (last && last.bytes + bytes <= MAX_BODY_BYTES) {
+      last.batch.push(message)
+      last.bytes += bytes
+    } else batches.push({ batch: [message], bytes })
   }
   return batches
 }

@@ -15,7 +15,7 @@ import { checkPropertiesLength, encodeProperties } from '../wire/properties.ts'
 import type { Client } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
 import type { BatchedMessage } from './outgoing.ts'
-import { createProducer } from './producer.ts'
+import { createSender } from './producer.ts'
 import { checkSecrets, type Seal } from './seal.ts'
 import { readTransaction, sealTransaction, type Transaction } from './transaction.ts'
 import type { SendStatus } from './values.ts'
@@ -111,7 +111,7 @@ export const createBegin = (
   { producerGroup, seal }: Signed,
   retries?: number,
 ): ((message: TransactionMessage, limits?: CallOptions) => Promise<Begun>) => {
-  const halves = createProducer(
+  const halves = createSender(
     { ...client, network: sendingHalves(client.network, client.wrap(producerGroup)) },
     { producerGroup, retries },
   )

@@ -1,7 +1,6 @@
 /**
  * HTTP for Lambda: payload v2 of HTTP APIs and function URLs, and errors as application/problem+json (RFC 9457).
  */
-import { ExpiredError } from '../client/seal.ts'
 import { AuthError, BrokerError, ConfigError, RocketMQError, RouteError } from '../errors.ts'
 import { isCredentialsFault } from '../net/credentials.ts'
 import { refuse } from '../wire/checks.ts'
@@ -141,9 +140,6 @@ export class HttpError extends Error {
 /** A message is larger than a broker takes, or there are too many. */
 export class TooLargeError extends ConfigError {}
 
-/** A transaction was ended before. */
-export class EndedError extends ConfigError {}
-
 /** A name or a text of the request may be of any length; an answer must fit into 6 MB. */
 const MOST_SHOWN = 500
 /** No broker takes an id that is longer. */
@@ -151,17 +147,22 @@ const MOST_ID = 32_767
 const TOPIC_NOT_EXIST = 17
 const MESSAGE_ILLEGAL = 13
 
+export type Refusal = Pick<Problem, 'title' | 'status'>
+
 /** The words of a problem that go by what was asked for. */
 export interface Wording {
-  /** The title when a field of the request is wrong. */
-  invalid: (field: string) => string
+  /** When a field of the request is wrong. */
+  refused: (error: ConfigError) => Refusal
   whenNotDone: string
   /** What to do when it may be done. */
   whenUnknown: string
 }
 
 export const PUBLISHING: Wording = {
-  invalid: () => 'Invalid message',
+  refused: (error) =>
+    error instanceof TooLargeError
+      ? { title: 'Message too large', status: 413 }
+      : { title: 'Invalid message', status: 400 },
   whenNotDone: 'nothing was stored; try again later',
   whenUnknown:
     'the broker may have stored the message; to try again without a second copy counting, send the same messageId',
@@ -198,7 +199,7 @@ export function toProblem(error: unknown, messageId?: string, wording: Wording =
     const { message, field = 'message' } = error
     return {
       ...facts,
-      ...refusalOf(error, wording.invalid(field)),
+      ...wording.refused(error),
       detail: message.slice(0, MOST_SHOWN),
       field: field.slice(0, MOST_SHOWN),
     }
@@ -225,11 +226,4 @@ export function toProblem(error: unknown, messageId?: string, wording: Wording =
     return { ...facts, title: 'Message refused', status: 400, detail: error.remark }
   }
   return { ...facts, title: 'Broker unavailable', status: 503, detail: wording.whenNotDone }
-}
-
-function refusalOf(error: ConfigError, title: string): Pick<Problem, 'title' | 'status'> {
-  if (error instanceof TooLargeError) return { title: 'Message too large', status: 413 }
-  if (error instanceof EndedError) return { title: 'Already ended', status: 409 }
-  if (error instanceof ExpiredError) return { title: 'Transaction expired', status: 410 }
-  return { title, status: 400 }
 }

@@ -14,6 +14,7 @@ import type { EventFormatName } from './format.ts'
 import type { LambdaApi } from './lambda-invoke.ts'
 import type { EventSourceLogger, MetricsOptions } from './report.ts'
 import { isoTime, parseWith } from './schema.ts'
+import { rules } from './schema-rules.ts'
 import type { StandardSchema } from './standard-schema.ts'
 
 /** A mapping from a topic to a function, as it may stand in ROCKETMQ_EVENT_SOURCES. */
@@ -210,7 +211,8 @@ export function resolveEventSource(
   what: string,
   others: readonly string[] = [],
 ): ResolvedEventSource {
-  const options = parseWith(mapping, checkObject(what, value), { what, keys: [...MAPPING_KEYS, ...others] })
+  const keys = [...MAPPING_KEYS, ...others]
+  const options = parseWith(mapping, checkObject(what, value), { what, keys, rules })
   checkTopicName(options.topic, 'topic')
   checkGroupName(options.consumerGroup, 'consumerGroup')
   if (options.topic.startsWith(retryTopic('')))
@@ -341,7 +343,7 @@ const payload: z.ZodMiniType<WorkerPayload> = /* @__PURE__ */ z.strictObject({
 export function readWorkerPayload(event: unknown): WorkerPayload | undefined {
   if (typeof event !== 'object' || event === null || !('eventSource' in event) || !('version' in event))
     return undefined
-  return parseWith(payload, event, { what: 'event' })
+  return parseWith(payload, event, { what: 'event', rules })
 }
 
 /** For a payload that is for another function, or an event that names none where one must be named. */

@@ -8,15 +8,15 @@ import * as z from 'zod/mini'
 import type { Client } from '../client/client.ts'
 import { checkKeys } from '../client/options.ts'
 import { createMessageId, MAX_BODY_BYTES, type OutgoingMessage, prepare } from '../client/outgoing.ts'
-import { type BatchResult, createProducer, type Producer } from '../client/producer.ts'
+import { type BatchResult, createSender, type Sender } from '../client/producer.ts'
 import { checkSecrets } from '../client/seal.ts'
 import type { Transaction } from '../client/transaction.ts'
 import type { SendResult } from '../client/values.ts'
 import { ConfigError, RocketMQError } from '../errors.ts'
 import type { CallOptions } from '../net/deadline.ts'
-import { checkArray, checkObject, checkText, refuse } from '../wire/checks.ts'
+import { checkArray, checkChoice, checkObject, checkText, inside, refuse } from '../wire/checks.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
-import type { ClientOption } from './client-option.ts'
+import { type ClientOption, clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { explain, reasonOf } from './explain.ts'
 import {
@@ -36,7 +36,6 @@ import {
   TooLargeError,
   traceOf,
 } from './http.ts'
-import { rocketmq } from './middleware.ts'
 import { isoTime, parseWith } from './schema.ts'
 import { checkSchema } from './screen.ts'
 import type { StandardSchema } from './standard-schema.ts'
@@ -88,11 +87,11 @@ export interface MessageRequest {
   messageId?: string | undefined
 }
 
-/** Named here, and checked by the client: schemas of their values would add 8 KB to the bundle, and check them twice. */
+/** Named here, and checked behind: schemas of their values would add 8 KB to the bundle, and check most of them twice. */
 const anything = /* @__PURE__ */ z.optional(/* @__PURE__ */ z.unknown())
 const messageRequest = /* @__PURE__ */ z.strictObject({
   body: z.unknown(),
-  isBase64Encoded: z.optional(z.boolean()),
+  isBase64Encoded: anything,
   tag: anything,
   keys: anything,
   properties: anything,
@@ -139,9 +138,6 @@ export type PublishEvent =
   | { topic: string; messages: MessageRequest[] }
   | { topic: string; begin: MessageRequest }
 
-/** What the middleware makes of Lambda's context. */
-type PublishContext = Context & { rocketmq: Client }
-
 /** Where the messages of a request go, and what holds for them. */
 interface Destination extends PublisherTopic {
   topic: string
@@ -154,13 +150,13 @@ interface Destination extends PublisherTopic {
 /** What sends, and until when. */
 interface Sending {
   client: Client
-  producer: Producer
+  producer: Sender
   deadlineMs: number
   /** Absent where there are no transactions. */
   begin?: Begin | undefined
 }
 
-type Begin = (client: Client, message: OutgoingMessage, limits: CallOptions) => Promise<Begun>
+type Begin = (message: OutgoingMessage, limits: CallOptions) => Promise<Begun>
 
 /** An API's stage or base path may stand before it. */
 const PATH = /\/topics\/([^/]+)\/(messages|transactions)\/?$/
@@ -186,31 +182,26 @@ export function publisher(
   checkGroupName(producerGroup, 'producerGroup')
   if (transactions !== undefined) checkKeys('transactions', transactions, ['secret'])
   const secrets = checkSecrets(transactions?.secret, 'transactions.secret')
+  const client = clientOf(clientOption)
   const begin: Sending['begin'] =
     transactions &&
-    (async (client, message, limits) => {
+    (async (message, limits) => {
       // Most functions begin none: it is loaded for those that do.
       const { beginner } = await import('./beginner.ts')
       const { status: sendStatus, ...begun } = await beginner(client, producerGroup, secrets)(message, limits)
       return { status: 201, sendStatus, ...begun }
     })
-  const producers = new WeakMap<Client, Producer>()
-  const publish = async (event: unknown, context: PublishContext): Promise<PublishAnswer> => {
-    const { rocketmq: client } = context
-    let producer = producers.get(client)
-    if (!producer) {
-      producer = createProducer(client, { producerGroup })
-      producers.set(client, producer)
-    }
+  const producer = createSender(client, { producerGroup })
+  const publish = async (event: unknown, context: Context): Promise<PublishAnswer> => {
     const sending = { client, producer, begin, deadlineMs: invocationDeadline(context) }
     return isHttpEvent(event)
       ? await answerHttp(event, topics, sending)
       : await answerDirect(event, topics, sending)
   }
-  const handler = middy<unknown, PublishAnswer, Error, PublishContext>()
-    .use(rocketmq({ client: clientOption }))
+  const handler = middy<unknown, PublishAnswer>()
+    .before(() => client.thaw())
     .handler(publish)
-  return async (event, context) => await handler(event, context as PublishContext)
+  return async (event, context) => await handler(event, context as Context)
 }
 
 /** @throws ConfigError naming the option */
@@ -291,7 +282,7 @@ async function answerDirect(
   if (isBegin) checkKeys('the event', rest, ['begin'])
   const message = await toOutgoing(destination, isBegin ? (rest as { begin?: unknown }).begin : rest, '')
   try {
-    if (isBegin) return await begin(sending.client, message, sending)
+    if (isBegin) return await begin(message, sending)
     return toPublished(await sending.producer.send(message, sending))
   } catch (cause) {
     const error = await reasonOf(cause, sending)
@@ -306,7 +297,7 @@ async function answerDirect(
 
 async function beginOne(message: OutgoingMessage, sending: Sending): Promise<Begun | Problem> {
   try {
-    return await (sending.begin as Begin)(sending.client, message, sending)
+    return await (sending.begin as Begin)(message, sending)
   } catch (error) {
     return await explain(error, sending, message.messageId, { ...PUBLISHING, whenUnknown: BEGIN_AGAIN })
   }
@@ -330,15 +321,9 @@ async function publishMany(
   }
   const messages: OutgoingMessage[] = []
   for (const [index, value] of values.entries()) {
-    const prefix = `messages[${index}]`
-    const message = await toOutgoing(destination, value, `${prefix}.`, `-${index}`)
-    try {
-      prepare(message.topic, message)
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      const { field = '', message: text } = error
-      throw new ConfigError(`${prefix}.${field}`, text.slice(field.length + 2))
-    }
+    const prefix = `messages[${index}].`
+    const message = await toOutgoing(destination, value, prefix, `-${index}`)
+    inside(prefix, () => prepare(message.topic, message))
     messages.push(message)
   }
   const batch = [...messages.entries()].filter(([, message]) => !isDelayed(message))
@@ -369,15 +354,15 @@ async function sendOne(message: OutgoingMessage, sending: Sending): Promise<Publ
 
 function toPublished(result: SendResult): Published {
   const { status: sendStatus, messageId, offsetMessageId, queue, queueOffset, recallHandle } = result
-  const published = {
-    status: 200 as const,
+  return {
+    status: 200,
     sendStatus,
     messageId,
     offsetMessageId,
     queue,
-    queueOffset: queueOffset.toString(),
+    queueOffset: String(queueOffset),
+    ...(recallHandle === undefined ? {} : { recallHandle }),
   }
-  return recallHandle === undefined ? published : { ...published, recallHandle }
 }
 
 const isPublished = (result: PublishResult): result is Published => result.status === 200
@@ -413,7 +398,7 @@ async function toOutgoing(
     ...rest,
     messageId: messageId === undefined ? createId() : messageId,
     topic,
-    body: toBody(body, isBase64Encoded === true, prefix),
+    body: toBody(body, isBase64Encoded, prefix),
     properties: { ...trace, ...own },
     ...(deliverAt === undefined ? {} : { deliverAt: toTime(deliverAt, prefix) }),
   } as OutgoingMessage & { body: Buffer }
@@ -426,14 +411,14 @@ async function toOutgoing(
   return message
 }
 
-function toBody(body: unknown, isBase64Encoded: boolean, prefix: string): Buffer {
+function toBody(body: unknown, encoded: unknown, prefix: string): Buffer {
   const field = `${prefix}body`
-  if (body === undefined)
-    throw new ConfigError(field, 'is required: text, any JSON value, or base64 with isBase64Encoded')
-  if (isBase64Encoded && !isBase64(body)) throw new ConfigError(field, 'is not base64')
+  const isBase64Encoded =
+    encoded !== undefined && checkChoice(`${prefix}isBase64Encoded`, encoded, true, false)
+  if (body === undefined) refuse(field, 'is required: text, any JSON value, or base64 with isBase64Encoded')
+  if (isBase64Encoded && !isBase64(body)) refuse(field, 'is not base64')
   const text = typeof body === 'string' ? body : jsonText(field, body)
-  if (!text.isWellFormed())
-    throw new ConfigError(field, 'has half of a surrogate pair, which UTF-8 cannot hold')
+  if (!text.isWellFormed()) refuse(field, 'has half of a surrogate pair, which UTF-8 cannot hold')
   const bytes = Buffer.from(text, isBase64Encoded ? 'base64' : 'utf8')
   if (bytes.length > MAX_BODY_BYTES)
     throw new TooLargeError(field, `has ${bytes.length} bytes; brokers take at most ${MAX_BODY_BYTES}`)
@@ -445,13 +430,13 @@ function jsonText(field: string, body: unknown): string {
   try {
     return JSON.stringify(body)
   } catch {
-    throw new ConfigError(field, 'is nested too deeply')
+    refuse(field, 'is nested too deeply')
   }
 }
 
 function toTime(deliverAt: unknown, prefix: string): number {
   const at = typeof deliverAt === 'string' ? isoTime(deliverAt) : deliverAt
   if (typeof at !== 'number' || Number.isNaN(at))
-    throw new ConfigError(`${prefix}deliverAt`, 'takes epoch ms or an ISO 8601 text')
+    refuse(`${prefix}deliverAt`, 'takes epoch ms or an ISO 8601 text')
   return at
 }

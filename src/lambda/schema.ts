@@ -5,9 +5,9 @@
  */
 import type * as z from 'zod/mini'
 import { checkKeys } from '../client/options.ts'
-import { ConfigError } from '../errors.ts'
+import { inside, refuse } from '../wire/checks.ts'
 
-type Issue = z.core.$ZodIssue
+export type Issue = z.core.$ZodIssue
 
 export interface ParseOptions {
   /** The value in errors that are about all of it. */
@@ -16,81 +16,52 @@ export interface ParseOptions {
   prefix?: string
   /** Its own keys, from which the nearest to an unknown one is taken. */
   keys?: readonly string[]
+  /** For schemas that say more of a value than its keys and types: `schema-rules.ts`. */
+  rules?: Rules
+}
+
+/** What is told of the issues that not every schema has; apart, so that who has none does not load it. */
+export interface Rules {
+  /** Of several forms the one that was meant. */
+  meant(issue: Issue): Issue
+  /** Undefined: there is no other text than the issue's own. */
+  describe(issue: Issue, got: string): string | undefined
 }
 
 /** @throws ConfigError whose `field` is the path of the first issue */
 export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, options: ParseOptions): T {
-  const { what, prefix = '', keys = [] } = options
+  const { what, prefix = '', keys = [], rules } = options
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const { issues } = result.error
-  const issue = nearest(issues)
-  if (!issue) throw new ConfigError(what, 'is not valid')
+  const issue = nearest(issues, rules)
+  if (!issue) refuse(what, 'is not valid')
   const path = issue.path.map(String).join('.')
   if (issue.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys
-    throw new ConfigError(
-      `${prefix}${path && `${path}.`}${key}`,
-      unknownKey(key, path || what, path ? [] : keys),
-    )
+    // With the known keys at hand the core's own check words it, nearest name included.
+    if (path === '' && keys.length > 0) inside(prefix, () => checkKeys(what, { [key]: true }, keys))
+    refuse(`${prefix}${path && `${path}.`}${key}`, `is not a field of ${path || what}`)
   }
   const got = valueAt(value, issue.path)
   // All of it may be a body in the wrong place, so that only its type is told.
   const name = path === '' && typeof got === 'string' ? 'a string' : nameOf(got)
-  throw new ConfigError(path === '' ? what : prefix + path, describe(issue, got === undefined, name))
+  refuse(path === '' ? what : prefix + path, describe(issue, got === undefined, name, rules))
 }
 
-/** Which issue says most: a misspelt key is a missing one as well, and of several forms one was meant. */
-function nearest(issues: readonly Issue[]): Issue | undefined {
+/** Which issue says most: a misspelt key is a missing one as well. */
+export function nearest(issues: readonly Issue[], rules?: Rules): Issue | undefined {
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
-  if (issue?.code !== 'invalid_union') return issue
-  const isInside = ({ code, path }: Issue): boolean => code === 'unrecognized_keys' || path.length > 0
-  const meant = nearest(issue.errors.find((some) => some.some(isInside)) ?? [])
-  return meant ? { ...meant, path: [...issue.path, ...meant.path] } : issue
+  return issue && rules ? rules.meant(issue) : issue
 }
 
-/** With the known keys at hand the core's own check words it, nearest name included. */
-function unknownKey(key: string, what: string, known: readonly string[]): string {
-  try {
-    if (known.length > 0) checkKeys(what, { [key]: true }, known)
-  } catch (error) {
-    if (error instanceof ConfigError) return error.message.slice(key.length + 2)
-    throw error
-  }
-  return `is not a field of ${what}`
+function describe(issue: Issue, isMissing: boolean, got: string, rules: Rules | undefined): string {
+  if (issue.code !== 'invalid_type') return rules?.describe(issue, got) ?? `${issue.message}, got ${got}`
+  if (!isMissing) return `takes ${kindOf(issue.expected)}, got ${got}`
+  return issue.expected === 'nonoptional' ? 'is required' : `is required (${issue.expected})`
 }
 
-function describe(issue: Issue, isMissing: boolean, got: string): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      if (isMissing)
-        return issue.expected === 'nonoptional' ? 'is required' : `is required (${issue.expected})`
-      return `takes ${kindOf(issue.expected)}, got ${got}`
-    case 'too_small':
-      return `must ${sizeOf(issue.origin, 'at least', issue.minimum)}, got ${got}`
-    case 'too_big':
-      return `must ${sizeOf(issue.origin, 'at most', issue.maximum)}, got ${got}`
-    case 'invalid_value':
-      return `takes ${issue.values.map(String).join(', ')}; got ${got}`
-    case 'invalid_union': {
-      const forms = issue.errors.map(([first]) =>
-        first?.code === 'invalid_type' ? kindOf(first.expected) : first?.message,
-      )
-      return `takes ${[...new Set(forms)].join(' or ')}, got ${got}`
-    }
-    case 'custom':
-      return issue.message
-    default:
-      return `${issue.message}, got ${got}`
-  }
-}
-
-function sizeOf(origin: string, bound: string, size: number | bigint): string {
-  const unit = origin === 'string' ? 'character' : origin === 'array' ? 'element' : ''
-  return unit ? `have ${bound} ${size} ${unit}${Number(size) === 1 ? '' : 's'}` : `be ${bound} ${size}`
-}
-
-function kindOf(type: string): string {
+export function kindOf(type: string): string {
   if (type === 'int') return 'a whole number'
   return `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`
 }

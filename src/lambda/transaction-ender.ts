@@ -5,7 +5,7 @@
  */
 import { type Ended, findEnd } from '../client/ended.ts'
 import { atLeast, checkKeys } from '../client/options.ts'
-import { checkSecrets, type Seal } from '../client/seal.ts'
+import { checkSecrets, ExpiredError, type Seal } from '../client/seal.ts'
 import { readTransaction, type Transaction } from '../client/transaction.ts'
 import { createEnd, type TransactionOutcome } from '../client/transactor.ts'
 import { BrokerError, ConfigError, RocketMQError } from '../errors.ts'
@@ -16,13 +16,13 @@ import { invocationDeadline, type LambdaContext } from './context.ts'
 import { type Calling, explain, reasonOf } from './explain.ts'
 import {
   checkJsonType,
-  EndedError,
   HttpError,
   type HttpEvent,
   type HttpResponse,
   isHttpEvent,
   json,
   problem,
+  type Refusal,
   readBody,
   type Wording,
 } from './http.ts'
@@ -69,8 +69,18 @@ const MOST_REMEMBERED = 10_000
 const LEAVE_IT =
   'the broker may have ended it; do not repeat this: unless it was ended, the next check asks what became of it'
 
+/** It was ended before. */
+class EndedError extends ConfigError {}
+
+function refusalOf(error: ConfigError): Refusal {
+  if (error instanceof EndedError) return { title: 'Already ended', status: 409 }
+  if (error instanceof ExpiredError) return { title: 'Transaction expired', status: 410 }
+  const isTransaction = /^transaction(\.|$)/.test(error.field ?? '')
+  return { title: isTransaction ? 'Invalid transaction' : 'Invalid request', status: 400 }
+}
+
 const ENDING: Wording = {
-  invalid: (field) => (/^transaction(\.|$)/.test(field) ? 'Invalid transaction' : 'Invalid request'),
+  refused: refusalOf,
   whenNotDone: 'nothing was done; try again later',
   whenUnknown: LEAVE_IT,
 }

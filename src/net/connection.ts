@@ -171,8 +171,8 @@ export const createConnection = (
     const outcome = sent?.queuedAt === undefined || sent.queuedAt === taken ? 'not-sent' : 'unknown'
     const cause = lost ?? new Error('closed')
     // A ProtocolError or a ClosedError stays one.
-    const { constructor: Kind, field } =
-      cause instanceof RocketMQError ? cause : { constructor: ConnectionLostError, field: undefined }
+    const { constructor: Kind, field }: { constructor: unknown; field?: string | undefined } =
+      cause instanceof RocketMQError ? cause : { constructor: ConnectionLostError }
     return new (Kind as typeof ConnectionLostError)(`${address}: connection lost: ${cause.message}`, {
       address,
       outcome: isWrite ? outcome : undefined,
@@ -222,10 +222,11 @@ export const createConnection = (
   }
   const expire = (): void => {
     timerAt = Infinity
-    for (const call of pending)
+    for (const call of pending) {
       if (!call) continue
-      else if (remainingMs(call.request.deadline)) watch(call.request.deadline.at)
+      if (remainingMs(call.request.deadline)) watch(call.request.deadline.at)
       else call.stop()
+    }
   }
 
   const exchange = (request: Request, flag: number): Promise<Frame | undefined> =>

@@ -25,6 +25,20 @@ export function refuse(field: string, rule: string, facts?: ErrorFacts): never {
   throw new ConfigError(field, rule, facts)
 }
 
+/**
+ * Checks a part of something, and names it by its place in the whole when it breaks a rule.
+ * @param prefix with its dot: `messages[3].`
+ */
+export const inside = <T>(prefix: string, check: () => T): T => {
+  try {
+    return check()
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause
+    const { field = '', message } = cause
+    return refuse(field === 'message' ? prefix.slice(0, -1) : prefix + field, message.slice(field.length + 2))
+  }
+}
+
 /** An object may hold anything, and its own `toString` may be none. */
 const unfit = (field: string, expected: string, value: unknown): never =>
   refuse(
@@ -71,5 +85,8 @@ export const checkTime = (field: string, value: unknown): number => {
 }
 
 /** @throws ConfigError unless it is one of the words */
-export const checkChoice = <Word extends string>(field: string, value: unknown, ...words: Word[]): Word =>
-  words.includes(value as Word) ? (value as Word) : unfit(field, words.join(' or '), value)
+export const checkChoice = <Word extends string | boolean>(
+  field: string,
+  value: unknown,
+  ...words: Word[]
+): Word => (words.includes(value as Word) ? (value as Word) : unfit(field, words.join(' or '), value))
