@@ -24,6 +24,8 @@ const ENDS_TOPIC = 'RMQ_SYS_TRANS_OP_HALF_TOPIC'
 const READER_GROUP = 'TOOLS_CONSUMER'
 /** How far the clocks of function and broker may be apart, in ms. The index itself counts in seconds. */
 const SKEW_MS = 3_600_000
+/** How much earlier than it was begun, by the clock of who began it, the list is read from; mostly clocks are closer. */
+const EARLY_MS = 1_000
 /** The index is behind the log, mostly by some ms, and brokers may have none. */
 const INDEX_MS = 50
 const INDEX_TRIES = 10
@@ -66,14 +68,20 @@ export const findEnd = async (
     }
   }
 
+  const list = { topic: ENDS_TOPIC, queueId: 0 }
+
+  const search = async (timestamp: bigint): Promise<bigint> =>
+    (await ask(SearchOffsetByTimestamp, { ...list, timestamp, boundaryType: 'lower' })).header.offset
+
   const isListed = async (): Promise<boolean> => {
+    const early = BigInt(Math.max(0, begunAt - EARLY_MS))
+    // At once with the half message, which has the time of the broker: it tells whether that was early enough.
+    const found = search(early)
+    found.catch(() => undefined) // it is awaited below
     const halves = await findHalves()
     const offsets = new Set(halves.filter(isCopy).map((half) => String(half.queueOffset))).add(queueOffset)
     const since = halves.reduce((least, { storeTimestamp: at }) => (at < least ? at : least), 1n << 62n)
-    const list = { topic: ENDS_TOPIC, queueId: 0 }
-    let { offset } = (
-      await ask(SearchOffsetByTimestamp, { ...list, timestamp: since, boundaryType: 'lower' })
-    ).header
+    let offset = await (early <= since ? found : search(since))
     for (;;) {
       const { header, body } = await ask(PullMessage, {
         ...list,
@@ -92,7 +100,8 @@ export const findEnd = async (
             .some((each) => offsets.has(each))
         )
           return true
-      if (header.nextBeginOffset <= offset) return false
+      const isEnd = header.nextBeginOffset >= header.maxOffset || header.nextBeginOffset <= offset
+      if (isEnd) return false
       offset = header.nextBeginOffset
     }
   }

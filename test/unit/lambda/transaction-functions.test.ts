@@ -423,6 +423,22 @@ describe('a transaction over functions', () => {
     deepStrictEqual([status, (body as { messageId?: string }).messageId], [409, messageId])
   })
 
+  for (const minutes of [-30, 30])
+    it(`is not ended twice by sandboxes, one of which has a clock ${minutes} minutes ahead`, async (t) => {
+      const { broker, begun, end, endElsewhere } = await functions(t, { maxAgeMs: 3_600_000 })
+      const { transaction } = await begun()
+      await throughHttpApi(end, ending('rollback', transaction))
+      await broker.clock.advance(LISTED_MS)
+      const begunAt = Date.now() + minutes * 60_000
+
+      const { status } = await throughHttpApi(
+        endElsewhere,
+        ending('commit', crafted({ begunAt }, transaction)),
+      )
+
+      deepStrictEqual(status, 409)
+    })
+
   it('is ended although another message was published under its id', async (t) => {
     const { begin, end, begun, delivered } = await functions(t)
     const { transaction, messageId } = await begun()
