@@ -192,16 +192,14 @@ export function publisher(
       return { status: 201, sendStatus, ...begun }
     })
   const producer = createSender(client, { producerGroup })
-  const publish = async (event: unknown, context: Context): Promise<PublishAnswer> => {
+  const publish = (event: unknown, context: Context): Promise<PublishAnswer> => {
     const sending = { client, producer, begin, deadlineMs: invocationDeadline(context) }
-    return isHttpEvent(event)
-      ? await answerHttp(event, topics, sending)
-      : await answerDirect(event, topics, sending)
+    return isHttpEvent(event) ? answerHttp(event, topics, sending) : answerDirect(event, topics, sending)
   }
   const handler = middy<unknown, PublishAnswer>()
     .before(() => client.thaw())
     .handler(publish)
-  return async (event, context) => await handler(event, context as Context)
+  return (event, context) => handler(event, context as Context)
 }
 
 /** @throws ConfigError naming the option */
@@ -378,12 +376,12 @@ const isDelayed = ({ delayLevel, delayMs, deliverAt }: OutgoingMessage): boolean
  * @param place of the message, which tells the ids of one idempotency key apart
  * @throws ConfigError
  */
-async function toOutgoing(
+function toOutgoing(
   { topic, schema, properties: names, trace, idempotencyKey }: Destination,
   value: unknown,
   prefix: string,
   place = '',
-): Promise<OutgoingMessage> {
+): OutgoingMessage | Promise<OutgoingMessage> {
   const what = prefix.slice(0, -1) || 'the message'
   const request = parseWith(messageRequest, value, { what, prefix, keys: Object.keys(messageRequest.shape) })
   const { body, isBase64Encoded, deliverAt, properties = {}, messageId, ...rest } = request
@@ -402,12 +400,18 @@ async function toOutgoing(
     properties: { ...trace, ...own },
     ...(deliverAt === undefined ? {} : { deliverAt: toTime(deliverAt, prefix) }),
   } as OutgoingMessage & { body: Buffer }
-  if (schema) {
-    // Most functions have no schema: it is loaded for those that do.
-    const { validate } = await import('./standard-schema.ts')
-    const misfit = await validate(schema, message)
-    if (misfit) refuse(`${prefix}body`, misfit.detail)
-  }
+  return schema ? fitting(schema, message, prefix) : message
+}
+
+async function fitting<Message extends { body: Buffer }>(
+  schema: StandardSchema,
+  message: Message,
+  prefix: string,
+): Promise<Message> {
+  // Most functions have no schema: it is loaded for those that do.
+  const { validate } = await import('./standard-schema.ts')
+  const misfit = await validate(schema, message)
+  if (misfit) refuse(`${prefix}body`, misfit.detail)
   return message
 }
 
