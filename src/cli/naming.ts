@@ -16,8 +16,7 @@ export function naming(names: Readonly<Record<string, string>>): (error: unknown
     const known = names[field] === undefined && field !== root ? `${root}.` : `${field}: `
     const message = (error.message.startsWith(known) ? error.message.slice(known.length) : error.message)
       .replace(/ is in use$/, '$&; 0 takes a free one')
-      // There is no command for it: fewer queues would hide messages.
-      .replace(/; update changes it$/, '; nothing was changed')
+      .replace(/; update changes it$/, '; nothing was changed, update does that')
     throw new ConfigError(option, message, { cause: error })
   }
 }

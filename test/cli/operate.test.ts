@@ -91,7 +91,7 @@ describe('rocketmq-lambda with a broker', () => {
         'other settings',
         'topic create orders',
         2,
-        /^<topic>: orders is on broker-a with other readQueueNums; nothing was changed$/,
+        /^<topic>: orders is on broker-a with other readQueueNums; nothing was changed, update does that$/,
       ],
       [
         'other settings',
@@ -99,6 +99,44 @@ describe('rocketmq-lambda with a broker', () => {
         2,
         /^<group>: billing is on broker-a with other retryMaxTimes; nothing/,
       ],
+      [
+        'a misspelt topic',
+        'topic update ordres --queues 3 --yes',
+        1,
+        /^no broker has topic ordres; create it/,
+      ],
+      [
+        'a misspelt group',
+        'group update bilings --consume off --yes',
+        1,
+        /^no broker has consumer group bilings;/,
+      ],
+      [
+        'no change',
+        'topic update orders',
+        2,
+        /^topic update: give what shall change: --queues, --perm, --type, …$/,
+      ],
+      [
+        'no change',
+        'group update billing',
+        2,
+        /^group update: give what shall change: --retry-max, --consume, …$/,
+      ],
+      ['neither on nor off', 'group update billing --consume no', 2, /It takes on or off\.$/],
+      [
+        'queues that nobody reads',
+        'topic update orders --write-queues 3 --yes',
+        2,
+        /^--write-queues: 3 are more than the 2 that are read on broker-a$/,
+      ],
+      [
+        'no answer to be had',
+        'topic update orders --queues 3',
+        2,
+        /^--yes: is needed where there is no terminal/,
+      ],
+      ['no answer to be had', 'group update billing --consume off', 2, /^--yes: is needed where there is no/],
       ['a topic of the brokers', 'topic create TBW102', 2, /^<topic>: TBW102 belongs to the brokers$/],
       [
         'a cluster that is not there',
@@ -194,10 +232,12 @@ describe('rocketmq-lambda with a broker', () => {
         'topic list',
         'topic show orders',
         'topic create x',
+        'topic update orders --perm r --yes',
         'topic delete orders --yes',
         'group list',
         'group show billing',
         'group create x',
+        'group update billing --consume off --yes',
         'group delete billing --yes',
         'group members billing',
       ].map(
@@ -233,9 +273,11 @@ describe('rocketmq-lambda with a broker', () => {
       'reset billing orders --to latest --yes',
       'topic show orders',
       'topic create x',
+      'topic update orders --perm r --yes',
       'topic delete orders --yes',
       'group list',
       'group create x',
+      'group update billing --consume off --yes',
       'group delete billing --yes',
     ]) {
       const { code, stderr, stdout } = await run(args.split(' '))
@@ -623,6 +665,85 @@ describe('rocketmq-lambda with a broker', () => {
         [deleted, await json('topic', 'list'), await json('group', 'list')],
         [[0, 0], [{ topic: 'orders', kind: 'normal' }], ['billing']],
       )
+    })
+  })
+
+  describe('topic update and group update', () => {
+    it('show what changes on each broker, and with --yes change that and nothing else', async () => {
+      const was = await createTopicAdmin(client).describe('orders')
+      const group = await createGroupAdmin(client).describe('billing')
+
+      const printed = [
+        await run(['topic', 'update', 'orders', '--perm', 'r', '--type', 'FIFO', '--order', '--yes']),
+        await run(['group', 'update', 'billing', '--consume', 'off', '--retry-max', '3', '--yes']),
+      ].map(({ code, stdout, stderr }) => {
+        const text = stdout.replaceAll(/127\.0\.0\.1:\d+/g, 'address').replaceAll(/ {2,}/g, '  ')
+        return [code, text, stderr]
+      })
+
+      deepStrictEqual(printed, [
+        [
+          0,
+          'orders\n\nbroker  setting  from  to\nbroker-a  permission  read and write  read\n' +
+            'broker-a  order is fixed  no  yes\nbroker-a  message.type  none  FIFO\n' +
+            'orders is changed on broker-a (address).\n',
+          '',
+        ],
+        [
+          0,
+          'billing\n\nbroker  setting  from  to\nbroker-a  attempts  16  3\nbroker-a  may consume  yes  no\n' +
+            'billing is changed on broker-a (address).\n',
+          '',
+        ],
+      ])
+      deepStrictEqual(
+        await createTopicAdmin(client).describe('orders'),
+        was.map((each) => ({ ...each, perm: 4, order: true, attributes: { 'message.type': 'FIFO' } })),
+      )
+      deepStrictEqual(
+        (await createGroupAdmin(client).describe('billing')).map(({ config }) => config),
+        group.map(({ config }) => ({ ...config, retryMaxTimes: 3, consumeEnable: false })),
+      )
+    })
+
+    it('print the settings that are there afterwards with --json, and the plan beside', async () => {
+      const { code, stdout, stderr } = await run([
+        'topic',
+        'update',
+        'orders',
+        '--queues',
+        '4',
+        '--yes',
+        '--json',
+      ])
+      const again = await run(['topic', 'update', 'orders', '--queues', '4', '--json'])
+      const group = (await run(['group', 'update', 'billing', '--retry-max', '16', '--json'])).stdout
+
+      const [topic] = JSON.parse(stdout) as { readQueueNums: number; writeQueueNums: number }[]
+      deepStrictEqual([code, topic?.readQueueNums, topic?.writeQueueNums], [0, 4, 4])
+      match(stderr, /^orders\n\nbroker +setting +from +to\nbroker-a +read queues +2 +4\n/)
+      deepStrictEqual([again.code, again.stdout, again.stderr], [0, stdout, 'orders\n\nNothing to change.\n'])
+      deepStrictEqual(
+        (JSON.parse(group) as { config: { retryMaxTimes: number } }[]).map(
+          ({ config }) => config.retryMaxTimes,
+        ),
+        [16],
+      )
+    })
+
+    it('need no answer where nothing changes', async () => {
+      const { code, stdout } = await run(['topic', 'update', 'orders', '--queues', '2'])
+
+      deepStrictEqual([code, stdout], [0, 'orders\n\nNothing to change.\n'])
+    })
+
+    it('say which messages consumers will not see any more', async () => {
+      const was = await state()
+
+      const { code, stdout } = await run(['topic', 'update', 'orders', '--queues', '1'])
+
+      match(stdout, /\nConsumers will not see what is in broker-a\/1 to broker-a\/1: let them read it first/)
+      deepStrictEqual([code, await state()], [2, was])
     })
   })
 

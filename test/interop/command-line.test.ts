@@ -1,5 +1,5 @@
 /** The command line beside Apache's mqadmin and Java client, on Apache RocketMQ with two masters. */
-import { deepStrictEqual } from 'node:assert/strict'
+import { deepStrictEqual, rejects } from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import {
   type Client,
@@ -8,6 +8,7 @@ import {
   createPullConsumer,
   createTopicAdmin,
 } from '../../src/index.ts'
+import { type JsonValue, parseFastjson } from '../../src/wire/fastjson.ts'
 import { until } from '../conformance/context.ts'
 import { runCommand } from '../support/command-line.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
@@ -197,6 +198,46 @@ describe('the command line beside mqadmin and Java', { skip: !available }, () =>
       [value('Queue ID'), value('Tags'), value('Keys'), /\bp=v\b/.test(shown)],
       [String(queue.queueId), '[t]', '[a]', true],
     )
+  })
+
+  it('changes what mqadmin shows, on every broker, and leaves the rest as it was', async () => {
+    await filled('changed', 0)
+    await run('group', 'create', 'changed-group', '--retry-queues', '2')
+    const groups = createGroupAdmin(client)
+    const [before] = await groups.describe('changed-group')
+    await run('topic', 'update', 'changed', '--perm', 'r', '--type', 'FIFO', '--yes')
+    await run('topic', 'update', 'changed', '--queues', '3', '--broker', 'broker-b', '--yes')
+    await run('group', 'update', 'changed-group', '--consume', 'off', '--retry-max', '3', '--yes')
+
+    const route = async (): Promise<Row[]> => {
+      const printed = await rocketmq.mqadmin('topicRoute', '-t', 'changed')
+      const { queueDatas } = parseFastjson(printed.slice(printed.indexOf('{'))) as unknown as {
+        queueDatas: Record<'brokerName' | 'readQueueNums' | 'writeQueueNums' | 'perm', JsonValue>[]
+      }
+      return sorted(
+        queueDatas.map(({ brokerName, readQueueNums, writeQueueNums, perm }) =>
+          [brokerName, readQueueNums, writeQueueNums, perm].map(String),
+        ),
+      )
+    }
+    await until('the route', async () => (await route())[1]?.[1] === '3')
+    deepStrictEqual(await route(), [
+      ['broker-a', '2', '2', '4'],
+      ['broker-b', '3', '3', '4'],
+    ])
+    const described = await createTopicAdmin(client).describe('changed')
+    deepStrictEqual(
+      described.map(({ attributes }) => attributes),
+      [{ 'message.type': 'FIFO' }, { 'message.type': 'FIFO' }],
+    )
+    deepStrictEqual(
+      (await groups.describe('changed-group')).map(({ config }) => config),
+      [0, 1].map(() => ({ ...before?.config, consumeEnable: false, retryMaxTimes: 3 })),
+    )
+    const consumer = createPullConsumer(client, { consumerGroup: 'changed-group' })
+    await rejects(consumer.pull({ topic: 'changed', brokerName: 'broker-a', queueId: 0 }, 0n), {
+      responseCode: 16,
+    })
   })
 
   it('deletes what mqadmin lists', async () => {

@@ -1,5 +1,5 @@
 /** `rocketmq-lambda group`. */
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { whole } from '../arguments.ts'
 import { YES } from '../confirm.ts'
 import { addConnection } from '../connection.ts'
@@ -8,6 +8,7 @@ import type {
   GroupDeleteOptions,
   GroupListOptions,
   GroupOptions,
+  GroupUpdateOptions,
 } from '../operate/groups.ts'
 
 const EXAMPLES = `
@@ -15,14 +16,15 @@ Examples:
   rocketmq-lambda group list
   rocketmq-lambda group show billing
   rocketmq-lambda group create billing --retry-max 5
+  rocketmq-lambda group update billing --consume off
   rocketmq-lambda group members billing
   rocketmq-lambda group delete billing`
 
 export function addGroup(program: Command): void {
   const group = program
     .command('group')
-    .summary('list, show, create and delete consumer groups')
-    .description('List, show, create and delete consumer groups.')
+    .summary('list, show, create, update and delete consumer groups')
+    .description('List, show, create, update and delete consumer groups.')
     .addHelpText('after', EXAMPLES)
 
   addConnection(
@@ -82,6 +84,33 @@ export function addGroup(program: Command): void {
 
   addConnection(
     group
+      .command('update')
+      .summary('change settings of a group, or pause it')
+      .description(
+        'Change settings of a group on every broker that has it: show what will change, ask, and do it. What is not given ' +
+          'stays as it is.',
+      )
+      .argument('<group>')
+      .option('--retry-max <n>', 'attempts before a message is a dead letter', whole(0, 1_000_000))
+      .option('--retry-queues <n>', 'queues of its retry topic on each broker', whole(0, 65_536))
+      .option('--orderly', 'popped messages come in order')
+      .option('--no-orderly', 'they come as they come')
+      .option('--consume <on|off>', 'off: brokers refuse its reads, until it is on again', onOrOff)
+      .option('--cluster <name>', 'on the brokers of this cluster only')
+      .option('--broker <name>', 'on this broker only')
+      .option(...YES),
+  )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rocketmq-lambda group update billing --retry-max 5\n  rocketmq-lambda group update billing --consume off --yes',
+    )
+    .action(async (name: string, options: GroupUpdateOptions) => {
+      const { updateGroup } = await import('../operate/groups.ts')
+      await updateGroup(name, options)
+    })
+
+  addConnection(
+    group
       .command('delete')
       .summary('delete a group and where it stands')
       .description(
@@ -120,4 +149,9 @@ export function addGroup(program: Command): void {
       const { listMembers } = await import('../operate/groups.ts')
       await listMembers(name, options)
     })
+}
+
+function onOrOff(text: string): boolean {
+  if (text === 'on' || text === 'off') return text === 'on'
+  throw new InvalidArgumentError('It takes on or off.')
 }

@@ -8,6 +8,7 @@ import type {
   TopicDeleteOptions,
   TopicListOptions,
   TopicOptions,
+  TopicUpdateOptions,
 } from '../operate/topics.ts'
 
 const PERMISSIONS: Readonly<Record<string, number>> = { rw: 6, r: 4, w: 2 }
@@ -17,13 +18,14 @@ Examples:
   rocketmq-lambda topic list
   rocketmq-lambda topic show orders
   rocketmq-lambda topic create orders --queues 16
+  rocketmq-lambda topic update orders --queues 32
   rocketmq-lambda topic delete orders`
 
 export function addTopic(program: Command): void {
   const topic = program
     .command('topic')
-    .summary('list, show, create and delete topics')
-    .description('List, show, create and delete topics.')
+    .summary('list, show, create, update and delete topics')
+    .description('List, show, create, update and delete topics.')
     .addHelpText('after', EXAMPLES)
 
   addConnection(
@@ -90,6 +92,39 @@ export function addTopic(program: Command): void {
     .action(async (name: string, options: TopicCreateOptions) => {
       const { createTopic } = await import('../operate/topics.ts')
       await createTopic(name, options)
+    })
+
+  addConnection(
+    topic
+      .command('update')
+      .summary('change settings of a topic')
+      .description(
+        'Change settings of a topic on every broker that has it: show what will change, ask, and do it. What is not given ' +
+          'stays as it is.',
+      )
+      .argument('<topic>', 'also %RETRY%group and %DLQ%group')
+      .option('--queues <n>', 'queues on each broker', whole(1, 65_536))
+      .option('--write-queues <n>', 'of these, how many are written to', whole(1, 65_536))
+      .addOption(
+        new Option('--perm <rw|r|w>', 'what clients may do: read and write, read, write').argParser(
+          permission,
+        ),
+      )
+      .option('--type <type>', 'of its messages: NORMAL, FIFO, DELAY, TRANSACTION or MIXED', messageType)
+      .option('--attribute <name=value>', 'another attribute; may be repeated', pairs)
+      .option('--order', 'the order of its queues is fixed, also while a broker is away')
+      .option('--no-order', 'it is not')
+      .option('--cluster <name>', 'on the brokers of this cluster only')
+      .option('--broker <name>', 'on this broker only')
+      .option(...YES),
+  )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rocketmq-lambda topic update orders --queues 32\n  rocketmq-lambda topic update orders --perm r --broker broker-a --yes',
+    )
+    .action(async (name: string, options: TopicUpdateOptions) => {
+      const { updateTopic } = await import('../operate/topics.ts')
+      await updateTopic(name, options)
     })
 
   addConnection(

@@ -61,7 +61,7 @@ export async function checkTopic(bench: Bench, topic: string, group: string | un
 
 function permOf(topic: string, { queueDatas }: TopicRouteData, writes: boolean, reads: boolean): Finding {
   const check = `topic ${topic}`
-  const fix = 'set its perm to 6 (mqadmin updateTopicPerm -p 6)'
+  const fix = `rocketmq-lambda topic update ${topic} --perm rw`
   const lacking = (bit: number): string =>
     queueDatas.flatMap(({ perm, brokerName }) => (perm & bit ? [] : [brokerName])).join(', ')
   if (writes && lacking(PERM_WRITE)) return fail(check, `cannot be written on ${lacking(PERM_WRITE)}`, fix)
@@ -115,7 +115,11 @@ export async function checkGroup(bench: Bench, group: string, topics: readonly s
   if (!config) return [fail(check, 'does not exist', create)]
   if (found.some(({ consumeEnable }) => !consumeEnable))
     return [
-      fail(check, 'is paused: brokers refuse its reads', 'set its consumeEnable to true (docs/operate.md)'),
+      fail(
+        check,
+        'is paused: brokers refuse its reads',
+        `rocketmq-lambda group update ${group} --consume on`,
+      ),
     ]
   const reads: Finding[] = []
   for (const topic of topics) reads.push(...(await tryReading(bench, topic, group)))

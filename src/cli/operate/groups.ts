@@ -1,8 +1,10 @@
-/** `rocketmq-lambda group`: what there is of consumer groups; making and deleting them. */
+/** `rocketmq-lambda group`: what there is of consumer groups; making, changing and deleting them. */
 import { createGroupAdmin, type GroupOnBroker, type GroupStats } from '../../client/admin/groups.ts'
+import { ConfigError } from '../../errors.ts'
 import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
 import { bold, dim, printJson, table } from '../output.ts'
+import { changesOf, linesOfChanges } from './changes.ts'
 
 export type GroupOptions = ConnectionOptions
 
@@ -16,6 +18,16 @@ export interface GroupCreateOptions extends ConnectionOptions {
   orderly?: boolean
   cluster?: string
   broker?: string
+}
+
+export interface GroupUpdateOptions extends ConnectionOptions {
+  retryMax?: number
+  retryQueues?: number
+  orderly?: boolean
+  consume?: boolean
+  cluster?: string
+  broker?: string
+  yes?: boolean
 }
 
 export interface GroupDeleteOptions extends ConnectionOptions {
@@ -97,6 +109,41 @@ export async function createGroup(group: string, options: GroupCreateOptions): P
     else console.log(`${group} is on ${namesOf(created)}.`)
   })
 }
+
+export async function updateGroup(group: string, options: GroupUpdateOptions): Promise<void> {
+  const { retryMax, retryQueues, orderly, consume, cluster, broker: brokerName, yes, json } = options
+  const given = Object.entries({
+    retryMaxTimes: retryMax,
+    retryQueueNums: retryQueues,
+    consumeMessageOrderly: orderly,
+    consumeEnable: consume,
+  }).filter(([, value]) => value !== undefined)
+  if (given.length === 0)
+    throw new ConfigError('group update', 'give what shall change: --retry-max, --consume, …')
+  const settings: Partial<GroupOnBroker['config']> = Object.fromEntries(given)
+  await withClient(options, async (client) => {
+    const groups = createGroupAdmin(client)
+    const print = (line: string): void => (json ? console.error(line) : console.log(line))
+    const brokers = await groups.describe(group, { cluster, brokerName })
+    const changes = brokers.flatMap(({ brokerName: name, config }) =>
+      changesOf(name, settingsOf(config), settingsOf({ ...config, ...settings })),
+    )
+    for (const line of linesOfChanges(group, changes)) print(line)
+    if (changes.length > 0 && !(await confirmed(`Change ${group}?`, yes))) return
+    const updated =
+      changes.length > 0 ? await groups.update(group, settings, { cluster, brokerName }) : brokers
+    if (json) printJson(updated)
+    else if (changes.length > 0) console.log(`${group} is changed on ${namesOf(updated)}.`)
+  })
+}
+
+/** In the words of `group show`. */
+const settingsOf = (config: GroupOnBroker['config']): Record<string, string> => ({
+  attempts: String(config.retryMaxTimes),
+  'retry queues': String(config.retryQueueNums),
+  'pops in order': config.consumeMessageOrderly ? 'yes' : 'no',
+  'may consume': config.consumeEnable ? 'yes' : 'no',
+})
 
 export async function deleteGroup(group: string, options: GroupDeleteOptions): Promise<void> {
   const { cluster, broker: brokerName, yes, json } = options

@@ -1,8 +1,11 @@
-/** `rocketmq-lambda topic`: what there is of topics; making and deleting them. */
+/** `rocketmq-lambda topic`: what there is of topics; making, changing and deleting them. */
 import { createTopicAdmin, type QueueStats, type TopicOnBroker } from '../../client/admin/topics.ts'
+import { ConfigError } from '../../errors.ts'
 import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
+import { naming } from '../naming.ts'
 import { age, bold, dim, printJson, table } from '../output.ts'
+import { changesOf, linesOfChanges } from './changes.ts'
 import { unlessMissing } from './reading.ts'
 
 export type TopicOptions = ConnectionOptions
@@ -19,6 +22,18 @@ export interface TopicCreateOptions extends ConnectionOptions {
   order?: boolean
   cluster?: string
   broker?: string
+}
+
+export interface TopicUpdateOptions extends ConnectionOptions {
+  queues?: number
+  writeQueues?: number
+  perm?: number
+  type?: string
+  attribute?: Readonly<Record<string, string>>
+  order?: boolean
+  cluster?: string
+  broker?: string
+  yes?: boolean
 }
 
 export interface TopicDeleteOptions extends ConnectionOptions {
@@ -101,13 +116,90 @@ const flat = ({ queue, minOffset, maxOffset, lastUpdateTimestamp }: QueueStats):
 export async function createTopic(topic: string, options: TopicCreateOptions): Promise<void> {
   const { queues, perm, type, attribute, order, cluster, broker: brokerName, json } = options
   await withClient(options, async (client) => {
-    const attributes = { ...attribute, ...(type === undefined ? {} : { 'message.type': type }) }
-    const settings = { readQueueNums: queues, perm, order, attributes }
-    const created = await createTopicAdmin(client).create(topic, settings, { cluster, brokerName })
+    const settings = { readQueueNums: queues, perm, order, attributes: attributesOf(attribute, type) }
+    const created = await createTopicAdmin(client)
+      .create(topic, settings, { cluster, brokerName })
+      .catch(naming(ATTRIBUTES))
     if (json) printJson(created)
     else console.log(`${topic} is on ${namesOf(created)}, with ${queues} queues on each.`)
   })
 }
+
+const ATTRIBUTES = { attributes: '--attribute' }
+
+const attributesOf = (
+  attribute: Readonly<Record<string, string>> | undefined,
+  type: string | undefined,
+): Record<string, string> => ({ ...attribute, ...(type === undefined ? {} : { 'message.type': type }) })
+
+export async function updateTopic(topic: string, options: TopicUpdateOptions): Promise<void> {
+  const { queues, writeQueues = queues, perm, type, attribute, order } = options
+  const { cluster, broker: brokerName, yes, json } = options
+  const given = Object.entries({ readQueueNums: queues, writeQueueNums: writeQueues, perm, order })
+  const settings: Partial<TopicOnBroker> = Object.fromEntries(
+    given.filter(([, value]) => value !== undefined),
+  )
+  const attributes = attributesOf(attribute, type)
+  if (Object.keys({ ...settings, ...attributes }).length === 0)
+    throw new ConfigError('topic update', 'give what shall change: --queues, --perm, --type, …')
+  await withClient(options, async (client) => {
+    const topics = createTopicAdmin(client)
+    const print = (line: string): void => (json ? console.error(line) : console.log(line))
+    const brokers = await topics.describe(topic, { cluster, brokerName })
+    const wanted = brokers.map((was) => ({
+      ...was,
+      ...settings,
+      attributes: { ...was.attributes, ...attributes },
+    }))
+    refuseUnread(wanted)
+    const changes = wanted.flatMap((each, at) =>
+      changesOf(each.brokerName, settingsOf(brokers[at]), settingsOf(each)),
+    )
+    for (const line of [...linesOfChanges(topic, changes), ...hiddenBy(brokers, wanted)]) print(line)
+    if (changes.length > 0 && !(await confirmed(`Change ${topic}?`, yes))) return
+    const updated =
+      changes.length > 0
+        ? await topics
+            .update(topic, { ...settings, attributes }, { cluster, brokerName })
+            .catch(naming(ATTRIBUTES))
+        : brokers
+    if (json) printJson(updated)
+    else if (changes.length > 0) console.log(`${topic} is changed on ${namesOf(updated)}.`)
+  })
+}
+
+/** In the words of `topic show`. */
+const settingsOf = (each: TopicOnBroker | undefined): Record<string, string> =>
+  each === undefined
+    ? {}
+    : {
+        'read queues': String(each.readQueueNums),
+        'write queues': String(each.writeQueueNums),
+        permission: PERMISSIONS[each.perm & 6] ?? String(each.perm),
+        'order is fixed': each.order ? 'yes' : 'no',
+        ...each.attributes,
+      }
+
+function refuseUnread(wanted: readonly TopicOnBroker[]): void {
+  const bad = wanted.find(({ readQueueNums, writeQueueNums }) => writeQueueNums > readQueueNums)
+  if (!bad) return
+  const { brokerName, readQueueNums, writeQueueNums } = bad
+  throw new ConfigError(
+    '--write-queues',
+    `${writeQueueNums} are more than the ${readQueueNums} that are read on ${brokerName}`,
+  )
+}
+
+/** What consumers will not see any more. */
+const hiddenBy = (brokers: readonly TopicOnBroker[], wanted: readonly TopicOnBroker[]): string[] =>
+  wanted.flatMap(({ brokerName, readQueueNums }, at) => {
+    const last = (brokers[at]?.readQueueNums ?? 0) - 1
+    if (last < readQueueNums) return []
+    return [
+      `Consumers will not see what is in ${brokerName}/${readQueueNums} to ${brokerName}/${last}: ` +
+        'let them read it first, with fewer --write-queues alone.',
+    ]
+  })
 
 export async function deleteTopic(topic: string, options: TopicDeleteOptions): Promise<void> {
   const { cluster, yes, json } = options
