@@ -1,5 +1,6 @@
 /** The words of the command line in errors of the client: `--to` in place of the field `to.offset`. */
 import { ConfigError, ErrorCode, RocketMQError } from '../errors.ts'
+import { sayingGrants } from './grants.ts'
 
 /**
  * Rejects with the option of the command line in place of the field that an error names.
@@ -25,7 +26,7 @@ export function naming(names: Readonly<Record<string, string>>): (error: unknown
 export function advising(error: unknown): never {
   if (!RocketMQError.is(error)) throw error
   const { code, outcome } = error
-  error.message = error.message
+  error.message = sayingGrants(error.message)
     .replace(/took too long; see timeoutMs$/, 'took too long: --timeout')
     .replace(/ran into the deadline$/, 'took too long: --timeout')
   if (outcome === 'unknown' && code !== ErrorCode.PARTIAL)

@@ -283,7 +283,11 @@ describe('rocketmq-lambda with a broker', () => {
       const { code, stderr, stdout } = await run(args.split(' '))
 
       deepStrictEqual([args, code, stdout, stderr.trimEnd().split('\n').length], [args, 1, '', 1])
-      match(stderr, /^error: .*127\.0\.0\.1:\d+.*User:reader has no permission/, args)
+      match(
+        stderr,
+        /^error: .*127\.0\.0\.1:\d+.*User:reader has no permission.*; grant \w+ on Topic:orders\n$/,
+        args,
+      )
     }
 
     broker.faults.clear()
@@ -464,7 +468,8 @@ describe('rocketmq-lambda with a broker', () => {
     })
 
     it('says what may be known where dead letters may not be read', async () => {
-      const remark = 'User:reader has no permission to access Topic:%DLQ%billing, no matched policies.'
+      const remark =
+        'User:reader has no permission to access Topic:%DLQ%billing from 127.0.0.1, no matched policies.'
       await createTopicAdmin(client).create('%DLQ%billing', { readQueueNums: 1 })
       broker.faults.add({
         fault: 'refuse',
@@ -475,9 +480,12 @@ describe('rocketmq-lambda with a broker', () => {
       })
 
       const { code, stdout } = await run(['lag', 'billing'])
+      const printed = (await json('lag', 'billing')) as { deadLetters: null; notPermitted: string[] }
 
       deepStrictEqual(code, 0)
       match(stdout, /^billing is 2 behind, the oldest \w+; dead letters: they may not be read\n/)
+      match(stdout, /\n\nTo know the rest, grant Get on Topic:%DLQ%billing\.\n$/)
+      deepStrictEqual([printed.deadLetters, printed.notPermitted], [null, ['Get on Topic:%DLQ%billing']])
     })
 
     it('of a group that has not committed yet says so', async () => {

@@ -4,9 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { findEnd } from '../../src/client/ended.ts'
-import { type Command, type NoFields, noBody } from '../../src/commands/define.ts'
 import { GetConsumeStats } from '../../src/commands/groups.ts'
-import { jsonBody } from '../../src/commands/json.ts'
 import { GetTopicStatsInfo, UpdateAndCreateTopic } from '../../src/commands/topics.ts'
 import {
   AuthError,
@@ -24,51 +22,12 @@ import {
 } from '../../src/index.ts'
 import { dispatcher, type TransactionEnded, transactionEnder } from '../../src/lambda/index.ts'
 import { lambdaContext, scheduledEvent } from '../../src/testing/index.ts'
+import { createUser } from '../support/rocketmq/acl.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
-import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
+import { authSettings, type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
 import { until } from './context.ts'
 
 const ROOT: Credentials = { accessKey: 'root', secretKey: 'root-secret' }
-const PROVIDERS = 'org.apache.rocketmq.auth'
-const SETTINGS = {
-  authenticationEnabled: true,
-  authenticationProvider: `${PROVIDERS}.authentication.provider.DefaultAuthenticationProvider`,
-  authenticationMetadataProvider: `${PROVIDERS}.authentication.provider.LocalAuthenticationMetadataProvider`,
-  initAuthenticationUser: JSON.stringify({ username: ROOT.accessKey, password: ROOT.secretKey }),
-  innerClientAuthenticationCredentials: JSON.stringify(ROOT),
-  authorizationEnabled: true,
-  authorizationProvider: `${PROVIDERS}.authorization.provider.DefaultAuthorizationProvider`,
-  authorizationMetadataProvider: `${PROVIDERS}.authorization.provider.LocalAuthorizationMetadataProvider`,
-}
-
-interface AclBody {
-  subject: string
-  policies: { policyType: string; entries: { resource: string; actions: string[]; decision: string }[] }[]
-}
-
-/** Requests of an administrator of users, which the catalogue leaves out. */
-const admin = <Request, Body>(code: number, name: string, request: Command<Request>['request']) =>
-  ({
-    code,
-    name,
-    to: 'broker',
-    effect: 'idempotent',
-    request,
-    response: {},
-    requestBody: jsonBody<Body>('body', () => {
-      throw new Error('written only')
-    }),
-    responseBody: noBody,
-    answers: {},
-  }) satisfies Command<Request, NoFields, Body>
-const CreateUser = admin<{ username: string }, { username: string; password: string; userType: string }>(
-  3001,
-  'AUTH_CREATE_USER',
-  {
-    username: 'string',
-  },
-)
-const CreateAcl = admin<{ subject: string }, AclBody>(3006, 'AUTH_CREATE_ACL', { subject: 'string' })
 
 const TOPIC = 'secured'
 const GROUP = 'secured-readers'
@@ -125,29 +84,18 @@ if (await realBrokerAvailable()) {
     }
 
     before(async () => {
-      rocketmq = await startRocketMQ({ settings: SETTINGS })
+      rocketmq = await startRocketMQ({ settings: authSettings(ROOT) })
       const [broker] = rocketmq.brokers
       ok(broker)
       queue = { topic: TOPIC, brokerName: broker.name, queueId: 0 }
       const root = connect({ credentials: ROOT })
-      const call = <Request, Response, RequestBody, ResponseBody>(
-        command: Command<Request, Response, RequestBody, ResponseBody>,
-        request: Request,
-        body: RequestBody,
-      ) => root.network.call(broker.address, command, request, body, { deadline: root.deadline({}) })
-      for (const topic of [TOPIC, 'secured-ends'])
-        await call(UpdateAndCreateTopic, { topic, readQueueNums: 1, writeQueueNums: 1 }, undefined)
-      for (const [username, grants] of Object.entries(USERS)) {
-        await call(CreateUser, { username }, { username, password: `${username}-secret`, userType: 'Normal' })
-        const entries = Object.entries(grants).map(([resource, actions]) => ({
-          resource,
-          actions: [...actions],
-          decision: 'Allow',
-        }))
-        if (entries.length === 0) continue
-        const subject = `User:${username}`
-        await call(CreateAcl, { subject }, { subject, policies: [{ policyType: 'Custom', entries }] })
+      const limits = { deadline: root.deadline({}) }
+      for (const topic of [TOPIC, 'secured-ends']) {
+        const settings = { topic, readQueueNums: 1, writeQueueNums: 1 }
+        await root.network.call(broker.address, UpdateAndCreateTopic, settings, undefined, limits)
       }
+      for (const [username, grants] of Object.entries(USERS))
+        await createUser(root, broker.address, username, grants)
       await until('the route', () =>
         createPullConsumer(root, { consumerGroup: GROUP })
           .queues(TOPIC)

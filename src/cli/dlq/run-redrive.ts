@@ -2,6 +2,7 @@
 import { checkGroupName, checkTopicName } from '../../wire/names.ts'
 import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
+import { sayingGrants } from '../grants.ts'
 import { naming } from '../naming.ts'
 import { dim, lineOf, printJson } from '../output.ts'
 import { type DeadLetterQueues, findDeadLetters, placeOf } from './letters.ts'
@@ -116,11 +117,13 @@ function report(
   json: boolean | undefined,
 ): void {
   const { error, ...counts } = result
+  const problems = counts.problems.map((each) => ({ ...each, reason: sayingGrants(each.reason) }))
   if (json) {
-    printJson({ ...about, ...counts, ...(error === undefined ? {} : { error: lineOf(error) }) })
+    const ended = error === undefined ? {} : { error: sayingGrants(lineOf(error)) }
+    printJson({ ...about, ...counts, problems, ...ended })
     return
   }
-  const { redriven, byTopic, notSelected, refused, failed, left, problems } = counts
+  const { redriven, byTopic, notSelected, refused, failed, left } = counts
   for (const { place, messageId = '', reason } of problems.slice(0, SHOWN_PROBLEMS))
     console.error(`${place} ${messageId} ${lineOf(new Error(reason))}`)
   if (problems.length > SHOWN_PROBLEMS) console.error(`… and ${refused + failed - SHOWN_PROBLEMS} more`)

@@ -6,6 +6,7 @@ import { createGroupAdmin } from '../../client/admin/groups.ts'
 import { createTopicAdmin } from '../../client/admin/topics.ts'
 import type { Client } from '../../client/client.ts'
 import type { SubscriptionGroupConfig } from '../../commands/groups.ts'
+import { QueryMessage } from '../../commands/messages.ts'
 import { GetMaxOffset } from '../../commands/offsets.ts'
 import { PULL_SUBSCRIPTION, PullMessage } from '../../commands/pull.ts'
 import { PERM_READ, PERM_WRITE, type TopicRouteData } from '../../commands/route.ts'
@@ -19,7 +20,7 @@ import { messageOf, type Reached } from './servers.ts'
 const NO_QUEUE = 0x7fff_ffff
 const MASTER = 0
 
-type Grant = 'Pub' | 'Sub' | 'Get'
+type Grant = 'Pub' | 'Sub' | 'Get' | 'Get or Sub'
 
 /** What a function does with its topics. */
 const WRITES: readonly (FunctionName | undefined)[] = [
@@ -29,6 +30,8 @@ const WRITES: readonly (FunctionName | undefined)[] = [
   undefined,
 ]
 const READS: readonly (FunctionName | undefined)[] = ['consume', 'dispatch', undefined]
+/** The first start of a group asks for the ends of queues; a dispatcher is told by pulls. */
+const ASKS: readonly (FunctionName | undefined)[] = ['consume', undefined]
 
 /** What there is to ask with. */
 export interface Bench {
@@ -55,7 +58,7 @@ export async function checkTopic(bench: Bench, topic: string, group: string | un
   return [
     permOf(topic, route, writes, reads && group !== undefined),
     ...(writes ? [await tryGrant(bench, topic, addresses, 'Pub', 'publish to')] : []),
-    ...(reads ? [await tryGrant(bench, topic, addresses, 'Get', 'ask for the offsets of')] : []),
+    ...(ASKS.includes(use) ? [await tryGrant(bench, topic, addresses, 'Get', 'ask for the offsets of')] : []),
   ]
 }
 
@@ -71,20 +74,16 @@ function permOf(topic: string, { queueDatas }: TopicRouteData, writes: boolean, 
 }
 
 /** What tells that a transaction was ended before (docs/transactions.md). Without it ends are sent all the same. */
-export async function checkEnds(bench: Bench): Promise<Finding[]> {
+export async function checkEnds(bench: Bench, topics: readonly string[]): Promise<Finding[]> {
   const addresses = mastersOf(bench)
+  const [half, ends] = ['RMQ_SYS_TRANS_HALF_TOPIC', 'RMQ_SYS_TRANS_OP_HALF_TOPIC']
+  const findings: Finding[] = []
+  for (const topic of [...topics, half])
+    findings.push(await tryGrant(bench, topic, addresses, 'Get or Sub', 'look up messages of', '', 'warn'))
   return [
-    await tryGrant(bench, 'RMQ_SYS_TRANS_HALF_TOPIC', addresses, 'Get', 'ask for the offsets of', '', 'warn'),
-    await tryGrant(
-      bench,
-      'RMQ_SYS_TRANS_OP_HALF_TOPIC',
-      addresses,
-      'Get',
-      'ask for the offsets of',
-      '',
-      'warn',
-    ),
-    await tryGrant(bench, 'RMQ_SYS_TRANS_OP_HALF_TOPIC', addresses, 'Sub', 'read', 'TOOLS_CONSUMER', 'warn'),
+    ...findings,
+    await tryGrant(bench, ends, addresses, 'Get', 'ask for the offsets of', '', 'warn'),
+    await tryGrant(bench, ends, addresses, 'Sub', 'read', 'TOOLS_CONSUMER', 'warn'),
   ]
 }
 
@@ -191,6 +190,7 @@ async function attempt(
   const name = client.wrap(topic)
   const { call } = client.network
   try {
+    if (grant === 'Get or Sub') await call(address, QueryMessage, queryOf(name), undefined, limits)
     if (grant === 'Get') await call(address, GetMaxOffset, { topic: name, queueId: 0 }, undefined, limits)
     if (grant === 'Pub') await call(address, SendMessageV2, sendOf(name), Buffer.from('doctor'), limits)
     if (grant === 'Sub') await call(address, PullMessage, pullOf(name, client.wrap(group)), undefined, limits)
@@ -213,6 +213,14 @@ const sendOf = (topic: string) => ({
   reconsumeTimes: 0,
   unitMode: false,
   batch: false,
+})
+
+const queryOf = (topic: string) => ({
+  topic,
+  key: 'doctor',
+  maxNum: 1,
+  beginTimestamp: 0n,
+  endTimestamp: BigInt(Date.now()),
 })
 
 const pullOf = (topic: string, consumerGroup: string) => ({

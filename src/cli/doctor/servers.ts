@@ -133,7 +133,9 @@ export function checkCredentials(reached: readonly Reached[]): Finding {
 const isOfIdentity = ({ remark }: BrokerError): boolean =>
   /username cannot be null|is not found|signature/i.test(remark)
 
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** Without the next step: a finding has its own. */
+export const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message.replace(/\.?; check the grants$/, '') : String(error)
 
 /** By the first thing to look at. */
 function fixOf(error: unknown, setting: string, port: number): string {

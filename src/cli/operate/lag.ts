@@ -7,6 +7,7 @@ import type { MessageQueue } from '../../commands/message-queue.ts'
 import { AuthError, RocketMQError } from '../../errors.ts'
 import { deadLetterTopic, retryTopic } from '../../wire/names.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
+import { grantsIn } from '../grants.ts'
 import { age, bold, dim, lineOf, printJson, table, timestamp } from '../output.ts'
 import { createReader, inTurns, type Reader, unlessMissing } from './reading.ts'
 
@@ -30,6 +31,8 @@ interface Lag {
   queues: QueueRow[]
   /** Null where it may not be read. */
   deadLetters: DeadLetters | null
+  /** What would have to be granted to know the rest: `Get on Topic:%DLQ%billing`. */
+  notPermitted: string[]
 }
 
 interface QueueRow
@@ -85,13 +88,22 @@ function show(lag: Lag, topic: string | undefined, { json }: LagOptions): void {
 
 async function readLag(client: Client, group: string, topic: string | undefined): Promise<Lag> {
   const reader = createReader(client)
+  const missing = new Set<string>()
+  /** Nothing where it is not permitted: the rest is worth knowing without it. */
+  const unlessForbidden: UnlessForbidden = async (answer) =>
+    await answer.catch((error: unknown) => {
+      if (!(error instanceof AuthError)) throw error
+      const [grant = lineOf(error)] = grantsIn(error.message)
+      missing.add(grant)
+      return undefined
+    })
   const [stats, deadLetters] = await Promise.all([
-    readStats(client, group, topic),
-    readDeadLetters(client, reader, group),
+    readStats(client, group, topic, unlessForbidden),
+    readDeadLetters(client, reader, group, unlessForbidden),
   ])
   const queues = await inTurns(stats.queues, async (each): Promise<QueueRow> => {
     const { queue, brokerOffset, consumerOffset, lag, lastTimestamp } = each
-    const oldestTimestamp = lag > 0n ? await storedAt(reader, queue, consumerOffset) : null
+    const oldestTimestamp = lag > 0n ? await storedAt(reader, queue, consumerOffset, unlessForbidden) : null
     return { ...queue, brokerOffset, consumerOffset, lag, lastTimestamp, oldestTimestamp }
   })
   return {
@@ -103,14 +115,18 @@ async function readLag(client: Client, group: string, topic: string | undefined)
     consumeTps: stats.consumeTps,
     queues,
     deadLetters,
+    notPermitted: [...missing].toSorted(),
   }
 }
+
+type UnlessForbidden = <T>(answer: Promise<T>) => Promise<T | undefined>
 
 /** Of all topics, and of the retry topic also when nothing of it was committed: what came there first waits there. */
 async function readStats(
   client: Client,
   group: string,
   topic: string | undefined,
+  unlessForbidden: UnlessForbidden,
 ): Promise<{ queues: readonly QueueLag[]; consumeTps: number }> {
   const groups = createGroupAdmin(client)
   // Of a topic that there is not brokers say the same as of one that the group has not read.
@@ -124,7 +140,12 @@ async function readStats(
   return { consumeTps: stats.consumeTps, queues: [...queues, ...stats.queues] }
 }
 
-async function readDeadLetters(client: Client, reader: Reader, group: string): Promise<DeadLetters | null> {
+async function readDeadLetters(
+  client: Client,
+  reader: Reader,
+  group: string,
+  unlessForbidden: UnlessForbidden,
+): Promise<DeadLetters | null> {
   const topics = createTopicAdmin(client)
   const stats = await unlessForbidden(
     unlessMissing(topics.stats(deadLetterTopic(group))).then((found) => found?.queues ?? []),
@@ -132,21 +153,19 @@ async function readDeadLetters(client: Client, reader: Reader, group: string): P
   if (!stats) return null
   const queues = await inTurns(stats, async ({ queue, minOffset, maxOffset }) => {
     const count = maxOffset - minOffset
-    return { ...queue, count, oldestTimestamp: count > 0n ? await storedAt(reader, queue, minOffset) : null }
+    const oldestTimestamp = count > 0n ? await storedAt(reader, queue, minOffset, unlessForbidden) : null
+    return { ...queue, count, oldestTimestamp }
   })
   return { count: sum(queues.map(({ count }) => count)), queues }
 }
 
-/** Nothing where it is not permitted: the rest is worth knowing without it. */
-async function unlessForbidden<T>(answer: Promise<T>): Promise<T | undefined> {
-  return await answer.catch((error: unknown) => {
-    if (error instanceof AuthError) return undefined
-    throw error
-  })
-}
-
 /** When the message at an offset, or the first one behind it, was stored; null where it may not be read. */
-async function storedAt(reader: Reader, queue: MessageQueue, offset: bigint): Promise<number | null> {
+async function storedAt(
+  reader: Reader,
+  queue: MessageQueue,
+  offset: bigint,
+  unlessForbidden: UnlessForbidden,
+): Promise<number | null> {
   const read = await unlessForbidden(reader.read(queue, offset, 1))
   return read?.messages[0]?.storeTimestamp ?? null
 }
@@ -165,9 +184,13 @@ function headOf({ consumerGroup, lag, retryLag, oldestTimestamp, deadLetters }: 
 }
 
 function linesOf(lag: Lag, topic: string | undefined): string[] {
-  const { queues, deadLetters, consumerGroup } = lag
+  const { queues, deadLetters, consumerGroup, notPermitted } = lag
+  const more = notPermitted.length > 0 ? ['', `To know the rest, grant ${notPermitted.join('; ')}.`] : []
   if (queues.length === 0 && !deadLetters?.count)
-    return [`${consumerGroup} has not committed any offset${topic === undefined ? '' : ` of ${topic}`} yet.`]
+    return [
+      `${consumerGroup} has not committed any offset${topic === undefined ? '' : ` of ${topic}`} yet.`,
+      ...more,
+    ]
   const rows = queues.map(
     ({ topic: name, brokerName, queueId, brokerOffset, consumerOffset, lag: open, oldestTimestamp }) => [
       name,
@@ -193,6 +216,7 @@ function linesOf(lag: Lag, topic: string | undefined): string[] {
     bold(headOf(lag)),
     '',
     ...table([head, ...rows, ...dead], (line, index) => (index === 0 ? dim(line) : line)),
+    ...more,
   ]
 }
 

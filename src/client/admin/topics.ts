@@ -130,7 +130,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
   /** Not to be created, changed or deleted by anybody. */
   const checkOwn = (topic: string): void => {
     checkTopicName(topic)
-    if (isSystemTopic(topic)) refuse('topic', `${topic} belongs to the brokers`)
+    if (isOfBrokers(topic)) refuse('topic', `${topic} belongs to the brokers`)
   }
 
   /** The topic as it is on each of these masters; those that do not have it are left out. */
@@ -289,7 +289,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
         brokers.flatMap(({ brokerName, cluster }) => [brokerName, cluster, `${cluster}_REPLY_TOPIC`]),
       )
       return body.topicList.toSorted().flatMap((stored): TopicEntry[] => {
-        if (own.has(stored) || isSystemTopic(stored)) return [{ topic: stored, kind: 'system' }]
+        if (own.has(stored) || isOfBrokers(stored)) return [{ topic: stored, kind: 'system' }]
         const topic = client.unwrap(stored)
         if (client.wrap(topic) !== stored) return [] // of another namespace
         const [prefix = ''] = /^%\w+%/.exec(topic) ?? []
@@ -345,6 +345,9 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
     },
   }
 }
+
+/** Upstream counts those of transactions in RocksDB as users' topics; nobody else is to touch them. */
+const isOfBrokers = (topic: string): boolean => isSystemTopic(topic) || topic.startsWith('RMQ_SYS_')
 
 /** In the order that tables show: by topic, broker name and queue id. */
 export const byQueue = (a: { queue: MessageQueue }, b: { queue: MessageQueue }): number =>
