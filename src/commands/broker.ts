@@ -1,5 +1,6 @@
-/** GET_BROKER_CONFIG 26 (upstream AdminBrokerProcessor.getBrokerConfig): the settings that a broker runs with, as properties text. */
+/** What a broker says of itself: GET_BROKER_CONFIG 26 and GET_BROKER_RUNTIME_INFO 28 (upstream AdminBrokerProcessor; protocol.md 16). */
 import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
+import { jsonBody, object, record, text } from './json.ts'
 
 /** `name=value` lines; nothing is escaped, so a value ends with its line and may hold `=`. */
 const propertiesBody: BodyCodec<Readonly<Record<string, string>>> = {
@@ -29,3 +30,20 @@ export const GetBrokerConfig: Command<
   effect: 'read',
   responseBody: propertiesBody,
 })
+
+export interface BrokerRuntimeInfo {
+  /** Figures as text, by name. With `bootTimestamp` (epoch ms) and `runtime` since then it tells the broker's clock. */
+  table: Readonly<Record<string, string>>
+}
+
+/** Figures of one broker. Small changes from version to version: take none for granted. */
+export const GetBrokerRuntimeInfo: Command<NoFields, NoFields, undefined, BrokerRuntimeInfo> =
+  /* @__PURE__ */ defineCommand({
+    code: 28,
+    name: 'GET_BROKER_RUNTIME_INFO',
+    effect: 'read',
+    responseBody: /* @__PURE__ */ jsonBody<BrokerRuntimeInfo>(
+      'runtime info',
+      /* @__PURE__ */ object<BrokerRuntimeInfo>({ table: /* @__PURE__ */ record(text) }),
+    ),
+  })

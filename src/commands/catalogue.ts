@@ -2,7 +2,7 @@
  * All commands by code, for brokers, tools and tests. In a module of its own, because whoever imports it bundles every
  * command; importing one command does not.
  */
-import { GetBrokerConfig } from './broker.ts'
+import { GetBrokerConfig, GetBrokerRuntimeInfo } from './broker.ts'
 import {
   ConsumeMessageDirectly,
   GetConsumerRunningInfo,
@@ -83,6 +83,7 @@ export const catalogue: ReadonlyMap<number, AnyCommand> = /* @__PURE__ */ byCode
   NotifyConsumerIdsChanged,
   UpdateAndCreateTopic,
   GetBrokerConfig,
+  GetBrokerRuntimeInfo,
   DeleteTopicInBroker,
   GetTopicConfig,
   GetTopicStatsInfo,

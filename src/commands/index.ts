@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { GetBrokerConfig } from './broker.ts'
+export { type BrokerRuntimeInfo, GetBrokerConfig, GetBrokerRuntimeInfo } from './broker.ts'
 export { catalogue } from './catalogue.ts'
 export { LanguageCode, RequestCode, ResponseCode } from './codes.ts'
 export {

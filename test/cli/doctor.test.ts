@@ -1,6 +1,6 @@
 import { deepStrictEqual, match } from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { type LocalBroker, startBroker } from '../../src/testing/index.ts'
+import { createClock, type LocalBroker, startBroker } from '../../src/testing/index.ts'
 import { type Ended, runCommand, startCommand } from '../support/command-line.ts'
 
 let broker: LocalBroker
@@ -30,7 +30,7 @@ const findingsOf = ({ stdout }: Ended): Finding[] => (JSON.parse(stdout) as { fi
 /** Without what every broker has. */
 const withoutServers = (ended: Ended): string[][] =>
   findingsOf(ended)
-    .filter(({ check }) => !/^(name server|broker|TLS|credentials)/.test(check))
+    .filter(({ check }) => !/^(name server|broker|clock|TLS|credentials)/.test(check))
     .map(({ check, status, text }) => [status, check, text])
 
 describe('rocketmq-lambda doctor', () => {
@@ -43,6 +43,7 @@ describe('rocketmq-lambda doctor', () => {
       stdout.replace(/in \d+ ms/, 'in a while'),
       `ok    name server ${broker.nameServers}: answers in a while; knows broker-a
 ok    broker broker-a ${address}: master, answers
+ok    clock of broker-a ${address}: less than 5s from the one here
 ok    TLS: off
 ok    credentials: none, and brokers want none
 `,
@@ -122,7 +123,7 @@ ok    credentials: none, and brokers want none
     })
   }
 
-  it('says of a missing permission what to grant', async () => {
+  it('says of a missing permission what to grant, once', async () => {
     const remark = 'User:fn has no permission to access Topic:orders from 127.0.0.1, no matched policies.'
     const rule = broker.faults.add({ fault: 'refuse', code: [310], responseCode: 16, remark })
 
@@ -166,6 +167,22 @@ ok    credentials: none, and brokers want none
     )
     match(stdout, /\nok {4}credentials: /)
   })
+
+  for (const [what, aheadMs, text] of [
+    ['behind', -3_600_000, /^(1h|59m 5\ds) behind the one here$/],
+    ['ahead', 3_600_000, /^(1h|59m 5\ds) ahead of the one here$/],
+  ] as const)
+    it(`says that the clock of a broker is ${what}`, async (t) => {
+      const other = await startBroker({ clock: createClock({ at: Date.now() + aheadMs }) })
+      t.after(() => other.close())
+
+      const ended = await doctor(['--json'], other.nameServers)
+
+      const found = findingsOf(ended).find(({ check }) => check.startsWith('clock of '))
+      deepStrictEqual([ended.code, found?.status], [0, 'warn'])
+      match(found?.text ?? '', text)
+      match(found?.fix ?? '', /NTP/)
+    })
 
   it('says which broker cannot be reached', async (t) => {
     const other = await startBroker({ brokers: 2 })

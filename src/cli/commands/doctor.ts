@@ -16,7 +16,7 @@ export function addDoctor(program: Command): void {
     .command('doctor')
     .summary('check what a function needs, from here')
     .description(
-      'Check from this machine what a function needs: name servers, the address of every broker, TLS, credentials, topics, groups, ' +
+      'Check from this machine what a function needs: name servers, the address and the clock of every broker, TLS, credentials, topics, groups, ' +
         'permissions, and the schedule of the transaction check. Changes nothing. A line for each, with what to do; ' +
         'exits with 1 when one fails. Run it where the function runs: another subnet sees other things.',
     )

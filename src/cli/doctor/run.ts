@@ -4,6 +4,7 @@ import { ConfigError } from '../../errors.ts'
 import { checkGroupName, checkTopicName } from '../../wire/names.ts'
 import { withClient } from '../connection.ts'
 import { bold, green, printable, printJson, red } from '../output.ts'
+import { checkClocks } from './clocks.ts'
 import type { DoctorOptions, Finding } from './options.ts'
 import { type Bench, checkEnds, checkGroup, checkTopic } from './resources.ts'
 import { checkBrokers, checkCredentials, checkNameServers, checkTls, reachBrokers } from './servers.ts'
@@ -44,6 +45,7 @@ async function* examine(client: Client, options: DoctorOptions): AsyncGenerator<
   if (!info) return
   const reached = await reachBrokers(client, info)
   yield* checkBrokers(reached)
+  yield* await checkClocks(client, reached)
   yield checkTls(reached)
   const credentials = checkCredentials(reached)
   yield credentials
@@ -51,7 +53,7 @@ async function* examine(client: Client, options: DoctorOptions): AsyncGenerator<
   const bench: Bench = { client, reached, use }
   for (const topic of topics) yield* await checkTopic(bench, topic, group)
   if (group !== undefined) yield* await checkGroup(bench, group, topics)
-  if (use === 'end-transaction' || use === 'check-transactions') yield* await checkEnds(bench)
+  if (use === 'end-transaction') yield* await checkEnds(bench, topics)
   if (use === 'check-transactions') yield* checkTransactions(reached, options)
 }
 

@@ -1,5 +1,6 @@
 /** The factories for administrators (src/client/admin), each call against the broker's own state. */
 import { deepStrictEqual, ok } from 'node:assert/strict'
+import { GetBrokerRuntimeInfo } from '../../../src/commands/broker.ts'
 import {
   type Client,
   createClusterAdmin,
@@ -395,6 +396,21 @@ export const administration: Cases = {
         others,
       ],
       [c.master, c.brokerName, c.clusterName, '0', '1000', '15', []],
+    )
+  },
+
+  'the clock of a broker is when it was started and how long it runs': async (c) => {
+    const before = Date.now()
+    const limits = { deadline: c.client.deadline() }
+    const { body } = await c.client.network.call(c.master, GetBrokerRuntimeInfo, {}, undefined, limits)
+    const { bootTimestamp, runtime = '', brokerVersionDesc } = body.table
+    const parts = /^\[ (\d+) days, (\d+) hours, (\d+) minutes, (\d+) seconds \]$/.exec(runtime)?.slice(1)
+    const seconds = parts?.map(Number).reduce((sum, each, at) => sum * ([1, 24, 60, 60][at] ?? 1) + each, 0)
+    const time = Number(bootTimestamp) + (seconds ?? Number.NaN) * 1_000
+    deepStrictEqual(
+      [brokerVersionDesc, time > before - 1_000, time <= Date.now()],
+      ['V5_5_0', true, true],
+      `${time} from ${before}: ${runtime}`,
     )
   },
 

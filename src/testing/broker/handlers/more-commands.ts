@@ -49,19 +49,6 @@ export const GetProducerConnectionList: Command<
   responseBody: /* @__PURE__ */ anyBody<{ connectionSet: object[] }>('connections'),
 })
 
-/** A broker's figures as text, by name. */
-export const GetBrokerRuntimeInfo: Command<
-  NoFields,
-  NoFields,
-  undefined,
-  { table: Readonly<Record<string, string>> }
-> = /* @__PURE__ */ defineCommand({
-  code: 28,
-  name: 'GET_BROKER_RUNTIME_INFO',
-  effect: 'read',
-  responseBody: /* @__PURE__ */ anyBody<{ table: Readonly<Record<string, string>> }>('runtime info'),
-})
-
 /** Store time of the first message of a queue, epoch ms; -1 when there is none. */
 export const GetEarliestMsgStoreTime: Command<{ topic: string; queueId: number }, { timestamp: bigint }> =
   /* @__PURE__ */ defineCommand({
