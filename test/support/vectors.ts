@@ -7,6 +7,7 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { GetBrokerConfig } from '../../src/commands/broker.ts'
 import { decodeFields, encodeFields, type Fields } from '../../src/commands/define.ts'
 import { HeartBeat } from '../../src/commands/heartbeat.ts'
 import { SendMessage, type SendMessageRequest, SendMessageV2 } from '../../src/commands/send.ts'
@@ -289,9 +290,18 @@ function checkSendHeader({ v1ExtFields, v2ExtFields }: Case): void {
   deepStrictEqual(plain(encodeFields('SEND_MESSAGE', request, v1)), Object.fromEntries(own))
 }
 
+function checkBrokerConfig({ raw, values }: Case): void {
+  const { encode, decode } = GetBrokerConfig.responseBody
+  const decoded = decode(Buffer.from(raw))
+  const trimmed = Object.entries(decoded).map(([name, value]) => [name, value.trimEnd()])
+  deepStrictEqual(Object.fromEntries(trimmed), values)
+  deepStrictEqual(String(encode(decoded)), raw)
+}
+
 const CHECKS: ReadonlyMap<string, Check> = new Map([
   ['acl-signature.json', checkSignature],
   ['batch-encode.json', checkBatch],
+  ['broker-config.json', checkBrokerConfig],
   ['fastjson-bodies.json', checkFastjson],
   ['heartbeat.json', checkHeartbeat],
   ['message-decode.json', checkMessages],

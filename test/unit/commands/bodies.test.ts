@@ -57,6 +57,7 @@ const codecs: Record<string, readonly BodyCodec<unknown>[]> = {
     commands.InvokeBrokerToResetOffset.responseBody,
     commands.ResetConsumerClientOffset.requestBody,
   ],
+  BrokerRuntimeInfo: [commands.GetBrokerRuntimeInfo.responseBody],
   ConsumerRunningInfo: [commands.GetConsumerRunningInfo.responseBody],
   ConsumeMessageDirectlyResult: [commands.ConsumeMessageDirectly.responseBody],
 }
@@ -447,7 +448,7 @@ describe('bodies with wrong values', () => {
 })
 
 describe('the settings of a broker', () => {
-  // Of what a 5.5.0 broker answered.
+  // Made up; a whole answer of a broker is test/golden/vectors/broker-config.json.
   const raw =
     'brokerName=broker-a\nmessageStorePlugIn=\ntransactionTimeOut=1000\nmessageDelayLevel=1s 5s 10s\n' +
     'initAuthenticationUser={"a":"b=c"}\n'
