@@ -50,16 +50,26 @@ const ACTIONS: Readonly<Record<string, string>> = {
 const DENIED =
   / answered (\w+)(?:(?! answered ).)*? no permission to access (\w+:\S+) from (?:(?! answered ).)*?(\.?; check the grants)/g
 
+/** Access control of 4.x, of plain_acl.yml: it knows PUB and SUB, and administrators. */
+const DENIED_BEFORE_5 =
+  / answered (\w+)(?:(?! answered ).)*? permission for (topic|group):([\w%-]+)(; check the grants)/g
+const FOR_ADMINISTRATORS = /( Need admin permission for (?:(?! answered ).)*?); check the grants/g
+
 /** Says `grant Get on Topic:orders` where a broker refused for the want of that, also in an error of several brokers. */
 export const sayingGrants = (message: string): string =>
-  message.replace(DENIED, (all, request: string, resource: string, tail: string) => {
-    const action = ACTIONS[request]
-    return action === undefined ? all : `${all.slice(0, -tail.length)}; grant ${action} on ${resource}`
-  })
+  message
+    .replace(DENIED, (all, request: string, resource: string, tail: string) => {
+      const action = ACTIONS[request]
+      return action === undefined ? all : `${all.slice(0, -tail.length)}; grant ${action} on ${resource}`
+    })
+    .replace(DENIED_BEFORE_5, (all, request: string, kind: string, name: string, tail: string) => {
+      const action = ACTIONS[request] === 'Pub' ? 'PUB' : 'SUB'
+      return `${all.slice(0, -tail.length)}; grant ${name}=${action} in ${kind}Perms`
+    })
+    .replace(FOR_ADMINISTRATORS, '$1; it takes an account with admin: true')
 
-/** `Get on Topic:orders`: what the errors in a text want to be granted. */
+/** `Get on Topic:orders`, or `orders=SUB in topicPerms`: what the errors in a text want to be granted. */
 export const grantsIn = (text: string): string[] =>
-  [...text.matchAll(DENIED)].flatMap(([, request = '', resource]) => {
-    const action = ACTIONS[request]
-    return action === undefined ? [] : [`${action} on ${resource}`]
-  })
+  [
+    ...sayingGrants(text).matchAll(/; grant (\w+(?: or \w+)? on \w+:[\w%-]+|[\w%-]+=\w+ in \w+Perms)/g),
+  ].flatMap(([, grant]) => grant ?? [])

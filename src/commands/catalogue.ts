@@ -41,6 +41,7 @@ import { SendBatchMessage, SendMessage, SendMessageV2 } from './send.ts'
 import { ConsumerSendMsgBack } from './send-back.ts'
 import {
   DeleteTopicInBroker,
+  GetAllTopicConfig,
   GetTopicConfig,
   GetTopicStatsInfo,
   QueryTopicConsumeByWho,
@@ -85,6 +86,7 @@ export const catalogue: ReadonlyMap<number, AnyCommand> = /* @__PURE__ */ byCode
   GetBrokerConfig,
   GetBrokerRuntimeInfo,
   DeleteTopicInBroker,
+  GetAllTopicConfig,
   GetTopicConfig,
   GetTopicStatsInfo,
   QueryTopicConsumeByWho,

@@ -168,6 +168,7 @@ export { readSubscriptionData, type SubscriptionData } from './subscription.ts'
 export {
   type CreateTopicRequest,
   DeleteTopicInBroker,
+  GetAllTopicConfig,
   GetTopicConfig,
   GetTopicStatsInfo,
   type GroupList,
@@ -175,6 +176,7 @@ export {
   type TopicConfig,
   type TopicOffset,
   type TopicStatsTable,
+  type TopicTable,
   UpdateAndCreateTopic,
 } from './topics.ts'
 export {

@@ -80,21 +80,23 @@ export interface TopicConfig {
   attributes: Readonly<Record<string, string>>
 }
 
+const readTopicConfig: Read<TopicConfig> = /* @__PURE__ */ object<TopicConfig>({
+  topicName: text,
+  readQueueNums: int,
+  writeQueueNums: int,
+  perm: int,
+  topicFilterType: orElse(text, 'SINGLE_TAG'),
+  topicSysFlag: orElse(int, 0),
+  order: orElse(boolean, false),
+  attributes: orElse(record(text), {}),
+})
+
 const topicConfigBody: BodyCodec<TopicConfig> = /* @__PURE__ */ jsonBody<TopicConfig>(
   'topicConfig',
-  /* @__PURE__ */ object<TopicConfig>({
-    topicName: text,
-    readQueueNums: int,
-    writeQueueNums: int,
-    perm: int,
-    topicFilterType: orElse(text, 'SINGLE_TAG'),
-    topicSysFlag: orElse(int, 0),
-    order: orElse(boolean, false),
-    attributes: orElse(record(text), {}),
-  }),
+  readTopicConfig,
 )
 
-/** The settings of a topic on one broker. 17: it is not there. */
+/** The settings of a topic on one broker. 17: it is not there. 3: the broker is older than 5.0. */
 export const GetTopicConfig: Command<{ topic: string }, NoFields, undefined, TopicConfig> =
   /* @__PURE__ */ defineCommand({
     code: 351,
@@ -102,6 +104,23 @@ export const GetTopicConfig: Command<{ topic: string }, NoFields, undefined, Top
     effect: 'read',
     request: { topic: STRING },
     responseBody: topicConfigBody,
+  })
+
+export interface TopicTable {
+  /** By topic. */
+  topicConfigTable: Readonly<Record<string, TopicConfig>>
+}
+
+/** The settings of every topic of one broker: for brokers that have no GET_TOPIC_CONFIG. */
+export const GetAllTopicConfig: Command<NoFields, NoFields, undefined, TopicTable> =
+  /* @__PURE__ */ defineCommand({
+    code: 21,
+    name: 'GET_ALL_TOPIC_CONFIG',
+    effect: 'read',
+    responseBody: /* @__PURE__ */ jsonBody<TopicTable>(
+      'topics',
+      /* @__PURE__ */ object<TopicTable>({ topicConfigTable: /* @__PURE__ */ record(readTopicConfig) }),
+    ),
   })
 
 export interface TopicOffset {

@@ -157,7 +157,9 @@ function readAnswer<Request, Response, RequestBody, ResponseBody>(
   { address, topic }: ErrorFacts,
 ): Answer<Response, ResponseBody> {
   const { name, effect } = command
-  const meaning = meaningOf(command, code)
+  // Access control of 4.x throws before a request is looked at, and says it with the code of any fault.
+  const [, acl] = /AclException: ([^,\n]+)/.exec(remark) ?? []
+  const meaning = acl ? 'denied' : meaningOf(command, code)
   const said = (what: string): string =>
     `${address} answered ${name}${topic ? ` for topic ${topic}` : ''} with ${what}`
   const facts = (outcome: Outcome): ErrorFacts => ({
@@ -167,11 +169,11 @@ function readAnswer<Request, Response, RequestBody, ResponseBody>(
   })
   if (!isResult(meaning)) {
     // The remark of a code 1 is a Java stack trace: its first line says what there is to say.
-    const [line = ''] = /^.{0,300}/.exec(remark) ?? []
-    const Kind = meaning === 'denied' && ACL_REMARK.test(line) ? AuthError : BrokerError
+    const [line = ''] = /^.{0,300}/.exec(acl ?? remark) ?? []
+    const Kind = acl || (meaning === 'denied' && ACL_REMARK.test(line)) ? AuthError : BrokerError
     throw new Kind(said(`code ${code}: ${line}${NEXT_STEP[meaning] ?? ''}`), line, {
       // Code 1 is any exception inside the broker, before or after it stored something.
-      ...facts(code === 1 ? 'unknown' : 'refused'),
+      ...facts(code === 1 && !acl ? 'unknown' : 'refused'),
       responseCode: code,
       retryable: RETRYABLE.includes(meaning),
     })

@@ -157,6 +157,27 @@ ok    credentials: none, and brokers want none
     deepStrictEqual(refused.stdout.includes('not this one'), false)
   })
 
+  it('tells a stranger from a missing permission also where access control is that of 4.x', async () => {
+    const rule = broker.faults.add({
+      fault: 'refuse',
+      code: [26, 28],
+      responseCode: 1,
+      remark:
+        'org.apache.rocketmq.acl.common.AclException: No acl config for fn, org.apache.rocketmq.acl.X.y(X.java:1)',
+    })
+    const ended = await doctor([], broker.nameServers, {
+      ROCKETMQ_ACCESS_KEY: 'fn',
+      ROCKETMQ_SECRET_KEY: 's',
+    })
+    rule.remove()
+
+    deepStrictEqual(ended.code, 1)
+    match(
+      ended.stdout,
+      /\nfail {2}credentials: .*No acl config for fn → correct ROCKETMQ_ACCESS_KEY and .*\n$/,
+    )
+  })
+
   it('says which name server does not answer, and goes on with the others', async () => {
     const { code, stdout } = await doctor([], `127.0.0.1:1;${broker.nameServers}`)
 

@@ -285,7 +285,7 @@ describe('rocketmq-lambda with a broker', () => {
       deepStrictEqual([args, code, stdout, stderr.trimEnd().split('\n').length], [args, 1, '', 1])
       match(
         stderr,
-        /^error: .*127\.0\.0\.1:\d+.*User:reader has no permission.*; grant \w+ on Topic:orders\n$/,
+        /^error: .*127\.0\.0\.1:\d+.*User:reader has no permission.*; grant [\w ]+ on Topic:orders\n$/,
         args,
       )
     }
@@ -293,6 +293,28 @@ describe('rocketmq-lambda with a broker', () => {
     broker.faults.clear()
     deepStrictEqual(await state(), was)
   })
+
+  for (const [args, said, line] of [
+    ['send orders x', 'No default permission for topic:orders', 'grant orders=PUB in topicPerms'],
+    ['lag billing', 'No default permission for group:billing', 'grant billing=SUB in groupPerms'],
+    [
+      'group update billing --retry-max 3 --yes',
+      'Need admin permission for request code=200, but accessKey=reader is not',
+      'it takes an account with admin: true',
+    ],
+  ] as const)
+    it(`says what access control of 4.x wants of ${args}, which refuses with code 1`, async () => {
+      const was = await state()
+      const remark = `org.apache.rocketmq.acl.common.AclException: ${said}, org.apache.rocketmq.acl.plain.X.y(X.java:1)`
+      const code = [310, 208, 200]
+      broker.faults.add({ fault: 'refuse', code, responseCode: 1, remark, server: 'broker-a' })
+
+      const ended = await run(args.split(' '))
+      broker.faults.clear()
+
+      match(ended.stderr, new RegExp(`^error: .* with code 1: ${said.split(',')[0]}; ${line}\n$`))
+      deepStrictEqual([ended.code, await state()], [1, was])
+    })
 
   it('says what a broker that does not answer may have done, and which option waits longer', async () => {
     broker.faults.add({ fault: 'lose-answer', server: 'broker-a' })

@@ -197,7 +197,9 @@ async function attempt(
     return undefined
   } catch (error) {
     if (!RocketMQError.is(error)) throw error
-    return error instanceof BrokerError && /queueId.*is illegal/i.test(error.remark) ? undefined : error
+    if (!(error instanceof BrokerError)) return error
+    // Topics that are asked about are there, but for the list of ends: it comes with the first one.
+    return /queueId.*is illegal/i.test(error.remark) || isUnknownTopic(error) ? undefined : error
   }
 }
 

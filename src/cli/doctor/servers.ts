@@ -131,7 +131,7 @@ export function checkCredentials(reached: readonly Reached[]): Finding {
 
 /** Of who it is, not of what they may do. */
 const isOfIdentity = ({ remark }: BrokerError): boolean =>
-  /username cannot be null|is not found|signature/i.test(remark)
+  /username cannot be null|is not found|signature|No acl config|No accessKey/i.test(remark)
 
 /** Without the next step: a finding has its own. */
 export const messageOf = (error: unknown): string =>

@@ -10,7 +10,6 @@ import {
   GetSubscriptionGroupConfig,
   groupConfig,
   type SubscriptionGroupConfig,
-  type SubscriptionGroupTable,
   UpdateAndCreateSubscriptionGroup,
 } from '../../commands/groups.ts'
 import { GetConsumerListByGroup } from '../../commands/heartbeat.ts'
@@ -27,6 +26,7 @@ import {
   checkWhere,
   chooseMasters,
   findMasters,
+  isUnsupported,
   type Master,
   onEach,
   unlessMissing,
@@ -138,10 +138,20 @@ export const readGroup = async (
 ): Promise<GroupOnBroker[]> => {
   const group = client.wrap(consumerGroup)
   const answers = await onEach(`reading group ${consumerGroup}`, masters, async (master) => {
-    const all = await readTable(client, master, deadline)
-    if (all) return all.subscriptionGroupTable.get(group)
-    const one = callMaster(client, master, GetSubscriptionGroupConfig, { group }, undefined, deadline)
-    return (await unlessMissing(one, SUBSCRIPTION_GROUP_NOT_EXIST))?.body
+    try {
+      const all = await callMaster(client, master, GetAllSubscriptionGroupConfig, {}, undefined, deadline)
+      return all.body.subscriptionGroupTable.get(group)
+    } catch (error) {
+      if (!isForbidden(error)) throw error
+      const one = callMaster(client, master, GetSubscriptionGroupConfig, { group }, undefined, deadline)
+      return await unlessMissing(one, SUBSCRIPTION_GROUP_NOT_EXIST).then(
+        (answer) => answer?.body,
+        (reason: unknown) => {
+          // Brokers before 5.0 do not know it: what is missing is the permission.
+          throw isUnsupported(reason) ? error : reason
+        },
+      )
+    }
   })
   return answers.flatMap(({ value, ...master }) => {
     if (!value) return []
@@ -150,25 +160,9 @@ export const readGroup = async (
   })
 }
 
-/** Nothing where that is not permitted. */
-const readTable = async (
-  client: Client,
-  master: Master,
-  deadline: Deadline,
-): Promise<SubscriptionGroupTable | undefined> => {
-  const all = callMaster(client, master, GetAllSubscriptionGroupConfig, {}, undefined, deadline)
-  return (
-    await all.catch((error: unknown) => {
-      if (
-        error instanceof AuthError &&
-        error.responseCode === NO_PERMISSION &&
-        /permission/.test(error.remark)
-      )
-        return undefined
-      throw error
-    })
-  )?.body
-}
+/** A missing permission, not a wrong key. */
+const isForbidden = (error: unknown): boolean =>
+  error instanceof AuthError && error.responseCode === NO_PERMISSION && /permission/.test(error.remark)
 
 /** @throws BrokerError, as a broker that does not create it would answer */
 export const noGroup = (consumerGroup: string): never => {

@@ -163,6 +163,12 @@ const placeOf = ({ brokerName, address, queue }: Place): Place => ({
   ...(queue ? { queue } : {}),
 })
 
+const REQUEST_CODE_NOT_SUPPORTED = 3
+
+/** Of a broker that is older than the request. */
+export const isUnsupported = (error: unknown): boolean =>
+  error instanceof BrokerError && error.responseCode === REQUEST_CODE_NOT_SUPPORTED
+
 /** The answer to a request, or undefined when the broker said that there is no such thing. */
 export const unlessMissing = async <T>(
   answer: Promise<T>,

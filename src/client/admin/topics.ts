@@ -12,6 +12,7 @@ import {
 } from '../../commands/route.ts'
 import {
   DeleteTopicInBroker,
+  GetAllTopicConfig,
   GetTopicConfig,
   GetTopicStatsInfo,
   QueryTopicConsumeByWho,
@@ -31,6 +32,7 @@ import {
   checkWhere,
   chooseMasters,
   findBrokers,
+  isUnsupported,
   type Master,
   onEach,
   unlessMissing,
@@ -139,14 +141,18 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
     masters: readonly Master[],
     deadline: Deadline,
   ): Promise<TopicOnBroker[]> => {
-    const request = { topic: client.wrap(topic) }
-    const answers = await onEach(`reading topic ${topic}`, masters, (master) =>
-      unlessMissing(
-        callMaster(client, master, GetTopicConfig, request, undefined, deadline, topic),
-        TOPIC_NOT_EXIST,
-      ),
-    )
-    return answers.flatMap(({ value, ...master }) => (value ? [onBroker(master, value.body)] : []))
+    const name = client.wrap(topic)
+    const answers = await onEach(`reading topic ${topic}`, masters, async (master) => {
+      const one = callMaster(client, master, GetTopicConfig, { topic: name }, undefined, deadline, topic)
+      try {
+        return (await unlessMissing(one, TOPIC_NOT_EXIST))?.body
+      } catch (error) {
+        if (!isUnsupported(error)) throw error
+        const all = await callMaster(client, master, GetAllTopicConfig, {}, undefined, deadline)
+        return all.body.topicConfigTable[name]
+      }
+    })
+    return answers.flatMap(({ value, ...master }) => (value ? [onBroker(master, value)] : []))
   }
 
   const write = async (

@@ -62,6 +62,10 @@ export class TopicTable {
     }
   }
 
+  all(): TopicConfig[] {
+    return [...this.#topics.values()]
+  }
+
   get(topic: string): TopicConfig | undefined {
     return this.#topics.get(topic)
   }

@@ -7,7 +7,12 @@ import {
   UpdateAndCreateSubscriptionGroup,
 } from '../../../src/commands/groups.ts'
 import { QueryMessage } from '../../../src/commands/messages.ts'
-import { GetTopicConfig, GetTopicStatsInfo, QueryTopicConsumeByWho } from '../../../src/commands/topics.ts'
+import {
+  GetAllTopicConfig,
+  GetTopicConfig,
+  GetTopicStatsInfo,
+  QueryTopicConsumeByWho,
+} from '../../../src/commands/topics.ts'
 import { decodeMessages } from '../../../src/wire/message.ts'
 import { type Cases, type Context, failure, until } from '../context.ts'
 
@@ -136,6 +141,13 @@ export const admin: Cases = {
         outcome: 'refused',
       },
     )
+  },
+
+  'the settings of all topics hold those of each': async (c) => {
+    const topic = await c.topic({ readQueueNums: 3, writeQueueNums: 2, attributes: '+message.type=FIFO' })
+    const { body: one } = await c.call(GetTopicConfig, { topic }, undefined)
+    const { body: all } = await c.call(GetAllTopicConfig, {}, undefined)
+    deepStrictEqual(all.topicConfigTable[topic], one)
   },
 
   'a group that is deleted without its offsets is there again, with the default settings': async (c) => {

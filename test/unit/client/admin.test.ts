@@ -267,6 +267,22 @@ describe('a group', () => {
       )
     }))
 
+  it('that may not be read says so also where brokers are too old to be asked by name', () =>
+    withBroker({}, async (broker, client) => {
+      const remark = 'User:u has no permission to access Group:billing from 127.0.0.1, no matched policies.'
+      broker.faults.add({ fault: 'refuse', code: ALL_GROUPS, responseCode: 16, remark })
+      broker.faults.add({
+        fault: 'refuse',
+        code: 352,
+        responseCode: 3,
+        remark: 'request type 352 not supported',
+      })
+
+      const { name, message } = await errorOf(createGroupAdmin(client).describe('billing'))
+
+      deepStrictEqual([name, message.includes(remark)], ['AuthError', true])
+    }))
+
   it('has the members of every master, each once', () =>
     withBroker({}, async (_, client) => {
       const groups = createGroupAdmin(client)
@@ -302,6 +318,36 @@ describe('a group', () => {
       deepStrictEqual(
         [whole, named].map(({ queues }) => queues.map((each) => [each.queue.topic, each.from, each.to])),
         [[['orders', 1n, 0n]], [['%RETRY%billing', 1n, 0n]]],
+      )
+    }))
+})
+
+describe('a topic on brokers before 5.0, which have no 351', () => {
+  it('is created, changed, described and deleted all the same', () =>
+    withBroker({}, async (broker, client) => {
+      const remark = ' request type 351 not supported'
+      broker.faults.add({ fault: 'refuse', code: 351, responseCode: 3, remark })
+      const topics = createTopicAdmin(client)
+
+      await topics.create('orders', { readQueueNums: 2 })
+      await topics.create('orders', { readQueueNums: 2 })
+      await topics.update('orders', { perm: 4 })
+      const described = await topics.describe('orders')
+      await topics.delete('orders')
+      const { responseCode } = await errorOf(topics.describe('orders'))
+
+      deepStrictEqual(
+        [
+          described.map(({ brokerName, readQueueNums, perm }) => [brokerName, readQueueNums, perm]),
+          responseCode,
+        ],
+        [
+          [
+            ['broker-a', 2, 4],
+            ['broker-b', 2, 4],
+          ],
+          17,
+        ],
       )
     }))
 })

@@ -449,6 +449,27 @@ describe('credentials', () => {
     deepStrictEqual([provide.mock.callCount(), server.frames.length], [2, 4])
   })
 
+  // As a broker of 4.9.7 answered.
+  for (const [said, asked] of [
+    ['Check signature failed for accessKey=AK', 2],
+    ['No default permission for topic:orders', 1],
+  ] as const)
+    it(`are told to be refused by access control of 4.x, with code 1: ${said}`, async (t) => {
+      const place =
+        'org.apache.rocketmq.acl.plain.PlainPermissionManager.checkPerm(PlainPermissionManager.java:605)'
+      const remark = `org.apache.rocketmq.acl.common.AclException: ${said}, ${place}`
+      const server = await fakeServer(t, answering({ code: 1, remark }))
+      const provide = t.mock.fn(async () => credentials)
+
+      const facts = await rejection(send(openNetwork(t, { credentials: provide }), server))
+
+      const { code, outcome, retryable, responseCode } = facts
+      deepStrictEqual(
+        [code, outcome, retryable, responseCode, provide.mock.callCount()],
+        ['RMQ_AUTH', 'refused', false, 1, asked],
+      )
+    })
+
   it('are not asked for again when a permission other than the key’s is missing', async (t) => {
     const server = await fakeServer(
       t,

@@ -17,6 +17,7 @@ import {
 } from '../../../commands/response-codes.ts'
 import {
   DeleteTopicInBroker,
+  GetAllTopicConfig,
   GetTopicConfig,
   GetTopicStatsInfo,
   QueryTopicConsumeByWho,
@@ -97,6 +98,12 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
     if (!config) throw new Refusal(TOPIC_NOT_EXIST, `No topic in this broker. topic: ${topic}`)
     return { body: config }
   }),
+
+  handle(GetAllTopicConfig, ({ server }: AdminCall) => ({
+    body: {
+      topicConfigTable: Object.fromEntries(server.topics.all().map((config) => [config.topicName, config])),
+    },
+  })),
 
   handle(GetTopicStatsInfo, ({ server }: AdminCall, { topic }) => {
     const { readQueueNums, writeQueueNums } = topicOf(server, topic)
