@@ -291,11 +291,11 @@ function checkSendHeader({ v1ExtFields, v2ExtFields }: Case): void {
 }
 
 function checkBrokerConfig({ raw, values }: Case): void {
-  const { encode, decode } = GetBrokerConfig.responseBody
-  const decoded = decode(Buffer.from(raw))
+  const { responseBody } = GetBrokerConfig
+  const decoded = responseBody.decode(Buffer.from(raw))
   const trimmed = Object.entries(decoded).map(([name, value]) => [name, value.trimEnd()])
   deepStrictEqual(Object.fromEntries(trimmed), values)
-  deepStrictEqual(String(encode(decoded)), raw)
+  deepStrictEqual(String(responseBody.encode(decoded)), raw)
 }
 
 const CHECKS: ReadonlyMap<string, Check> = new Map([
