@@ -178,6 +178,19 @@ ok    credentials: none, and brokers want none
     )
   })
 
+  it('says that what answers is a broker', async () => {
+    const remark = ' request type 106 not supported'
+    const rule = broker.faults.add({ fault: 'refuse', code: [106], responseCode: 3, remark })
+    const { code, stdout } = await doctor([])
+    rule.remove()
+
+    deepStrictEqual(code, 1)
+    match(
+      stdout,
+      /^fail {2}name server .* not supported → that is a broker: ROCKETMQ_NAMESRV_ADDR takes .*\n$/,
+    )
+  })
+
   it('says which name server does not answer, and goes on with the others', async () => {
     const { code, stdout } = await doctor([], `127.0.0.1:1;${broker.nameServers}`)
 

@@ -137,6 +137,25 @@ describe('rocketmq-lambda with a broker', () => {
         /^--yes: is needed where there is no terminal/,
       ],
       ['no answer to be had', 'group update billing --consume off', 2, /^--yes: is needed where there is no/],
+      ...['update --queues 3', 'delete'].flatMap((action) => {
+        const [name = '', ...rest] = action.split(' ')
+        return ['TBW102', 'RMQ_SYS_TRANS_HALF_TOPIC', 'RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC'].map(
+          (topic) =>
+            [
+              'a topic of the brokers',
+              ['topic', name, topic, ...rest, '--yes'].join(' '),
+              2,
+              /^<topic>: \w+ belongs to the brokers$/,
+            ] as const,
+        )
+      }),
+      [
+        'a group of the brokers',
+        'group update TOOLS_CONSUMER --consume off --yes',
+        2,
+        /^<group>: TOOLS_CONSUMER belongs/,
+      ],
+      ['a group of the brokers', 'group delete TOOLS_CONSUMER --yes', 2, /^<group>: TOOLS_CONSUMER belongs/],
       ['a topic of the brokers', 'topic create TBW102', 2, /^<topic>: TBW102 belongs to the brokers$/],
       [
         'a cluster that is not there',
@@ -193,6 +212,9 @@ describe('rocketmq-lambda with a broker', () => {
         /^option '--delay <time>' cannot be used with option '--delay-level <n>'$/,
       ],
       ['two places', 'peek orders --offset 1 --from 1h', 2, /cannot be used with option '--from <time>'$/],
+      ['no key', 'peek orders --key=', 2, /^--key: takes non-empty text/],
+      ['no id', 'peek orders --id=', 2, /^--id: takes non-empty text/],
+      ['a topic of the brokers', 'send TBW102 x', 2, /^<topic>: TBW102 belongs to the brokers$/],
       ['a key that nothing has', 'peek orders --key nothing', 1, /^no message of orders has key nothing; /],
       ['an id that nothing has', 'peek orders --id nothing', 1, /^no message of orders has id nothing; /],
       [
@@ -315,6 +337,19 @@ describe('rocketmq-lambda with a broker', () => {
       match(ended.stderr, new RegExp(`^error: .* with code 1: ${said.split(',')[0]}; ${line}\n$`))
       deepStrictEqual([ended.code, await state()], [1, was])
     })
+
+  it('says that what answers is no name server', async () => {
+    const refused = { fault: 'refuse', responseCode: 3, remark: ' request type 206 not supported' } as const
+    broker.faults.add({ ...refused, code: 206 })
+
+    const { code, stderr } = await run(['topic', 'list'])
+
+    deepStrictEqual(code, 1)
+    match(
+      stderr,
+      /^error: .* request type 206 not supported; is that a name server\? ROCKETMQ_NAMESRV_ADDR .*\n$/,
+    )
+  })
 
   it('says what a broker that does not answer may have done, and which option waits longer', async () => {
     broker.faults.add({ fault: 'lose-answer', server: 'broker-a' })

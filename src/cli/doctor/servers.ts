@@ -133,13 +133,18 @@ export function checkCredentials(reached: readonly Reached[]): Finding {
 const isOfIdentity = ({ remark }: BrokerError): boolean =>
   /username cannot be null|is not found|signature|No acl config|No accessKey/i.test(remark)
 
+const NEXT_STEP = /\.?; (check the grants|see timeoutMs|reachable from this subnet\?)$/
+const REQUEST_CODE_NOT_SUPPORTED = 3
+
 /** Without the next step: a finding has its own. */
 export const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message.replace(/\.?; check the grants$/, '') : String(error)
+  error instanceof Error ? error.message.replace(NEXT_STEP, '') : String(error)
 
 /** By the first thing to look at. */
 function fixOf(error: unknown, setting: string, port: number): string {
   if (error instanceof ConnectError && /tls|certificate/i.test(error.message))
     return 'give the CA in ROCKETMQ_TLS_CA, and check the names in its certificate'
+  if (error instanceof BrokerError && error.responseCode === REQUEST_CODE_NOT_SUPPORTED)
+    return `that is a broker: ${setting} takes name servers`
   return `is it running, is the address right (${setting}), and is port ${port} open from here?`
 }

@@ -40,6 +40,11 @@ export interface GroupDeleteOptions extends ConnectionOptions {
 const OF_BROKERS =
   /^(CID_RMQ_SYS_.*|CID_ONSAPI_(PULL|PERMISSION|OWNER)|CID_ONS-HTTP-PROXY|TOOLS_CONSUMER|FILTERSRV_CONSUMER|SELF_TEST_C_GROUP|SELF_TEST_P_GROUP|__MONITOR_CONSUMER|CLIENT_INNER_PRODUCER|DEFAULT_CONSUMER|DEFAULT_PRODUCER)$/
 
+/** `peek` and mqadmin read as one of them, and brokers do their own work as others. */
+function checkOwnGroup(group: string): void {
+  if (OF_BROKERS.test(group)) throw new ConfigError('<group>', `${group} belongs to the brokers`)
+}
+
 export async function listGroups(options: GroupListOptions): Promise<void> {
   await withClient(options, async (client) => {
     const all = await createGroupAdmin(client).list()
@@ -120,6 +125,7 @@ export async function updateGroup(group: string, options: GroupUpdateOptions): P
   }).filter(([, value]) => value !== undefined)
   if (given.length === 0)
     throw new ConfigError('group update', 'give what shall change: --retry-max, --consume, …')
+  checkOwnGroup(group)
   const settings: Partial<GroupOnBroker['config']> = Object.fromEntries(given)
   await withClient(options, async (client) => {
     const groups = createGroupAdmin(client)
@@ -147,6 +153,7 @@ const settingsOf = (config: GroupOnBroker['config']): Record<string, string> => 
 
 export async function deleteGroup(group: string, options: GroupDeleteOptions): Promise<void> {
   const { cluster, broker: brokerName, yes, json } = options
+  checkOwnGroup(group)
   await withClient(options, async (client) => {
     const groups = createGroupAdmin(client)
     const print = (line: string): void => (json ? console.error(line) : console.log(line))

@@ -8,6 +8,7 @@ import { ConfigError } from '../../errors.ts'
 import type { UndecodableMessage } from '../../wire/message.ts'
 import type { ChosenQueue } from '../arguments.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
+import { naming } from '../naming.ts'
 import { age, bold, dim, printable, printJson, timestamp } from '../output.ts'
 import { createReader, inTurns, type Reader } from './reading.ts'
 
@@ -25,10 +26,12 @@ export interface PeekOptions extends ConnectionOptions {
 
 const OFFSET_MESSAGE_ID = /^([0-9A-F]{32}|[0-9A-F]{56})$/i
 const NEWEST = 10
+/** Fields of a query, as arguments. */
+const NAMES = { key: '--key', messageId: '--id' }
 
 export async function runPeek(topic: string, options: PeekOptions): Promise<void> {
   await withClient(options, async (client) => {
-    const found = await messagesOf(client, topic, options)
+    const found = await messagesOf(client, topic, options).catch(naming(NAMES))
     for (const message of found) {
       if (options.json) printJson({ ...message.toJSON(), text: textOf(message.body) })
       else for (const line of linesOf(message, options.maxBody)) console.log(line)

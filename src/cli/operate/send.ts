@@ -1,7 +1,7 @@
 /** `rocketmq-lambda send`: one message into a topic that is there. */
 import { readFile } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
-import { createTopicAdmin } from '../../client/admin/topics.ts'
+import { checkOwnTopic, createTopicAdmin } from '../../client/admin/topics.ts'
 import { createProducer } from '../../client/producer.ts'
 import { ConfigError } from '../../errors.ts'
 import type { ChosenQueue } from '../arguments.ts'
@@ -36,6 +36,7 @@ export async function runSend(topic: string, text: string | undefined, options: 
   const { tag, key: keys, property: properties, shardingKey, delay: delayMs, delayLevel, json } = options
   const queue = options.queue && namedQueue(topic, options.queue)
   await withClient(options, async (client) => {
+    checkOwnTopic(topic)
     // Brokers may create a topic that is sent to, which of a misspelt one nobody wants.
     await createTopicAdmin(client).route(topic)
     const producer = createProducer(client, { producerGroup: 'rocketmq-lambda-cli' })

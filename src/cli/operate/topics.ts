@@ -1,5 +1,10 @@
 /** `rocketmq-lambda topic`: what there is of topics; making, changing and deleting them. */
-import { createTopicAdmin, type QueueStats, type TopicOnBroker } from '../../client/admin/topics.ts'
+import {
+  checkOwnTopic,
+  createTopicAdmin,
+  type QueueStats,
+  type TopicOnBroker,
+} from '../../client/admin/topics.ts'
 import { ConfigError } from '../../errors.ts'
 import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
@@ -143,6 +148,7 @@ export async function updateTopic(topic: string, options: TopicUpdateOptions): P
   if (Object.keys({ ...settings, ...attributes }).length === 0)
     throw new ConfigError('topic update', 'give what shall change: --queues, --perm, --type, …')
   await withClient(options, async (client) => {
+    checkOwnTopic(topic)
     const topics = createTopicAdmin(client)
     const print = (line: string): void => (json ? console.error(line) : console.log(line))
     const brokers = await topics.describe(topic, { cluster, brokerName })
@@ -204,6 +210,7 @@ const hiddenBy = (brokers: readonly TopicOnBroker[], wanted: readonly TopicOnBro
 export async function deleteTopic(topic: string, options: TopicDeleteOptions): Promise<void> {
   const { cluster, yes, json } = options
   await withClient(options, async (client) => {
+    checkOwnTopic(topic)
     const topics = createTopicAdmin(client)
     const print = (line: string): void => (json ? console.error(line) : console.log(line))
     const brokers = (await unlessMissing(topics.describe(topic, { cluster }))) ?? []

@@ -113,6 +113,12 @@ export interface TopicAdmin {
   consumers(topic: string, options?: CallOptions): Promise<string[]>
 }
 
+/** @throws ConfigError for one that nobody is to create, change or delete */
+export const checkOwnTopic = (topic: string): void => {
+  checkTopicName(topic)
+  if (isOfBrokers(topic)) refuse('topic', `${topic} belongs to the brokers`)
+}
+
 const TOPIC_NOT_EXIST = 17
 const KINDS = { '%RETRY%': 'retry', '%DLQ%': 'dead-letter' } as const
 
@@ -127,12 +133,6 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
       topic,
       responseCode: TOPIC_NOT_EXIST,
     })
-  }
-
-  /** Not to be created, changed or deleted by anybody. */
-  const checkOwn = (topic: string): void => {
-    checkTopicName(topic)
-    if (isOfBrokers(topic)) refuse('topic', `${topic} belongs to the brokers`)
   }
 
   /** The topic as it is on each of these masters; those that do not have it are left out. */
@@ -202,7 +202,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
 
   return {
     async create(topic, settings = {}, where = {}) {
-      checkOwn(topic)
+      checkOwnTopic(topic)
       checkSettings(settings)
       checkWhere('create', where)
       const {
@@ -237,7 +237,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
     },
 
     async update(topic, changes, where = {}) {
-      checkOwn(topic)
+      checkOwnTopic(topic)
       checkSettings(changes)
       checkWhere('update', where)
       const deadline = client.deadline(where)
@@ -262,7 +262,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
     },
 
     async delete(topic, where = {}) {
-      checkOwn(topic)
+      checkOwnTopic(topic)
       checkKeys('delete', where, ['cluster', 'signal', 'deadlineMs'])
       const deadline = client.deadline(where)
       const masters = await chooseMasters(client, where, deadline, true)
