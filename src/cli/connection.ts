@@ -59,6 +59,9 @@ export async function withClient<T>(
         ? 'is not set: it takes host:port of the name servers, or give --connection <file>'
         : `is not in ${connection}: it takes host:port of the name servers`,
     )
+  const tls = process.env['ROCKETMQ_TLS'] ?? ''
+  if (!['', 'true', 'false'].includes(tls))
+    throw new ConfigError('ROCKETMQ_TLS', `takes true or false, got ${tls}`)
   const { createClient } = await import('../client/client.ts')
   const client = createClient({ timeoutMs: timeout })
   try {

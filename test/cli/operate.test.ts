@@ -239,6 +239,13 @@ describe('rocketmq-lambda with a broker', () => {
         /^ROCKETMQ_NAMESRV_ADDR: takes host:port/,
         { ROCKETMQ_NAMESRV_ADDR: 'x' },
       ],
+      [
+        'neither true nor false',
+        'topic list',
+        2,
+        /^ROCKETMQ_TLS: takes true or false, got yes$/,
+        { ROCKETMQ_TLS: 'yes' },
+      ],
       ['half of the credentials', 'topic list', 2, /^ROCKETMQ_SECRET_KEY: /, { ROCKETMQ_ACCESS_KEY: 'a' }],
       [
         'no file of a connection',
