@@ -8,7 +8,7 @@ import { bundledFunctions } from '../../src/cli/bundled-functions.ts'
 import { end, type Row, runDemo } from '../../src/cli/demo/run.ts'
 import type { StageOptions } from '../../src/cli/demo/stage.ts'
 import { steps } from '../../src/cli/demo/steps.ts'
-import { readServerless } from '../../src/testing/index.ts'
+import { type LocalFunction, readServerless } from '../../src/testing/index.ts'
 import { runCommand, startCommand } from '../support/command-line.ts'
 
 /** The lines of the closing table, below its head. */
@@ -144,20 +144,23 @@ describe('rocketmq-lambda demo', () => {
     const environment = { ROCKETMQ_NAMESRV_ADDR: nameServers }
     const deployed = await readServerless(join(import.meta.dirname, '../../serverless.yml'), { environment })
 
-    const here = bundledFunctions({ nameServers, topics: ['orders'], consumerGroup: 'billing' })
+    const secret = deployed['publish']?.environment?.['ROCKETMQ_TRANSACTION_SECRET'] ?? ''
+    const transactions = { secret, checkWindowMs: 35_000 }
+    const here = bundledFunctions({ nameServers, topics: ['orders'], consumerGroup: 'billing', transactions })
 
-    deepStrictEqual(withoutSecurity(here), withoutSecurity(deployed))
+    for (const [name, settings] of Object.entries(here))
+      deepStrictEqual(common(settings), common(deployed[name] ?? settings), name)
   })
 })
 
-/** TLS and access control are off, and said to be in the file only. */
-function withoutSecurity(functions: Awaited<ReturnType<typeof readServerless>>): object {
-  return Object.fromEntries(
-    Object.entries(functions).map(([name, { environment = {}, ...settings }]) => {
-      const kept = Object.entries(environment).filter(
-        ([key]) => !/_(TLS|TLS_CA|ACCESS_KEY|SECRET_KEY)$/.test(key),
-      )
-      return [name, { ...settings, environment: Object.fromEntries(kept) }]
-    }),
+/**
+ * What both have. TLS, access control and metrics are off here, and said to be in the file only; the window of the check is
+ * said here only; and whether a schedule is on, and that of the check at all, is the deployment's.
+ */
+function common({ environment = {}, events = [], ...settings }: LocalFunction): object {
+  const kept = Object.entries(environment).filter(
+    ([key]) => !/_(TLS|TLS_CA|ACCESS_KEY|SECRET_KEY|SECRET_ARN|CHECK_WINDOW_MS)$|^POWERTOOLS_/.test(key),
   )
+  const routes = events.filter((event) => 'httpApi' in event)
+  return { ...settings, environment: Object.fromEntries(kept), routes }
 }
