@@ -3,18 +3,13 @@
  * needs Java 11+ and, the first time, Maven. Its store is new at every start and removed at the end.
  */
 import { parseArgs } from 'node:util'
-import { ROCKETMQ_VERSION } from '../test/support/rocketmq/install.ts'
-import {
-  featureSettings,
-  type RocketMQ,
-  type Settings,
-  startRocketMQ,
-} from '../test/support/rocketmq/start.ts'
+import type { RocketMQ, Settings } from '../test/support/rocketmq/start.ts'
 
 const HELP = `npm run rocketmq [-- options]
 
-Starts Apache RocketMQ ${ROCKETMQ_VERSION}, name server and broker, until Ctrl-C.
+Starts Apache RocketMQ, name server and broker, until Ctrl-C.
 
+  --version <x.y.z>    another version than ROCKETMQ_VERSION, or 5.5.0: docs/brokers.md lists those that are tested
   --brokers <n>        masters in the cluster (default 1)
   --replicas           one replica for each master
   --port <n>           port of the name server (default: a free one)
@@ -27,6 +22,7 @@ Starts Apache RocketMQ ${ROCKETMQ_VERSION}, name server and broker, until Ctrl-C
 
 const { values } = parseArgs({
   options: {
+    version: { type: 'string' },
     brokers: { type: 'string', default: '1' },
     replicas: { type: 'boolean', default: false },
     port: { type: 'string' },
@@ -42,6 +38,10 @@ if (values.help) console.log(HELP)
 else await main()
 
 async function main(): Promise<void> {
+  // Read when the harness is loaded, so this comes first.
+  if (values.version !== undefined) process.env['ROCKETMQ_VERSION'] = values.version
+  const { ROCKETMQ_VERSION } = await import('../test/support/rocketmq/install.ts')
+  const { featureSettings, startRocketMQ } = await import('../test/support/rocketmq/start.ts')
   console.log(
     `Starting Apache RocketMQ ${ROCKETMQ_VERSION} (the first time it is downloaded from Maven Central) …`,
   )

@@ -1,7 +1,8 @@
 /**
- * Apache RocketMQ 5.5.0 for tests, from Maven Central: its jars, the compiled interop program and a TLS certificate.
+ * Apache RocketMQ for tests, from Maven Central: its jars, the compiled interop program and a TLS certificate. It is
+ * 5.5.0, or the version that the environment variable ROCKETMQ_VERSION names.
  *
- * All of it lives in `.rocketmq/5.5.0` at the root of the repository (ignored by git) and is made once: each part is
+ * All of it lives in `.rocketmq/<version>` at the root of the repository (ignored by git) and is made once: each part is
  * built in a folder of its own and renamed into place, so that a part that is there is complete. A lock file keeps a
  * second process from doing the same work; should the lock fail, the rename still keeps both results whole.
  */
@@ -14,17 +15,21 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
-/** The version that tests run against; pom.xml names it too. */
-export const ROCKETMQ_VERSION = '5.5.0'
+/** The version that all tests run against; pom.xml names it too. */
+const STANDARD_VERSION = '5.5.0'
+/** The version that this process starts: the conformance suite runs on others as well. */
+export const ROCKETMQ_VERSION: string = process.env['ROCKETMQ_VERSION'] || STANDARD_VERSION
 
 const run = promisify(execFile)
 const HERE = import.meta.dirname
 const CACHE = join(HERE, '../../../.rocketmq', ROCKETMQ_VERSION)
+/** The interop program needs the API of the standard version. */
+const INTEROP = ROCKETMQ_VERSION === STANDARD_VERSION
 const NEEDS = 'real-broker tests need Java 11+ and Maven: apt-get install -y default-jdk-headless maven'
 
 /** The cached parts, as absolute paths. */
 export interface RocketMQInstallation {
-  /** Java class path with every jar and the interop program. */
+  /** Java class path with every jar, and with the interop program where the version is the standard one. */
   readonly classPath: string
   /** A certificate for localhost, 127.0.0.1 and ::1 with its key; absent where openssl is missing. */
   readonly tls?: { readonly certPath: string; readonly keyPath: string }
@@ -67,7 +72,7 @@ async function checkAvailable(): Promise<boolean> {
 /** The tools that are needed for what is not in the cache yet. */
 async function missingTools(): Promise<string[]> {
   const needed: [command: string, flag: string][] = [[javaTool('java'), '-version']]
-  if (!existsSync(classesFolder())) needed.push([javaTool('javac'), '-version'])
+  if (INTEROP && !existsSync(classesFolder())) needed.push([javaTool('javac'), '-version'])
   if (!existsSync(join(CACHE, 'lib/complete'))) needed.push(['mvn', '-v'])
   const found = await Promise.all(needed.map(([command, flag]) => works(command, flag)))
   return needed.filter((_, index) => !found[index]).map(([command]) => command)
@@ -92,17 +97,28 @@ async function install(): Promise<RocketMQInstallation> {
   const missing = await missingTools()
   if (missing.length > 0) throw new Error(`${missing.join(' and ')} not found: ${NEEDS}`)
   const lib = await part(join(CACHE, 'lib'), downloadJars)
-  const classes = await part(classesFolder(), (folder) => compileInterop(folder, lib))
-  const classPath = `${classes}:${lib}/*`
+  const jars = `${lib}/*`
+  const classPath = INTEROP
+    ? `${await part(classesFolder(), (folder) => compileInterop(folder, lib))}:${jars}`
+    : jars
   if (!(await works('openssl', 'version'))) return { classPath }
   const tls = await part(join(CACHE, 'tls'), makeCertificate)
   return { classPath, tls: { certPath: join(tls, 'cert.pem'), keyPath: join(tls, 'key.pem') } }
 }
 
-async function downloadJars(folder: string): Promise<void> {
+/** The class path of the proxy: some 30 jars more, which nothing else needs. */
+export async function installProxy(): Promise<string> {
+  const lib = await part(join(CACHE, 'proxy'), (folder) => downloadJars(folder, '-Pproxy'))
+  return `${lib}/*`
+}
+
+async function downloadJars(folder: string, ...options: string[]): Promise<void> {
+  if (!/^\d+\.\d+\.\d+$/.test(ROCKETMQ_VERSION))
+    throw new Error(`ROCKETMQ_VERSION takes a version such as 4.9.7, got ${ROCKETMQ_VERSION}`)
   const goal = ['dependency:copy-dependencies', `-DoutputDirectory=${folder}`, '-DincludeScope=runtime']
   // Maven derives its repository from user.home, which comes from the password database, not from HOME.
-  await command('mvn', ['-B', '-q', '-f', join(HERE, 'pom.xml'), `-Duser.home=${homedir()}`, ...goal])
+  const properties = [`-Duser.home=${homedir()}`, `-Drocketmq.version=${ROCKETMQ_VERSION}`]
+  await command('mvn', ['-B', '-q', '-f', join(HERE, 'pom.xml'), ...properties, ...options, ...goal])
   const jars = (await readdir(folder)).filter((name) => name.endsWith('.jar'))
   for (const module of ['namesrv', 'broker', 'tools', 'client']) {
     const jar = `rocketmq-${module}-${ROCKETMQ_VERSION}.jar`

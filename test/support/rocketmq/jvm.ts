@@ -59,6 +59,8 @@ export function removeFolderAtExit(folder: string): void {
 
 export interface JavaOptions {
   mainClass: string
+  /** @default that of the installation */
+  classPath?: string | undefined
   args?: readonly string[]
   /** Flags of the JVM. */
   jvm?: readonly string[]
@@ -84,8 +86,8 @@ export interface JavaProcess {
 
 /** Starts a Java program on RocketMQ's class path, under the watchdog. */
 export async function startJava(options: JavaOptions): Promise<JavaProcess> {
-  const { classPath } = await installRocketMQ()
   const { mainClass, args = [], jvm = [], env = {}, logFile, cwd } = options
+  const { classPath = (await installRocketMQ()).classPath } = options
   const command = [javaTool('java'), ...jvm, '-cp', classPath, mainClass, ...args]
   const log = logFile === undefined ? undefined : openSync(logFile, 'a')
   const child = spawn('sh', ['-c', REPORT, 'sh', ...command], {

@@ -66,7 +66,7 @@ export function createServer(options: ServerOptions): Server {
   const start = async (changes: Settings = {}): Promise<void> => {
     if (java && java.end === undefined) throw new Error(`${label} is running`)
     settings = { ...settings, ...changes }
-    mkdirSync(folder, { recursive: true })
+    writeLogging(folder)
     writeFileSync(configuration, formatSettings(settings))
     const from = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0
     const flags = [...jvm, `-Duser.home=${folder}`, `-Djava.io.tmpdir=${folder}`]
@@ -136,6 +136,22 @@ function waitForStop(pid: number): void {
   const limit = Date.now() + STOP_TIMEOUT_MS
   while (!readdirSync(`/proc/${pid}/task`).every(isStopped))
     if (Date.now() > limit) throw new Error(`process ${pid} does not stop`)
+}
+
+const LOGGING = `<configuration>
+  <appender name="file" class="ch.qos.logback.core.FileAppender">
+    <file>\${user.home}/logs/rocketmqlogs/all.log</file>
+    <encoder><pattern>%d{HH:mm:ss.SSS} %p %logger{0} %t - %m%n</pattern></encoder>
+  </appender>
+  <root level="INFO"><appender-ref ref="file" /></root>
+</configuration>
+`
+
+/** Programs of 4.x do not start without these files in their home; those of 5.x have their own in their jars. */
+export function writeLogging(home: string): void {
+  mkdirSync(join(home, 'conf'), { recursive: true })
+  for (const program of ['namesrv', 'broker', 'tools'])
+    writeFileSync(join(home, `conf/logback_${program}.xml`), LOGGING)
 }
 
 function formatSettings(settings: Settings): string {

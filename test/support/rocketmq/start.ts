@@ -10,7 +10,7 @@ import { installRocketMQ } from './install.ts'
 import { removeFolderAtExit, startJava } from './jvm.ts'
 import { findPort } from './ports.ts'
 import { isRegistered } from './registration.ts'
-import { createServer, PortTakenError, type Server, type Settings } from './server.ts'
+import { createServer, PortTakenError, type Server, type Settings, writeLogging } from './server.ts'
 
 export type { Settings } from './server.ts'
 
@@ -67,6 +67,8 @@ export interface RocketMQOptions {
   settings?: Settings
   /** Lines of namesrv.conf. */
   nameServerSettings?: Settings
+  /** The text of plain_acl.yml: access control before 5.3, with the setting aclEnable. */
+  plainAcl?: string
   /** Who signs the requests of mqadmin. @default nobody */
   administrator?: Administrator
   /** The host that brokers register under. @default "127.0.0.1" */
@@ -113,6 +115,12 @@ const ANY_DISK = [
   '-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99',
   '-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98',
 ]
+/** What 4.x reaches for when it unmaps its files; without it, it does not come up again after a stop. */
+const OPEN_JAVA = [
+  '--add-opens=java.base/java.nio=ALL-UNNAMED',
+  '--add-opens=java.base/sun.nio.ch=ALL-UNNAMED',
+  '--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED',
+]
 /** Serial collector and first-tier compiler: half the start-up time and two thirds of the memory. */
 const QUICK_START = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC']
 
@@ -128,7 +136,7 @@ export async function startRocketMQ(options: RocketMQOptions = {}): Promise<Rock
         `-Dtls.server.keyPath=${tls.keyPath}`,
       ]
     : []
-  const flags = [...(options.optimized ? [] : QUICK_START), ...ANY_DISK, ...tlsFlags]
+  const flags = [...(options.optimized ? [] : QUICK_START), ...OPEN_JAVA, ...ANY_DISK, ...tlsFlags]
   const servers: Server[] = []
   const brokers: Broker[] = []
   const stop = async (): Promise<void> => {
@@ -235,6 +243,10 @@ async function startBroker(
       isReady: async () =>
         (await Promise.all(nameServers.map((each) => isRegistered(each, address)))).every(Boolean),
     })
+    if (options.plainAcl !== undefined) {
+      await mkdir(join(folder, 'conf'), { recursive: true })
+      await writeFile(join(folder, 'conf/plain_acl.yml'), options.plainAcl)
+    }
     const restart: Broker['restart'] = async ({ kill = false, settings } = {}) => {
       await (kill ? server.kill() : server.stop())
       await server.start(settings)
@@ -271,7 +283,7 @@ async function retryPorts<T>(
 
 /** Where mqadmin reads its credentials. */
 async function writeToolsFile(folder: string, { accessKey, secretKey }: Administrator): Promise<void> {
-  await mkdir(join(folder, 'conf'))
+  await mkdir(join(folder, 'conf'), { recursive: true })
   const yaml = `accessKey: ${JSON.stringify(accessKey)}\nsecretKey: ${JSON.stringify(secretKey)}\n`
   await writeFile(join(folder, 'conf/tools.yml'), yaml)
 }
@@ -281,6 +293,7 @@ async function writeToolsFile(folder: string, { accessKey, secretKey }: Administ
  * says that it failed.
  */
 export async function mqadmin(folder: string, nameServers: string, args: readonly string[]): Promise<string> {
+  writeLogging(folder)
   const { child, wait } = await startJava({
     mainClass: 'org.apache.rocketmq.tools.command.MQAdminStartup',
     args,
