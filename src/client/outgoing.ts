@@ -74,6 +74,8 @@ export interface Prepared {
   flag: number
   shardingKey: string | undefined
   queue: MessageQueue | undefined
+  /** The member that makes it a timer message, which brokers before 5.0 do not have. */
+  timer?: string | undefined
 }
 
 export interface Compression {
@@ -154,6 +156,8 @@ const MEMBERS: readonly (readonly [
   ['deliverAt', 'TIMER_DELIVER_MS', checkTime, true],
 ]
 
+const TIMERS = ['delayMs', 'deliverAt'] as const
+
 /**
  * @param isBatched brokers delay no message of a batch
  * @throws ConfigError naming what is wrong: `message`, or a member of it
@@ -182,6 +186,7 @@ export const prepare = (
     flag: checkInt('flag', flag, -0x8000_0000),
     shardingKey,
     queue,
+    timer: TIMERS.find((name) => message[name] !== undefined),
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { RecallMessage } from '../commands/recall.ts'
-import { PERM_WRITE } from '../commands/route.ts'
+import { AskRouteInfoByTopic, PERM_WRITE } from '../commands/route.ts'
 import {
   DEFAULT_TOPIC,
   SendBatchMessage,
@@ -14,7 +14,7 @@ import {
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import { ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
+import { BrokerError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
 import { type CallOptions, type Deadline, isPromise, pause, remainingMs } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
@@ -25,6 +25,7 @@ import { checkArray, checkChoice, checkObject, inside, refuse } from '../wire/ch
 import { selectQueueIndex } from '../wire/hash.ts'
 import { checkGroupName, checkTopicName } from '../wire/names.ts'
 import { recallParts } from '../wire/recall-handle.ts'
+import { V5_0_0, versionName } from '../wire/server-version.ts'
 import { type Client, isStaleRoute } from './client.ts'
 import { atLeast, takeOptions } from './options.ts'
 import {
@@ -190,6 +191,32 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
     return chosen as MessageQueue
   }
 
+  /**
+   * Brokers before 5.0 know no timers and would deliver at once. Each tells its version with any answer: here that it gives no
+   * routes, which needs no permission.
+   * @throws ConfigError naming the member
+   */
+  const checkTimers = async (
+    timer: string,
+    address: string,
+    topic: string,
+    deadline: Deadline,
+  ): Promise<void> => {
+    const connection = await network.pool.get(address, deadline)
+    if (!connection.version)
+      await network
+        .call(address, AskRouteInfoByTopic, { topic }, undefined, { deadline })
+        .catch((error: unknown) => {
+          if (!(error instanceof BrokerError)) throw error
+        })
+    const { version } = connection
+    if (version && version < V5_0_0)
+      refuse(
+        timer,
+        `RocketMQ ${versionName(version)} at ${address} delivers at once: use delayLevel, or brokers from 5.0 on`,
+      )
+  }
+
   /** Chooses and sends, and on failure chooses again, until it is stored or there is no point in going on. */
   const deliver = async <T>(
     post: Post<T>,
@@ -197,7 +224,7 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
     deadline: Deadline,
     mostRetries = retries,
   ): Promise<Delivery<T>> => {
-    const { topic, body, sysFlag, flag, properties, batch = false } = parcel
+    const { topic, body, sysFlag, flag, properties, batch = false, timer } = parcel
     const tried: string[] = []
     let route: Route | undefined
     let queue: MessageQueue | undefined
@@ -226,6 +253,7 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
         }
         const command = batch ? SendBatchMessage : SendMessageV2
         const address = routes.address(route, brokerName)
+        if (timer) await checkTimers(timer, address, request.topic, deadline)
         // The command says Buffer, which is what a broker gets; any bytes can be sent.
         const answer = await post(address, command, request, body as Buffer, { deadline, topic })
         return { answer, queue }

@@ -31,6 +31,8 @@ export interface Request {
 
 export interface Connection {
   readonly address: string
+  /** The version number of the server, by its last answer; 0 before the first. */
+  readonly version: number
   /**
    * Whether new calls may use it: open, no answer missed, and not idle for longer than `maxIdleMs` of wall-clock time.
    * One that may not is retired.
@@ -89,6 +91,7 @@ export const createConnection = (
   let lastHeardAt = Date.now()
   let retired = false
   let lost: Error | undefined
+  let version = 0
   /** Of the pending call that must be over first. */
   let timer: NodeJS.Timeout | undefined
   /** When it fires, by the clock of timers: in a freeze that may stand still while the wall clock goes on. */
@@ -143,6 +146,7 @@ export const createConnection = (
     const { code, flag } = frame
     // An answer that nobody waits for belongs to a call that was given up.
     if (flag & FLAG_RESPONSE) {
+      version = frame.version
       settle(frame.opaque)?.resolve(frame)
       return
     }
@@ -279,6 +283,9 @@ export const createConnection = (
 
   return {
     address,
+    get version() {
+      return version
+    },
     isUsable(maxIdleMs) {
       const idleMs = inFlight > 0 ? 0 : Date.now() - lastHeardAt
       const usable = !retired && socket.writable && idleMs <= maxIdleMs

@@ -23,6 +23,7 @@ import {
   ProtocolError,
 } from '../errors.ts'
 import type { Frame } from '../wire/frame.ts'
+import { versionName } from '../wire/server-version.ts'
 import type { Connection, Request } from './connection.ts'
 import { type CredentialSource, type Credentials, signRequest } from './credentials.ts'
 import { atMost, beforeSending, type Deadline, isPromise } from './deadline.ts'
@@ -36,6 +37,8 @@ export interface Answer<Response, ResponseBody> {
   remark: string
   header: Response
   body: ResponseBody
+  /** The version number of the server. */
+  version: number
 }
 
 export interface CallLimits {
@@ -153,7 +156,7 @@ export function createNetwork(
 /** What the answer says, in the terms of the command. @throws BrokerError or AuthError when it says no */
 function readAnswer<Request, Response, RequestBody, ResponseBody>(
   command: Command<Request, Response, RequestBody, ResponseBody>,
-  { code, remark = '', ext, body }: Frame,
+  { code, version, remark = '', ext, body }: Frame,
   { address, topic }: ErrorFacts,
 ): Answer<Response, ResponseBody> {
   const { name, effect } = command
@@ -170,8 +173,18 @@ function readAnswer<Request, Response, RequestBody, ResponseBody>(
   if (!isResult(meaning)) {
     // The remark of a code 1 is a Java stack trace: its first line says what there is to say.
     const [line = ''] = /^.{0,300}/.exec(acl ?? remark) ?? []
+    // It wants to know the broker of each request, which Apache's clients from 5.0 on tell.
+    if (PROXY_REMARK.test(line))
+      throw new ConfigError('nameServers', `${address} is a proxy, not a name server (docs/brokers.md)`, {
+        ...facts('refused'),
+        responseCode: code,
+      })
     const Kind = acl || (meaning === 'denied' && ACL_REMARK.test(line)) ? AuthError : BrokerError
-    throw new Kind(said(`code ${code}: ${line}${NEXT_STEP[meaning] ?? ''}`), line, {
+    const next =
+      code === REQUEST_CODE_NOT_SUPPORTED
+        ? `; RocketMQ ${versionName(version) || 'there'} lacks it (docs/brokers.md)`
+        : (NEXT_STEP[meaning] ?? '')
+    throw new Kind(said(`code ${code}: ${line}${next}`), line, {
       // Code 1 is any exception inside the broker, before or after it stored something.
       ...facts(code === 1 && !acl ? 'unknown' : 'refused'),
       responseCode: code,
@@ -180,7 +193,7 @@ function readAnswer<Request, Response, RequestBody, ResponseBody>(
   }
   try {
     const header = decodeFields(name, command.response, ext)
-    return { code, meaning, remark, header, body: command.responseBody.decode(body) }
+    return { code, meaning, remark, header, body: command.responseBody.decode(body), version }
   } catch (cause) {
     if (!(cause instanceof ProtocolError)) throw cause
     const { field, message } = cause
@@ -188,6 +201,8 @@ function readAnswer<Request, Response, RequestBody, ResponseBody>(
   }
 }
 
+const REQUEST_CODE_NOT_SUPPORTED = 3
+const PROXY_REMARK = /have field bname$|PullMessageRequestHeader.getSysFlag/
 const ACL_REMARK = /username cannot be|is not found|no permission to|signature/i
 const RETRYABLE: readonly Meaning[] = ['back-off', 'other-broker', 'reconnect']
 

@@ -25,6 +25,8 @@ export interface FakeAnswer {
   opaque?: number
   /** In the ROCKETMQ binary serialisation. @default false: JSON */
   binary?: boolean
+  /** The version number of the server. @default 513: 5.5.0 */
+  version?: number
 }
 
 /** One connection as the server sees it. */
@@ -79,9 +81,9 @@ export class FakeConnection {
 }
 
 export function answerBytes(frame: Frame, answer: FakeAnswer = {}): Buffer {
-  const { code = 0, opaque = frame.opaque, ext = {}, remark, body, binary } = answer
+  const { code = 0, opaque = frame.opaque, ext = {}, remark, body, binary, version } = answer
   const encode = binary ? encodeFrameBinary : encodeFrame
-  return encode({ code, opaque, flag: FLAG_RESPONSE, ext, remark, body })
+  return encode({ code, opaque, version, flag: FLAG_RESPONSE, ext, remark, body })
 }
 
 /** What the script is called with, for each frame that arrives (answers to the server's own requests too). */

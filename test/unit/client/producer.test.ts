@@ -153,7 +153,7 @@ describe('a message', () => {
 
       await producer.send({ ...order, messageId: 'ID1', ...delay })
 
-      deepStrictEqual(properties(sends(cluster)[0]), { UNIQ_KEY: 'ID1', WAIT: 'true', ...property })
+      deepStrictEqual(properties(sends(cluster).at(-1)), { UNIQ_KEY: 'ID1', WAIT: 'true', ...property })
     })
   }
 

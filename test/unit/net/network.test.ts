@@ -72,6 +72,7 @@ describe('a call', () => {
       remark: 'not set any response code',
       header: { offset: 9007199254740993n },
       body: undefined,
+      version: 513,
     })
     deepStrictEqual({ ...server.frames[0]?.ext }, { topic: 'orders', queueId: '0' })
   })
