@@ -26,6 +26,7 @@ import { decodeMessages, type UndecodableMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import { parseTags } from '../wire/tag-expression.ts'
 import type { Client } from './client.ts'
+import { isCommitted } from './committed.ts'
 import { atLeast, takeOptions } from './options.ts'
 import { createMessageId } from './outgoing.ts'
 import { Message, PullResult, type PullStatus, Undecodable } from './values.ts'
@@ -331,10 +332,12 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
     },
 
     async committedOffset(queue, limits) {
-      const request = { setZeroIfNotFound: false }
-      const { meaning, header } = await ask(queue, QueryConsumerOffset, request, limits)
-      if (meaning === 'empty') return undefined
-      if (header.offset !== undefined) return header.offset
+      const deadline = client.deadline(limits)
+      const answer = await ask(queue, QueryConsumerOffset, { setZeroIfNotFound: false }, limits, { deadline })
+      const { offset } = answer.header
+      if (answer.meaning === 'empty') return undefined
+      if (offset !== undefined)
+        return (await isCommitted(client, consumerGroup, queue, answer, { deadline })) ? offset : undefined
       const text = `${queue.brokerName} answered without an offset`
       throw new ProtocolError(text, { field: 'offset', topic: queue.topic })
     },

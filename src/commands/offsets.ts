@@ -2,7 +2,16 @@
  * QUERY_CONSUMER_OFFSET 14, UPDATE_CONSUMER_OFFSET 15, SEARCH_OFFSET_BY_TIMESTAMP 29, GET_MAX_OFFSET 30 and
  * GET_MIN_OFFSET 31 (protocol.md 9; the upstream headers of the same names).
  */
-import { type Command, defineCommand, type Fields, INT, LONG, STRING } from './define.ts'
+import {
+  bytesBody,
+  type Command,
+  defineCommand,
+  type Fields,
+  INT,
+  LONG,
+  type NoFields,
+  STRING,
+} from './define.ts'
 
 export interface QueryConsumerOffsetRequest {
   consumerGroup: string
@@ -111,4 +120,14 @@ export const GetMinOffset: Command<{ topic: string; queueId: number }, OffsetRes
     effect: 'read',
     request: { topic: STRING, queueId: INT },
     response: offsetResponse,
+  })
+
+/** QueryTopicConsumeByWho, its body as it comes: whoever looks for one name in it needs no reader of JSON in a bundle. */
+export const AskTopicConsumeByWho: Command<{ topic: string }, NoFields, undefined, Buffer> =
+  /* @__PURE__ */ defineCommand({
+    code: 300,
+    name: 'QUERY_TOPIC_CONSUME_BY_WHO',
+    effect: 'read',
+    request: { topic: STRING },
+    responseBody: bytesBody,
   })

@@ -29,6 +29,7 @@ import {
 } from '../../wire/checks.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../../wire/names.ts'
 import type { Client } from '../client.ts'
+import { isCommitted } from '../committed.ts'
 import { checkKeys } from '../options.ts'
 import { createMessageId } from '../outgoing.ts'
 import { Value } from '../values.ts'
@@ -159,10 +160,10 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
       queueId: queue.queueId,
       setZeroIfNotFound: false,
     }
-    const { meaning, header } = await client.callQueue(queue, QueryConsumerOffset, request, undefined, {
-      deadline,
-    })
-    return meaning === 'empty' ? undefined : header.offset
+    const answer = await client.callQueue(queue, QueryConsumerOffset, request, undefined, { deadline })
+    const there =
+      answer.meaning !== 'empty' && (await isCommitted(client, consumerGroup, queue, answer, { deadline }))
+    return there ? answer.header.offset : undefined
   }
 
   const queuesOf = async (topic: string, deadline: Deadline): Promise<MessageQueue[]> => {
