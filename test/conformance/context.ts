@@ -20,6 +20,7 @@ import {
 } from '../../src/index.ts'
 import type { Answer } from '../../src/net/network.ts'
 import type { Recording } from './recorder.ts'
+import type { Instead } from './versions.ts'
 
 /** What a broker may have switched off. A case then asserts that it refuses as Apache's broker does with the setting off. */
 export interface Features {
@@ -29,9 +30,34 @@ export interface Features {
   recall: boolean
 }
 
+/** What differs between versions in details that cases go by; factsOf (versions.ts) has them. */
+export interface Facts {
+  /** What is told for a queue without an offset where the group has one of another queue of the topic. */
+  unsetOffset: 0n | undefined
+  /** How a write is answered that names a queue that there is not, or something else out of range. */
+  wrongQueue: { responseCode: number; outcome: string }
+  /** Retries of popped messages name their group. */
+  originGroup: boolean
+  suspendIsNoAttempt: boolean
+  /** A pop of a negative count is refused, and a change of the time behind the last message. */
+  popBounds: boolean
+  /** A delivered message still says where it was a half message. */
+  halfPlace: boolean
+  /** A send is answered with a transactionId, and a delivered message has it. */
+  transactionId: boolean
+  /** A check names its broker. */
+  checkBroker: boolean
+  /** A check names the topic of half messages. */
+  checkTopic: boolean
+  heartbeatV2: boolean
+}
+
 export interface BrokerUnderTest {
   nameServers: string
   features: Features
+  facts: Facts
+  /** Name of a case → what is asserted in its place, because the version lacks something. */
+  instead?: Readonly<Record<string, Instead>>
   /** Name of a case → why this broker fails it. It must really fail: a difference that is gone must be taken out. */
   differences?: Readonly<Record<string, string>>
   /** Codes of the catalogue that this broker has no answer to, or never sends. Exactly these. */
@@ -45,6 +71,7 @@ export type Cases = Readonly<Record<string, (c: Context) => Promise<void>>>
 
 export interface Context {
   readonly broker: BrokerUnderTest
+  readonly facts: Facts
   readonly client: Client
   /** Address of the only master, and its name. */
   readonly master: string
@@ -77,6 +104,11 @@ export interface Context {
   ): Promise<Answer<Response, ResponseBody>>
   /** All messages of a topic, queue by queue in offset order, as soon as there are `count`. */
   read(topic: string, count: number, options?: Partial<PullConsumerOptions>): Promise<Message[]>
+}
+
+const noneIfUnknown = (error: unknown): MessageQueue[] => {
+  if (RocketMQError.is(error) && error.responseCode === 17) return []
+  throw error
 }
 
 /** How long cases wait for what a broker does in its own time. */
@@ -147,6 +179,7 @@ export async function createContext(
     createPullConsumer(client, { consumerGroup: name('reader'), ...options })
   return {
     broker,
+    facts: broker.facts,
     client,
     master,
     brokerName,
@@ -179,7 +212,8 @@ export async function createContext(
       const reader = consumer(options)
       const read = new Map<number, { next: bigint; messages: Message[] }>()
       return await until(`${count} messages of ${topic}`, async () => {
-        for (const queue of await reader.queues(topic)) {
+        // What a broker creates by itself is at the name server a moment later.
+        for (const queue of await reader.queues(topic).catch(noneIfUnknown)) {
           const at = read.get(queue.queueId) ?? { next: 0n, messages: [] }
           read.set(queue.queueId, at)
           const result = await reader.pull(queue, at.next)

@@ -2,6 +2,7 @@
 import { startBroker } from '../../src/testing/index.ts'
 import { differences, unanswered } from './local-differences.ts'
 import { conformance } from './suite.ts'
+import { factsOf } from './versions.ts'
 
 conformance(async () => {
   const broker = await startBroker({
@@ -12,6 +13,7 @@ conformance(async () => {
   return {
     nameServers: broker.nameServers,
     features: { sql92: false, recall: true },
+    facts: factsOf('5.5.0'),
     differences,
     unanswered,
     restart: async () => {

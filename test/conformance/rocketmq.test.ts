@@ -1,7 +1,8 @@
-/** The conformance suite on Apache RocketMQ 5.5.0. */
-import { realBrokerAvailable } from '../support/rocketmq/install.ts'
+/** The conformance suite on Apache RocketMQ 5.5.0, or on the version that ROCKETMQ_VERSION names. */
+import { ROCKETMQ_VERSION, realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { featureSettings, startRocketMQ } from '../support/rocketmq/start.ts'
 import { conformance } from './suite.ts'
+import { factsOf, olderOn, unansweredOn } from './versions.ts'
 
 if (await realBrokerAvailable()) {
   conformance(async () => {
@@ -11,6 +12,9 @@ if (await realBrokerAvailable()) {
     return {
       nameServers: rocketmq.nameServers,
       features: { sql92: true, recall: true },
+      facts: factsOf(ROCKETMQ_VERSION),
+      instead: olderOn(ROCKETMQ_VERSION),
+      unanswered: unansweredOn(ROCKETMQ_VERSION),
       restart: async () => {
         for (const broker of rocketmq.brokers) await broker.restart()
       },

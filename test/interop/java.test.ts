@@ -14,6 +14,7 @@ import { BORN_HOST_V6, COMPRESSED, STORE_HOST_V6 } from '../../src/wire/flags.ts
 import { decodeOffsetMessageId } from '../../src/wire/message-id.ts'
 import { type Context, createContext, until } from '../conformance/context.ts'
 import { type Recording, recordFrames } from '../conformance/recorder.ts'
+import { factsOf } from '../conformance/versions.ts'
 import { mixTransactions } from '../support/mixed-transactions.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { type JavaClient, type JavaReceived, startJavaClient } from '../support/rocketmq/interop.ts'
@@ -41,6 +42,7 @@ async function startBench(options: RocketMQOptions = {}): Promise<Bench> {
   const java = await startJavaClient(rocketmq.nameServers)
   const broker = {
     nameServers: rocketmq.nameServers,
+    facts: factsOf('5.5.0'),
     features: { sql92: true, recall: true },
     stop: () => rocketmq.stop(),
   }

@@ -54,7 +54,7 @@ export const offsets: Cases = {
     await consumer.commitOffset(queue, 5n)
     const { topic, queueId } = queue
     await c.call(UpdateConsumerOffset, { consumerGroup, topic, queueId, commitOffset: -1n }, undefined)
-    deepStrictEqual(await consumer.committedOffset(queue), undefined)
+    deepStrictEqual(await consumer.committedOffset(queue), c.facts.unsetOffset)
   },
 
   'an unknown group cannot commit; after its first pull it can': async (c) => {
@@ -113,7 +113,7 @@ export const offsets: Cases = {
       await Promise.all(
         [one, two].flatMap((each) => [0, 1].map((id) => each.committedOffset(c.queue(topic, id)))),
       ),
-      [1n, undefined, undefined, 2n],
+      [1n, c.facts.unsetOffset, c.facts.unsetOffset, 2n],
     )
   },
 

@@ -76,7 +76,7 @@ export const popConsumer: Cases = {
         topics: [topic],
         queue: { topic: `%RETRY%${consumerGroup}_${topic}`, brokerName: c.brokerName, queueId: 0 },
         properties: {},
-        group: consumerGroup,
+        group: c.facts.originGroup ? consumerGroup : undefined,
         third: ['again'],
         attempts: 2,
       },

@@ -27,8 +27,12 @@ import {
 const attempts = (list: readonly Popped[]): string[] =>
   list.map(({ message }) => `${message.body.toString()} ${message.reconsumeTimes}`)
 
-const codeOf = async (call: Promise<unknown>): Promise<number | undefined> =>
-  (await failure(call)).responseCode
+/** The code of an answer, also of one that is an error. */
+const codeOf = async (call: Promise<{ code: number }>): Promise<number | undefined> =>
+  await call.then(
+    ({ code }) => code,
+    async (error: unknown) => (await failure(Promise.reject(error as Error))).responseCode,
+  )
 
 const committed = async (c: Context, topic: string, consumerGroup: string): Promise<bigint | undefined> => {
   const request = { consumerGroup, topic, queueId: 0, setZeroIfNotFound: false }
@@ -48,7 +52,11 @@ export const popReceipts: Cases = {
     await change(c, topic, group, suspended.receipt, 2_000n, true)
     deepStrictEqual([await ack(c, topic, group, old.receipt), await ack(c, topic, group, receipt)], [0, 0])
     const back = await popRetries(c, topic, group, 3)
-    deepStrictEqual(attempts(back).toSorted(), ['neither 1', 'old 1', 'suspended 0'])
+    deepStrictEqual(attempts(back).toSorted(), [
+      'neither 1',
+      'old 1',
+      c.facts.suspendIsNoAttempt ? 'suspended 0' : 'suspended 1',
+    ])
   },
 
   'a retry is acknowledged under its stored topic, in a batch under the plain one; anything else is lost':
@@ -133,7 +141,7 @@ export const popReceipts: Cases = {
         KEYS: 'k',
         UNIQ_KEY: sent.messageId,
         own: 'value',
-        ORIGIN_GROUP: group,
+        ORIGIN_GROUP: c.facts.originGroup ? group : undefined,
         POP_CK: formatPopReceipt(second.receipt),
         firstPop: String(first.receipt.popTime),
       },
@@ -198,7 +206,7 @@ export const popReceipts: Cases = {
         await codeOf(c.call(ChangeMessageInvisibleTime, { ...longer, extraInfo: 'garbage' }, undefined)),
         await codeOf(c.call(BatchAckMessage, {}, { brokerName: c.brokerName, acks: [] })),
       ],
-      [208, 1, 208],
+      [c.facts.popBounds ? 208 : 0, 1, 208],
     )
   },
 
@@ -257,7 +265,7 @@ export const popReceipts: Cases = {
           await codeOf(popAnswer(c, c.name('topic'), group)),
           await codeOf(popAnswer(c, topic, group, { expType: 'OTHER', exp: 'a' })),
         ],
-        [1, 29, 17, 23],
+        [c.facts.popBounds ? 1 : 210, c.facts.wrongQueue.responseCode, 17, 23],
       )
     },
 }

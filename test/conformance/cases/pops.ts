@@ -134,8 +134,7 @@ export const pops: Cases = {
     }
     deepStrictEqual(await failure(c.call(PopMessage, request, undefined)), {
       error: 'BrokerError',
-      responseCode: 29,
-      outcome: 'refused',
+      ...c.facts.wrongQueue,
     })
   },
 }

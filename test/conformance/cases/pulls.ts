@@ -110,7 +110,7 @@ export const pulls: Cases = {
     })
     deepStrictEqual(await failure(c.consumer().pull(c.queue(topic, 1), 0n)), {
       error: 'BrokerError',
-      responseCode: 29,
+      responseCode: c.facts.wrongQueue.responseCode,
     })
   },
 

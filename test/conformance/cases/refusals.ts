@@ -138,7 +138,7 @@ export const refusals: Cases = {
         await failure(
           c.call(UpdateAndCreateTopic, { topic, readQueueNums: 1, writeQueueNums: 1 }, undefined),
         ),
-        refused(29),
+        { error: 'BrokerError', ...c.facts.wrongQueue },
       )
     }
   },

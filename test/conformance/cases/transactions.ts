@@ -62,7 +62,8 @@ export const transactions: Cases = {
           UNIQ_KEY: half.msgId,
           TRAN_MSG: 'true',
           PGROUP: half.producerGroup,
-          __transactionId__: half.msgId,
+          ...(c.facts.transactionId ? { __transactionId__: half.msgId } : {}),
+          ...(c.facts.halfPlace ? { REAL_TOPIC: topic, REAL_QID: '1' } : {}),
         },
       ],
     )

@@ -108,7 +108,7 @@ export interface NotificationRequest {
 }
 
 /** Waits until there is something to pop. */
-export const Notification: Command<NotificationRequest, { hasMsg: boolean; pollingFull: boolean }> =
+export const Notification: Command<NotificationRequest, { hasMsg: boolean; pollingFull?: boolean }> =
   /* @__PURE__ */ defineCommand({
     code: 200054,
     name: 'NOTIFICATION',
@@ -124,7 +124,7 @@ export const Notification: Command<NotificationRequest, { hasMsg: boolean; polli
       expType: 'string?',
       exp: 'string?',
     },
-    response: { hasMsg: 'boolean', pollingFull: 'boolean' },
+    response: { hasMsg: 'boolean', pollingFull: 'boolean?' },
   })
 
 /** How many pops wait. */
