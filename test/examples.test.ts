@@ -40,7 +40,7 @@ describe('the examples for administrators', () => {
   })
 })
 
-for (const project of ['shop', 'orders-dynamodb']) {
+for (const project of ['shop', 'hourly-report', 'orders-dynamodb']) {
   describe(`the example project ${project}`, () => {
     // Node waits for every handle that a test file has left open: a file that does not end is killed by the time limit.
     it('passes its own tests, and its processes end by themselves', async () => {

@@ -1,13 +1,9 @@
 /**
  * The example examples/orders-dynamodb, bundled as it is deployed: functions as processes of the local Lambda, a table in memory,
- * and a local or a real broker. In front of the table stands a gate, which keeps a write from being done, or its answer from
- * coming back: so a function is killed at a point that the test chooses.
+ * and a local or a real broker. They are killed at the gate in front of the table.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -19,6 +15,7 @@ import { type Client, createClient, createPullConsumer } from '../../src/index.t
 import type { TransactionCheckerResult } from '../../src/lambda/index.ts'
 import { type LocalLambda, startBroker, startLambda } from '../../src/testing/index.ts'
 import { until } from '../conformance/context.ts'
+import { type Gate, type Hold, openGate } from '../support/gate.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { startRocketMQ } from '../support/rocketmq/start.ts'
 
@@ -45,55 +42,6 @@ const startReal = async (): Promise<Broker> => {
   const rocketmq = await startRocketMQ({ settings: TIMES })
   await rocketmq.mqadmin('updateTopic', '-c', 'DefaultCluster', '-t', 'orders', '-r', '1', '-w', '1')
   return { nameServers: rocketmq.nameServers, stop: () => rocketmq.stop() }
-}
-
-/** What becomes of writes: all is done, the write is not done, or it is done and not answered. */
-type Hold = 'nothing' | 'write' | 'answer'
-
-interface Gate {
-  endpoint: string
-  hold: Hold
-  /** Writes that are held. */
-  held: number
-  close(): Promise<void>
-}
-
-async function openGate(endpoint: string): Promise<Gate> {
-  const pass = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
-    const isWrite = String(incoming.headers['x-amz-target']).endsWith('.PutItem')
-    const hold = isWrite ? gate.hold : 'nothing'
-    if (hold === 'write') {
-      gate.held++
-      return
-    }
-    const { method = '', url = '', headers } = incoming
-    const forwarded = request(new URL(url, endpoint), { method, headers })
-    incoming.pipe(forwarded)
-    const [answer] = (await once(forwarded, 'response')) as [IncomingMessage]
-    if (hold === 'answer') {
-      await once(answer.resume(), 'end')
-      gate.held++
-      return
-    }
-    outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
-    answer.pipe(outgoing)
-  }
-  const server: Server = createServer((incoming, outgoing) => {
-    pass(incoming, outgoing).catch((error: Error) => outgoing.destroy(error))
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const gate: Gate = {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    hold: 'nothing',
-    held: 0,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-  return gate
 }
 
 interface Answer {
@@ -167,13 +115,13 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
 
     /** The function dies by SIGKILL when its write is held. */
     const postAndKill = async (id: string, hold: Hold): Promise<number> => {
-      gate.hold = hold
+      gate.hold = { PutItem: hold }
       gate.held = 0
       const dying = post(id)
       await until('the write to be held', () => gate.held > 0)
       for (const pid of lambda.pids()['place-order'] ?? []) process.kill(pid, 'SIGKILL')
       const { status } = await dying
-      gate.hold = 'nothing'
+      gate.hold = {}
       return status
     }
 

@@ -1,8 +1,8 @@
-/** The deployment as osls packages it, and cfn-lint, which judges its template. */
+/** The deployment and the examples as osls packages them, and cfn-lint, which judges templates. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { unzipSync } from 'fflate'
 import type { LocalFunction } from '../../src/testing/index.ts'
@@ -39,16 +39,18 @@ dns.lookup = refuse`
 /**
  * `osls package`, without credentials and without a network. The functions have to be bundled.
  * @param folder where the zips and the template go
+ * @param project the folder of the serverless.yml
  */
 export async function packageDeployment(
   folder: string,
   parameters: Readonly<Record<string, string>>,
+  project: string = root,
 ): Promise<Deployment> {
   const params = Object.entries(parameters).map(([name, value]) => `--param=${name}=${value}`)
   const osls = join(root, 'node_modules/osls/bin/serverless.js')
   const imported = `--import=${NO_NETWORK.replaceAll('\n', '%0A').replaceAll(' ', '%20')}`
   await run(process.execPath, [imported, osls, 'package', '--package', folder, ...params], {
-    cwd: root,
+    cwd: project,
     env: { PATH: process.env['PATH'], HOME: folder, AWS_EC2_METADATA_DISABLED: 'true' },
   })
   const templatePath = join(folder, 'cloudformation-template-update-stack.json')
@@ -83,11 +85,21 @@ export async function unpackedFunctions(
   return functions
 }
 
+/** Bundles an example by its own script, on the sources of this package. */
+export async function bundleExample(project: string): Promise<void> {
+  const { scripts } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8')) as Tree
+  const PATH = [dirname(process.execPath), join(root, 'node_modules/.bin'), process.env['PATH']].join(
+    delimiter,
+  )
+  const script = `${scripts.bundle} --log-level=warning --tsconfig=${join(root, 'tsconfig.json')}`
+  await run('sh', ['-c', script], { cwd: project, env: { ...process.env, PATH } })
+}
+
 /** By its name of serverless.yml. */
 export function functionOf(resources: Deployment['resources'], name: string): Resource {
   const found = Object.values(resources).find(
     ({ Type, Properties }) =>
-      Type === 'AWS::Lambda::Function' && Properties.FunctionName === `rocketmq-lambda-dev-${name}`,
+      Type === 'AWS::Lambda::Function' && Properties.FunctionName.endsWith(`-dev-${name}`),
   )
   if (!found) throw new Error(`the template has no function ${name}`)
   return found
