@@ -13,7 +13,7 @@ import { differences } from './conformance/local-differences.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
-const pages = globSync(['*.md', 'docs/*.md', 'examples/*/*.md'], { cwd: root }).sort()
+const pages = globSync(['*.md', 'docs/*.md', 'examples/*.md', 'examples/*/*.md'], { cwd: root }).sort()
 
 describe('the documents', () => {
   it('show only samples that stand in examples, whole or as a region', () => {
@@ -26,6 +26,16 @@ describe('the documents', () => {
         .map((block) => `${path}: ${block}`),
     )
     ok(samples.size > 0)
+    deepStrictEqual(unknown, [])
+  })
+
+  it('show only templates that stand in examples', () => {
+    const templates = globSync('examples/*/*.yaml', { cwd: root }).map(read)
+    const unknown = pages.flatMap((path) =>
+      codeBlocks(read(path), 'yaml')
+        .filter((block) => !templates.some((template) => template.includes(block)))
+        .map((block) => `${path}: ${block}`),
+    )
     deepStrictEqual(unknown, [])
   })
 
