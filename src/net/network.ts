@@ -183,8 +183,8 @@ function readAnswer<Request, Response, RequestBody, ResponseBody>(
     const next =
       code === REQUEST_CODE_NOT_SUPPORTED
         ? `; RocketMQ ${versionName(version) || 'there'} lacks it (docs/brokers.md)`
-        : (NEXT_STEP[meaning] ?? '')
-    throw new Kind(said(`code ${code}: ${line}${next}`), line, {
+        : NEXT_STEP[meaning]
+    throw new Kind(said(`code ${code}: ${line}${next ?? ''}`), line, {
       // Code 1 is any exception inside the broker, before or after it stored something.
       ...facts(code === 1 && !acl ? 'unknown' : 'refused'),
       responseCode: code,

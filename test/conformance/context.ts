@@ -32,6 +32,8 @@ export interface Features {
 
 /** What differs between versions in details that cases go by; factsOf (versions.ts) has them. */
 export interface Facts {
+  /** As brokers write it. */
+  versionName: string
   /** What is told for a queue without an offset where the group has one of another queue of the topic. */
   unsetOffset: 0n | undefined
   /** How a write is answered that names a queue that there is not, or something else out of range. */

@@ -11,7 +11,7 @@ import { PullMessage } from '../../src/commands/pull.ts'
 import { GetRouteInfoByTopic } from '../../src/commands/route.ts'
 import { SendBatchMessage, SendMessage, SendMessageV2 } from '../../src/commands/send.ts'
 import { ConsumerSendMsgBack } from '../../src/commands/send-back.ts'
-import { GetTopicConfig } from '../../src/commands/topics.ts'
+import { GetAllTopicConfig, GetTopicConfig } from '../../src/commands/topics.ts'
 import { EndTransaction } from '../../src/commands/transaction.ts'
 import {
   createGroupAdmin,
@@ -42,6 +42,7 @@ const isBefore = (version: string, other: string): boolean => version < other
 
 /** What cases expect that hold on every version but for a detail. */
 export const factsOf = (version: string): Facts => ({
+  versionName: `V${version.replaceAll('.', '_')}`,
   unsetOffset: isBefore(version, '5.0.0') ? 0n : undefined,
   wrongQueue: isBefore(version, '5.3.3')
     ? { responseCode: 1, outcome: 'unknown' }
@@ -176,10 +177,16 @@ const OLDER: readonly Older[] = [
   },
   {
     before: '5.0.0',
-    what: 'the request for one topic, and attributes: administrators read the route, without attributes',
+    what: 'the request for one topic, attributes and order: administrators read the table of all topics',
     cases: {
       'the settings of a topic are what they were set to': async (c) =>
         await isUnknown(c.call(GetTopicConfig, { topic: await c.topic() }, undefined)),
+      'the settings of all topics hold those of each': async (c) => {
+        const topic = await c.topic({ readQueueNums: 3, writeQueueNums: 2, order: true })
+        const { body } = await c.call(GetAllTopicConfig, {}, undefined)
+        const { readQueueNums, writeQueueNums, order, attributes } = body.topicConfigTable[topic] ?? {}
+        deepStrictEqual([readQueueNums, writeQueueNums, order, { ...attributes }], [3, 2, false, {}])
+      },
       'a topic is created once, changed, described and deleted': async (c) => {
         const topics = createTopicAdmin(c.client)
         const topic = c.name('topic')

@@ -102,7 +102,7 @@ describe('older brokers', () => {
   })
 
   it('refuse credentials with an exception, before anything is stored', async (t) => {
-    const remark = 'org.apache.rocketmq.acl.common.AclException: No accessKey is configured'
+    const remark = 'org.apache.rocketmq.acl.common.AclException: No accessKey is configured, …'
     const { told, address } = await sendTo(t, { code: 1, remark, version: V4_9_7 })
 
     const text = `${address} answered SEND_MESSAGE_V2 for topic orders with code 1: No accessKey is configured; check the grants`
