@@ -34,8 +34,13 @@ const OWN_GROUP = 'billing'
 
 export async function readProject(options: ProjectOptions, nameServers: string): Promise<Project> {
   const config = options.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined)
-  // The local broker has neither TLS nor access control, whatever the deployed functions find.
-  const environment = { ROCKETMQ_NAMESRV_ADDR: nameServers, ROCKETMQ_TLS: 'false', ...options.env }
+  // The local broker has neither TLS nor access control, whatever the deployed functions find, and nobody collects metrics.
+  const environment = {
+    ROCKETMQ_NAMESRV_ADDR: nameServers,
+    ROCKETMQ_TLS: 'false',
+    POWERTOOLS_METRICS_DISABLED: 'true',
+    ...options.env,
+  }
   if (config === undefined) return { config, functions: ownFunctions(options, environment) }
   const folder = dirname(resolve(config))
   const read = await readServerless(config, {
