@@ -23,7 +23,8 @@ export function naming(names: Readonly<Record<string, string>>): (error: unknown
 }
 
 /** What a broker answers that is taken for one. */
-const OF_NAME_SERVERS = / with code 3: +request type (105|106|206) not supported$/
+const OF_NAME_SERVERS =
+  /( with code 3: +request type (?:105|106|206) not supported); RocketMQ \S+ lacks it \(docs\/brokers\.md\)$/
 
 /** Rejects with what whoever has called the command can do about it. */
 export function advising(error: unknown): never {
@@ -32,7 +33,7 @@ export function advising(error: unknown): never {
   error.message = sayingGrants(error.message)
     .replace(/took too long; see timeoutMs$/, 'took too long: --timeout')
     .replace(/ran into the deadline$/, 'took too long: --timeout')
-    .replace(OF_NAME_SERVERS, '$&; is that a name server? ROCKETMQ_NAMESRV_ADDR takes their addresses')
+    .replace(OF_NAME_SERVERS, '$1; is that a name server? ROCKETMQ_NAMESRV_ADDR takes their addresses')
   if (outcome === 'unknown' && code !== ErrorCode.PARTIAL)
     error.message += '; it may have been done all the same: look before you repeat it'
   throw error

@@ -133,7 +133,8 @@ export function checkCredentials(reached: readonly Reached[]): Finding {
 const isOfIdentity = ({ remark }: BrokerError): boolean =>
   /username cannot be null|is not found|signature|No acl config|No accessKey/i.test(remark)
 
-const NEXT_STEP = /\.?; (check the grants|see timeoutMs|reachable from this subnet\?)$/
+const NEXT_STEP =
+  /\.?; (check the grants|see timeoutMs|reachable from this subnet\?|RocketMQ \S+ lacks it \(docs\/brokers\.md\))$/
 const REQUEST_CODE_NOT_SUPPORTED = 3
 
 /** Without the next step: a finding has its own. */
