@@ -309,18 +309,24 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
       const deadline = client.deadline(limits)
       const masters = await routed(topic, deadline)
       const answers = await onEach(`reading topic ${topic}`, masters, (master) =>
-        callMaster(
-          client,
-          master,
-          GetTopicStatsInfo,
-          { topic: client.wrap(topic) },
-          undefined,
-          deadline,
-          topic,
+        unlessMissing(
+          callMaster(
+            client,
+            master,
+            GetTopicStatsInfo,
+            { topic: client.wrap(topic) },
+            undefined,
+            deadline,
+            topic,
+          ),
+          TOPIC_NOT_EXIST,
         ),
       )
-      const queues = answers.flatMap(({ value }) =>
-        value.body.offsetTable.map(([queue, { minOffset, maxOffset, lastUpdateTimestamp }]) =>
+      // A route may be left behind by a deletion that was not done everywhere.
+      const found = answers.flatMap(({ value }) => value ?? [])
+      if (found.length === 0) missing(topic)
+      const queues = found.flatMap(({ body }) =>
+        body.offsetTable.map(([queue, { minOffset, maxOffset, lastUpdateTimestamp }]) =>
           Object.assign(new QueueStats(), {
             queue: { ...queue, topic },
             minOffset,

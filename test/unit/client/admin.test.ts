@@ -54,6 +54,24 @@ const names = (places: readonly Place[]): (string | undefined)[] => places.map((
 const refuse = { fault: 'refuse', responseCode: 14, server: 'broker-b' } as const
 
 describe('a call that some masters have done and others have not', () => {
+  it('leaves a topic that can be looked at, and deleted by being repeated', () =>
+    withBroker({ topics: { orders: { queues: 2 } } }, async (broker, client) => {
+      const topics = createTopicAdmin(client)
+      const atBroker = broker.faults.add({ ...refuse, code: DELETE_IN_BROKER })
+      const first = await errorOf(topics.delete('orders'))
+      const { queues } = await topics.stats('orders')
+      atBroker.remove()
+      const atNameServer = broker.faults.add({ fault: 'refuse', responseCode: 1, code: DELETE_IN_NAMESRV })
+      const second = await errorOf(topics.delete('orders'))
+      const gone = await errorOf(topics.stats('orders'))
+      atNameServer.remove()
+      const { brokers } = await topics.delete('orders')
+
+      ok(first instanceof PartialError && second instanceof RocketMQError)
+      deepStrictEqual([...new Set(queues.map(({ queue }) => queue.brokerName))], ['broker-b'])
+      deepStrictEqual([gone.code, gone.responseCode, brokers], ['RMQ_ROUTE', 17, []])
+    }))
+
   it('says where, and is completed by being repeated', () =>
     withBroker({}, async (broker, client) => {
       const topics = createTopicAdmin(client)
