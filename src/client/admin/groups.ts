@@ -249,7 +249,8 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
     deadline: Deadline,
   ): Promise<void> => {
     await onEach(`${what} group ${consumerGroup}`, wanted, (each) => {
-      const settings = { ...each.config, groupName: client.wrap(consumerGroup) }
+      // Attributes are changes, `+name` and `-name`: as they were read they would be refused, and without any they stay.
+      const settings = { ...each.config, groupName: client.wrap(consumerGroup), attributes: {} }
       return callMaster(client, each, UpdateAndCreateSubscriptionGroup, {}, settings, deadline)
     })
   }

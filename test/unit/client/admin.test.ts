@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, ok } from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { UpdateAndCreateSubscriptionGroup } from '../../../src/commands/groups.ts'
 import {
   type Client,
   type ClientOptions,
@@ -52,6 +53,29 @@ const errorOf = async (call: Promise<unknown>): Promise<RocketMQError> => {
 const names = (places: readonly Place[]): (string | undefined)[] => places.map(({ brokerName }) => brokerName)
 
 const refuse = { fault: 'refuse', responseCode: 14, server: 'broker-b' } as const
+
+describe('a group with attributes', () => {
+  it('is changed without them, and keeps them', () =>
+    withBroker({ brokers: 1 }, async (broker, client) => {
+      const groups = createGroupAdmin(client)
+      await groups.create('billing')
+      const [there] = await groups.describe('billing')
+      ok(there)
+      const [{ address } = { address: '' }] = broker.brokers
+      const settings = { ...there.config, attributes: { '+priority.factor': '10' } }
+      const limits = { deadline: client.deadline() }
+      await client.network.call(address, UpdateAndCreateSubscriptionGroup, {}, settings, limits)
+
+      await groups.update('billing', { consumeEnable: false })
+
+      const [after] = await groups.describe('billing')
+      deepStrictEqual(after?.config, {
+        ...there.config,
+        consumeEnable: false,
+        attributes: { 'priority.factor': '10' },
+      })
+    }))
+})
 
 describe('a call that some masters have done and others have not', () => {
   it('leaves a topic that can be looked at, and deleted by being repeated', () =>

@@ -13,6 +13,7 @@ import {
 import {
   INVALID_PARAMETER,
   SUBSCRIPTION_GROUP_NOT_EXIST,
+  SYSTEM_ERROR,
   TOPIC_NOT_EXIST,
 } from '../../../commands/response-codes.ts'
 import {
@@ -136,7 +137,15 @@ export const adminHandlers = (): [number, Handler<BrokerNode>][] => [
     const { groupName } = settings
     checkGroup(groupName)
     checkQueues({ retryQueueNums: settings.retryQueueNums ?? 1 })
-    server.groups.set(groupName, { ...groupConfig(groupName), ...settings })
+    const changes = settings.attributes ?? {}
+    const wrong = Object.keys(changes).find((name) => !/^[+-]/.test(name))
+    if (wrong !== undefined)
+      throw new Refusal(SYSTEM_ERROR, `java.lang.RuntimeException: wrong format key: ${wrong.slice(1)}`)
+    const text = Object.entries(changes)
+      .map((change) => change.join('='))
+      .join(',')
+    const attributes = changed(server.groups.get(groupName)?.attributes ?? {}, text)
+    server.groups.set(groupName, { ...groupConfig(groupName), ...settings, attributes })
     return {}
   }),
 
