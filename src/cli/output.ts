@@ -54,7 +54,9 @@ export const printable = (text: string): string =>
   )
 
 /** Of a point in time: UTC, as `--from` and `--to` take it. */
-export const timestamp = (ms: number): string => new Date(ms).toISOString()
+/** What no date can be, as whoever has sent a message may have set its time, stays a number. */
+export const timestamp = (ms: number): string =>
+  Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms}`
 
 /** `1d 2h`, `3m 4s`, `5s`: the two largest units. */
 export function age(ms: number): string {

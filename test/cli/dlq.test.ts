@@ -1,6 +1,9 @@
 import { deepStrictEqual, match, ok } from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { findDeadLetters } from '../../src/cli/dlq/letters.ts'
+import { planRedrive, redrive } from '../../src/cli/dlq/redrive.ts'
+import { timestamp } from '../../src/cli/output.ts'
 import {
   type BatchedMessage,
   type Client,
@@ -50,6 +53,21 @@ const dlq = (...args: readonly string[]): Promise<Ended> =>
 const bodiesOf = (topic: string): string[] => broker.messages(topic).map(({ body }) => body.toString())
 
 describe('rocketmq-lambda dlq redrive', () => {
+  it('sends what was shown, and leaves what dies meanwhile to another run', async () => {
+    const consumerGroup = newGroup()
+    const topic = await kill(consumerGroup, numbered(3))
+    const deadLetters = await findDeadLetters(client, consumerGroup)
+    const progressGroup = `${consumerGroup}_redrive`
+    const shown = await planRedrive(client, { deadLetters, progressGroup })
+    await killMessages(client, consumerGroup, topic, numbered(2))
+
+    const options = { consumerGroup, deadLetters, progressGroup, selection: {}, maxRedrives: 3 }
+    const agreed = await redrive(client, { ...options, shown })
+    const next = await redrive(client, options)
+
+    deepStrictEqual([agreed.redriven, agreed.left, next.redriven, next.left], [3, 0, 2, 0])
+  })
+
   it('sends a message again as it was, under its own id, and counts', async () => {
     const group = newGroup()
     const topic = await kill(group, [
@@ -510,3 +528,9 @@ describe('rocketmq-lambda dlq, called wrongly,', () => {
 function omit(value: Record<string, unknown>, ...names: string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)))
 }
+
+describe('a time that whoever has sent a message has made up', () => {
+  it('is shown as the number that it is, where it is no date', () => {
+    deepStrictEqual([0, 2 ** 62].map(timestamp), ['1970-01-01T00:00:00.000Z', '4611686018427388000'])
+  })
+})

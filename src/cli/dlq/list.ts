@@ -47,9 +47,11 @@ async function newest(
   const found: Letter[] = []
   for (let end = max; end > min && found.length < limit; ) {
     const from = end - BigInt(BATCH) > min ? end - BigInt(BATCH) : min
-    const letters = (await reader.read(queue, from, Number(end - from))).messages.map((each) =>
-      letterOf(client, consumerGroup, each),
-    )
+    // One that cannot be read makes room for one behind these, which is there already.
+    const { messages } = await reader.read(queue, from, Number(end - from))
+    const letters = messages
+      .filter(({ queueOffset }) => queueOffset < end)
+      .map((each) => letterOf(client, consumerGroup, each))
     found.push(
       ...letters
         .reverse()

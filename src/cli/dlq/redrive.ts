@@ -27,6 +27,8 @@ import type { DeadLetterQueues } from './letters.ts'
 export interface RedriveOptions extends Rules {
   deadLetters: DeadLetterQueues
   progressGroup: string
+  /** What was shown and agreed to: what has died since waits for another run. */
+  shown?: readonly QueuePlan[] | undefined
   /** Those that died less than so many ms ago are left for a later run. */
   olderThan?: number | undefined
   /** Messages a second. */
@@ -164,7 +166,13 @@ class Run {
   /** A queue after the other; the plan is made anew, since another run may have gone on until its lease ended. */
   async toTheEnd(): Promise<RedriveResult> {
     const result = this.#result
-    for (const { queue, from, end } of await planRedrive(this.#client, this.#options)) {
+    const { shown } = this.#options
+    for (const [index, { queue, from, end: now }] of (
+      await planRedrive(this.#client, this.#options)
+    ).entries()) {
+      const agreed = shown?.[index]?.end ?? now
+      // Another run may have gone further than that.
+      const end = agreed < from ? from : agreed < now ? agreed : now
       let at = from
       try {
         while (at < end && !this.#isOver()) {

@@ -46,7 +46,7 @@ export async function runRedrive(consumerGroup: string, options: RedriveCommandO
     const stop = stopOnSignal()
     const result = await redrive(client, {
       ...options,
-      ...{ consumerGroup, deadLetters, progressGroup, selection: options, signal: stop.signal },
+      ...{ consumerGroup, deadLetters, progressGroup, selection: options, shown: plan, signal: stop.signal },
       onProgress: (progress) => shown.show(progress),
       onWait: () => console.error(WAITING),
     }).finally(() => {
