@@ -132,8 +132,12 @@ const OLDER: readonly Older[] = [
           const message = { topic, body: 'x', ...delay }
           // One that has not heard of the broker before.
           const other = createProducer(c.connect(), { producerGroup: 'conformance' })
-          for (const call of [c.producer.send(message), other.send(message), other.sendOneway(message)]) {
-            const { name, text } = await told(call)
+          for (const call of [
+            () => c.producer.send(message),
+            () => other.send(message),
+            () => other.sendOneway(message),
+          ]) {
+            const { name, text } = await told(call())
             deepStrictEqual(name, 'ConfigError')
             match(text, new RegExp(`^${field}: RocketMQ 4\\.9\\.7 at .* delivers at once: use delayLevel`))
           }
