@@ -34,9 +34,9 @@ export interface ServerlessOptions {
 type Fields = Readonly<Record<string, unknown>>
 
 interface SchedulerSchedule {
-  /** An ARN, or what CloudFormation makes one of. */
-  target: unknown
-  event: FunctionEvent
+  /** Where its Properties stand. */
+  field: string
+  properties: Fields
 }
 
 const EXTENSIONS = ['.mjs', '.js', '.cjs']
@@ -120,7 +120,9 @@ class ServerlessFile {
         ...listOf(fields['events'], `${field}.events`).flatMap((event, at) =>
           this.#event(event, `${field}.events[${at}]`),
         ),
-        ...schedules.filter(({ target }) => this.#is(target, name, fields['name'])).map(({ event }) => event),
+        ...schedules
+          .filter((schedule) => this.#starts(schedule, name, fields['name']))
+          .map((schedule) => this.#scheduler(schedule)),
       ],
     })
   }
@@ -183,30 +185,23 @@ class ServerlessFile {
     }
   }
 
-  /** Those of EventBridge Scheduler that stand in the resources. */
+  /** Those of EventBridge Scheduler that stand in the resources. What stands in another file (`${file(…)}`) is passed over. */
   #schedules(): SchedulerSchedule[] {
-    // A list of objects is one, too.
-    const parts = [this.#self['resources'] ?? []].flat()
-    return parts.flatMap((part) =>
-      Object.entries(fieldsOf(fieldsOf(part, 'resources')['Resources'], 'resources.Resources')).flatMap(
-        ([id, each]) => {
-          const field = `resources.Resources.${id}`
-          const { Type, Properties } = fieldsOf(each, field)
-          return Type === 'AWS::Scheduler::Schedule'
-            ? [this.#scheduler(Properties, `${field}.Properties`)]
-            : []
-        },
-      ),
-    )
+    const parts = [this.#self['resources']].flat().map((part) => objectOf(objectOf(part)['Resources']))
+    return parts
+      .flatMap((resources) => Object.entries(resources))
+      .map(([id, each]) => [`resources.Resources.${id}.Properties`, objectOf(each)] as const)
+      .filter(([, { Type }]) => Type === 'AWS::Scheduler::Schedule')
+      .map(([field, { Properties }]) => ({ field, properties: objectOf(Properties) }))
   }
 
-  #scheduler(value: unknown, field: string): SchedulerSchedule {
-    const { ScheduleExpression, State = 'ENABLED', Target } = fieldsOf(value, field)
-    const { Arn, Input } = fieldsOf(Target, `${field}.Target`)
+  #scheduler({ field, properties }: SchedulerSchedule): FunctionEvent {
+    const { ScheduleExpression, State = 'ENABLED', Target } = properties
+    const { Input } = objectOf(Target)
     const input = Input === undefined ? {} : { input: this.#json(Input, `${field}.Target.Input`) }
     const rate = [this.#text(ScheduleExpression, `${field}.ScheduleExpression`)]
     const enabled = this.#text(State, `${field}.State`) === 'ENABLED'
-    return { target: Arn, event: { schedule: { rate, ...input, enabled } } }
+    return { schedule: { rate, ...input, enabled } }
   }
 
   #json(value: unknown, field: string): unknown {
@@ -218,20 +213,21 @@ class ServerlessFile {
     }
   }
 
-  /** Whether the target of a schedule is a function: by an ARN with its name, or by `!GetAtt` of its resource. */
-  #is(target: unknown, name: string, ownName: unknown): boolean {
-    const field = 'Target.Arn'
-    const tagged = typeof target === 'object' && target !== null ? (Object.entries(target)[0] ?? []) : []
-    const [tag, value] = typeof target === 'string' ? ['!Sub', target] : tagged
+  /** Whether the target is this function: by an ARN with its name, or by `!GetAtt` of its resource. What else it is need not be known. */
+  #starts({ field, properties }: SchedulerSchedule, name: string, ownName: unknown): boolean {
+    const { Arn } = objectOf(properties['Target'])
+    const [tag, value]: unknown[] =
+      typeof Arn === 'object' && Arn !== null ? (Object.entries(Arn)[0] ?? []) : ['!Sub', Arn]
     if (tag === '!GetAtt' || tag === 'Fn::GetAtt')
       return [value].flat().join('.') === `${logicalId(name)}LambdaFunction.Arn`
-    if (tag !== '!Sub' && tag !== 'Fn::Sub') return false
+    if (!(tag === '!Sub' || tag === 'Fn::Sub') || typeof value !== 'string' || !value.includes(':function:'))
+      return false
     const service = this.#text(this.#self['service'], 'service')
     const fullName = this.#text(
       ownName ?? `${service}-${this.#sources.stage}-${name}`,
       `functions.${name}.name`,
     )
-    const arn = this.#text(value, field)
+    const arn = this.#text(value, `${field}.Target.Arn`)
     return /:function:([\w-]+)/.exec(arn)?.[1] === fullName
   }
 
@@ -306,9 +302,15 @@ function resolved(read: () => unknown, path: string): unknown {
   }
 }
 
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Of what a local run can do without: nothing, when it is no object. */
+const objectOf = (value: unknown): Fields => (isObject(value) ? value : {})
+
 function fieldsOf(value: unknown, field: string): Fields {
   if (value === undefined || value === null) return {}
-  if (typeof value === 'object' && !Array.isArray(value)) return value as Fields
+  if (isObject(value)) return value
   throw new ConfigError(field, `takes an object, got ${JSON.stringify(value)}`)
 }
 

@@ -227,6 +227,8 @@ functions:
   named: { handler: out/index.main, name: other }
   idle: { handler: out/index.main }
 resources:
+  - \${file(more.yml)}
+  - Resources: \${file(queues.yml)}
   - Resources:
       Hourly:
         Type: AWS::Scheduler::Schedule
@@ -250,6 +252,9 @@ resources:
       Foreign:
         Type: AWS::Scheduler::Schedule
         Properties: { ScheduleExpression: rate(4 hours), Target: { Arn: !Ref Queue } }
+      OfAnotherStack:
+        Type: AWS::Scheduler::Schedule
+        Properties: { ScheduleExpression: !Ref Rate, State: '\${cf:other.State}', Target: { Arn: '\${cf:other.Arn}' } }
 `,
     )
 
@@ -274,7 +279,7 @@ resources:
   Resources:
     Hourly:
       Type: AWS::Scheduler::Schedule
-      Properties: { ScheduleExpression: rate(1 hour), Target: { Arn: x, Input: '{' } }
+      Properties: { ScheduleExpression: rate(1 hour), Target: { Arn: !GetAtt FLambdaFunction.Arn, Input: '{' } }
 `
 
     assert.equal(
