@@ -134,7 +134,7 @@ export async function takeLeases(
       clearTimeout(timer)
       await renewal
       const queues = [...new Map([...held, ...unclear]).values()]
-      if (queues.length > 0) await consumer.unlock(queues, last).catch(() => undefined)
+      if (queues.length > 0) await consumer.unlock(queues, last).catch(() => undefined) // they end by themselves
     },
   }
 }
