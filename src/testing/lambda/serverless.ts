@@ -216,12 +216,10 @@ class ServerlessFile {
   /** Whether the target is this function: by an ARN with its name, or by `!GetAtt` of its resource. What else it is need not be known. */
   #starts({ field, properties }: SchedulerSchedule, name: string, ownName: unknown): boolean {
     const { Arn } = objectOf(properties['Target'])
-    const [tag, value]: unknown[] =
-      typeof Arn === 'object' && Arn !== null ? (Object.entries(Arn)[0] ?? []) : ['!Sub', Arn]
-    if (tag === '!GetAtt' || tag === 'Fn::GetAtt')
-      return [value].flat().join('.') === `${logicalId(name)}LambdaFunction.Arn`
-    if (!(tag === '!Sub' || tag === 'Fn::Sub') || typeof value !== 'string' || !value.includes(':function:'))
-      return false
+    // As YAML has it or as JSON: !Sub, Fn::Sub.
+    const [tag = '', value] = Object.entries(isObject(Arn) ? Arn : { Sub: Arn })[0] ?? []
+    if (tag.endsWith('GetAtt')) return [value].flat().join('.') === `${logicalId(name)}LambdaFunction.Arn`
+    if (!tag.endsWith('Sub') || !String(value).includes(':function:')) return false
     const service = this.#text(this.#self['service'], 'service')
     const fullName = this.#text(
       ownName ?? `${service}-${this.#sources.stage}-${name}`,
