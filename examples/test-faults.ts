@@ -1,4 +1,4 @@
-/** Time and faults of the broker in memory: `node --test examples/test-faults.ts` after `npm run build`. */
+/** Time, faults and users of the broker in memory: `node --test examples/test-faults.ts` after `npm run build`. */
 import { deepStrictEqual, rejects } from 'node:assert/strict'
 import { test } from 'node:test'
 // #region faults
@@ -35,3 +35,25 @@ test('a reminder comes after half an hour', async () => {
   await client.close()
 })
 // #endregion clock
+
+// #region users
+test('the key is rotated between two sends', async () => {
+  const grants = { 'Topic:orders': ['Pub'] } as const
+  await using broker = await startBroker({
+    topics: ['orders'],
+    users: { shop: { secretKey: 'old', grants } },
+  })
+  let secretKey = 'old'
+  const credentials = () => ({ accessKey: 'shop', secretKey })
+  const client = createClient({ nameServers: broker.nameServers, credentials })
+  const producer = createProducer(client, { producerGroup: 'shop' })
+  await producer.send({ topic: 'orders', body: 'order 1' })
+
+  secretKey = 'new'
+  broker.setUser('shop', { secretKey, grants })
+  await producer.send({ topic: 'orders', body: 'order 2' })
+
+  await rejects(producer.send({ topic: 'refunds', body: 'order 2' }), { code: 'RMQ_AUTH' })
+  await client.close()
+})
+// #endregion users

@@ -12,13 +12,16 @@ import { reportTable } from '../../examples/hourly-report/src/report-table.ts'
 import { startTable as startBilled } from '../../examples/shop/local/table.ts'
 import { type Client, createClient, createProducer, createPullConsumer } from '../../src/index.ts'
 import type { EventSourceResult } from '../../src/lambda/index.ts'
-import { type LocalLambda, startBroker, startLambda } from '../../src/testing/index.ts'
+import { type LocalLambda, readServerless, startBroker, startLambda } from '../../src/testing/index.ts'
 import { until } from '../conformance/context.ts'
 import {
+  allowed,
   bundleExample,
   cfnLint,
   cfnLintAvailable,
   type Deployment,
+  nameIn,
+  networkGrants,
   packageDeployment,
   unpackedFunctions,
 } from '../support/deployment.ts'
@@ -107,20 +110,120 @@ describe('the example projects', () => {
     assert.deepStrictEqual(found, expected)
   })
 
-  it('have a schedule for the hourly report, which may be paused', async () => {
-    const paused = await packageDeployment(
-      join(folder, 'paused'),
-      { ...NETWORK, state: 'DISABLED' },
-      join(root, 'examples/hourly-report'),
+  it('have schedules that may be paused, which start their function and retry what is worth it', async () => {
+    const paused: Deployment[] = []
+    for (const name of Object.keys(PROJECTS)) {
+      const parameters = { ...NETWORK, state: 'DISABLED' }
+      const project = join(root, 'examples', name)
+      paused.push(await packageDeployment(join(folder, `${name}-paused`), parameters, project))
+    }
+    const found = [Object.values(deployments), paused].map((packaged) =>
+      packaged.flatMap(({ resources }) =>
+        Object.values(resources).flatMap(({ Type, Properties }) => {
+          if (Type !== 'AWS::Scheduler::Schedule') return []
+          const { State, ScheduleExpression, Target } = Properties
+          const { MaximumRetryAttempts, MaximumEventAgeInSeconds } = Target.RetryPolicy
+          const retries = `${MaximumRetryAttempts} within ${MaximumEventAgeInSeconds} s`
+          return [[State, ScheduleExpression, nameIn(Target.Arn), Target.Input, retries]]
+        }),
+      ),
     )
-    const schedules = [deployments['hourly-report'], paused].map((deployment) => {
-      const { State, ScheduleExpression, Target } = deployment?.resources['HourlySchedule']?.Properties ?? {}
-      return [State, ScheduleExpression, Target.RetryPolicy]
-    })
-    const retries = { MaximumRetryAttempts: 5, MaximumEventAgeInSeconds: 1_800 }
+
+    assert.deepStrictEqual(
+      found,
+      ['ENABLED', 'DISABLED'].map((state) => [
+        [state, 'rate(1 minute)', 'function:shop-dev-bill-orders', undefined, '0 within 60 s'],
+        [state, 'cron(5 * * * ? *)', 'function:hourly-report-dev-report-hours', undefined, '5 within 1800 s'],
+        [state, 'rate(2 minutes)', 'function:orders-dynamodb-dev-check-orders', undefined, '0 within 60 s'],
+        [
+          state,
+          'rate(1 hour)',
+          'function:orders-dynamodb-dev-check-orders',
+          '{"sweep":true}',
+          '3 within 900 s',
+        ],
+      ]),
+    )
+  })
+
+  it('have the same schedules when they are run here', async () => {
+    const read = await Promise.all(
+      Object.keys(PROJECTS).map((name) => readServerless(join(root, 'examples', name, 'serverless.yml'))),
+    )
+    const schedules = read.flatMap((functions) =>
+      Object.entries(functions).flatMap(([name, { events = [] }]) =>
+        events.flatMap((event) => ('schedule' in event ? [[name, event.schedule]] : [])),
+      ),
+    )
+
     assert.deepStrictEqual(schedules, [
-      ['ENABLED', 'cron(5 * * * ? *)', retries],
-      ['DISABLED', 'cron(5 * * * ? *)', retries],
+      ['bill-orders', { rate: ['rate(1 minute)'], enabled: true }],
+      ['report-hours', { rate: ['cron(5 * * * ? *)'], enabled: true }],
+      ['check-orders', { rate: ['rate(2 minutes)'], enabled: true }],
+      ['check-orders', { rate: ['rate(1 hour)'], input: { sweep: true }, enabled: true }],
+    ])
+  })
+
+  it('grant each function what it needs, by name, and ask who calls their APIs for a signature', () => {
+    const granted = Object.values(deployments).map(({ resources }) => {
+      const entries = Object.entries(resources)
+      return Object.fromEntries(
+        entries.flatMap(([name, resource]) => {
+          if (resource.Type === 'AWS::IAM::Role') return [[name, allowed(resource)]]
+          if (resource.Type !== 'AWS::ApiGatewayV2::Route') return []
+          return [[resource.Properties.RouteKey, resource.Properties.AuthorizationType]]
+        }),
+      )
+    })
+    const roles = Object.values(deployments).map(({ resources }) =>
+      Object.values(resources).flatMap(({ Type, Properties }) =>
+        Type === 'AWS::Lambda::Function' ? Properties.Role['Fn::GetAtt'][0] : [],
+      ),
+    )
+
+    const log = (name: string): string =>
+      `logs:CreateLogStream,logs:PutLogEvents on log-group:/aws/lambda/${name}:*`
+    const invoke = (name: string): string => `lambda:InvokeFunction on function:${name}`
+    const table = (actions: string, name: string): string =>
+      `${actions.replaceAll(/\b(?=[A-Z])/g, 'dynamodb:')} on ${name}.Arn`
+    assert.deepStrictEqual(granted, [
+      {
+        ScheduleRole: [invoke('shop-dev-bill-orders')],
+        PlaceOrderRole: [log('shop-dev-place-order'), ...networkGrants],
+        BillOrdersRole: [
+          log('shop-dev-bill-orders'),
+          ...networkGrants,
+          table('GetItem,PutItem,UpdateItem,DeleteItem', 'BilledTable'),
+        ],
+        'POST /orders': 'AWS_IAM',
+      },
+      {
+        ScheduleRole: [invoke('hourly-report-dev-report-hours')],
+        ReportHoursRole: [
+          log('hourly-report-dev-report-hours'),
+          ...networkGrants,
+          table('GetItem,PutItem,Query', 'ReportsTable'),
+        ],
+      },
+      {
+        ScheduleRole: [invoke('orders-dynamodb-dev-check-orders')],
+        PlaceOrderRole: [
+          log('orders-dynamodb-dev-place-order'),
+          ...networkGrants,
+          table('GetItem,PutItem', 'OrdersTable'),
+        ],
+        CheckOrdersRole: [
+          log('orders-dynamodb-dev-check-orders'),
+          ...networkGrants,
+          table('GetItem,PutItem', 'OrdersTable'),
+        ],
+        'POST /orders': 'AWS_IAM',
+      },
+    ])
+    assert.deepStrictEqual(roles, [
+      ['PlaceOrderRole', 'BillOrdersRole'],
+      ['ReportHoursRole'],
+      ['PlaceOrderRole', 'CheckOrdersRole'],
     ])
   })
 

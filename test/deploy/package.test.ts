@@ -1,6 +1,7 @@
 /** The package as a stranger gets it: packed, and installed by npm into an empty project. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { globSync, readFileSync, statSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,6 +45,7 @@ const SAID = '["SEND_OK",1,["an order"],true,"function","function"]\n'
 describe('the package in an empty project', () => {
   let folder: string
   let tarball: string
+  let installed: string
   let manifest: Record<string, Record<string, string> | undefined>
 
   before(async () => {
@@ -53,8 +55,8 @@ describe('the package in an empty project', () => {
     tarball = join(folder, stdout.trim())
     await writeFile(join(folder, 'package.json'), '{ "name": "shop", "private": true, "type": "module" }')
     await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], { cwd: folder })
-    const path = join(folder, 'node_modules/rocketmq-lambda/package.json')
-    manifest = JSON.parse(await readFile(path, 'utf8')) as typeof manifest
+    installed = join(folder, 'node_modules/rocketmq-lambda')
+    manifest = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as typeof manifest
   })
   after(() => rm(folder, { recursive: true, force: true }))
 
@@ -83,12 +85,27 @@ describe('the package in an empty project', () => {
   it('is used from CommonJS by require', async () => {
     await writeFile(
       join(folder, 'consume.cjs'),
-      `const { createClient } = require('rocketmq-lambda')
+      `const { createClient, createProducer } = require('rocketmq-lambda')
 const { eventSource } = require('rocketmq-lambda/lambda')
-console.log(typeof createClient, typeof eventSource)`,
+const { lambdaContext, scheduledEvent, startBroker } = require('rocketmq-lambda/testing')
+const { RocketMQError } = require('rocketmq-lambda/errors')
+const kinds = [require('rocketmq-lambda/wire').encodeFrame, require('rocketmq-lambda/commands').SendMessage].map((each) => typeof each)
+async function main() {
+  const broker = await startBroker()
+  const client = createClient({ nameServers: broker.nameServers })
+  const producer = createProducer(client, { producerGroup: 'shop' })
+  await producer.send({ topic: 'orders', body: 'an order' })
+  const consume = eventSource({ topic: 'orders', consumerGroup: 'billing', client }, async () => undefined)
+  const { handled } = await consume(scheduledEvent(), lambdaContext())
+  const failure = await producer.send({ topic: '', body: '' }).catch((error) => error)
+  console.log('in all', handled, failure instanceof RocketMQError, ...kinds)
+  await client.close()
+  await broker.close()
+}
+main()`,
     )
 
-    assert.deepStrictEqual(await node('consume.cjs'), 'function function\n')
+    assert.equal((await node('consume.cjs')).trimEnd().split('\n').at(-1), 'in all 1 true function object')
   })
 
   it('is bundled by esbuild into a file that needs nothing else', async () => {
@@ -106,6 +123,39 @@ console.log(typeof createClient, typeof eventSource)`,
     })
 
     assert.deepStrictEqual(await node(outfile), SAID)
+  })
+
+  it('holds what it needs, with the licences of what is bundled in it, and nothing of this machine', async () => {
+    const paths = globSync('**', { cwd: installed }).filter((path) =>
+      statSync(join(installed, path)).isFile(),
+    )
+    const texts = await Promise.all(paths.map((path) => readFile(join(installed, path), 'utf8')))
+    const licences = texts[paths.indexOf('dist/functions/THIRD-PARTY-LICENSES.txt')] ?? ''
+    const versionOf = (name: string): string =>
+      (
+        JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as {
+          version: string
+        }
+      ).version
+
+    const beside = paths.filter(
+      (path) => !/^dist\/.+\.(?:js|d\.ts|mjs)$|^dist\/functions\/[\w-]+\/package\.json$/.test(path),
+    )
+    assert.deepStrictEqual(beside.toSorted(), [
+      'CHANGELOG.md',
+      'LICENSE',
+      'NOTICE',
+      'README.md',
+      'dist/functions/THIRD-PARTY-LICENSES.txt',
+      'package.json',
+    ])
+    assert.deepStrictEqual(
+      paths.filter((_, at) => texts[at]?.includes(root) || /^\/\/# sourceMappingURL/m.test(texts[at] ?? '')),
+      [],
+    )
+    for (const name of ['@middy/core', 'zod', 'bowser', '@smithy/core', '@aws-sdk/client-lambda'])
+      assert.match(licences, new RegExp(`^${name} ${versionOf(name)}$`, 'm'))
+    assert.match(licences, /^Copyright \(c\) .*Middy/m)
   })
 
   it('runs no script when it is installed', () => {

@@ -9,12 +9,15 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { bundleFunction, functionNames } from '../../scripts/bundle.ts'
 import type { DispatchResult, EventSourceResult } from '../../src/lambda/index.ts'
-import { type LocalLambda, startLambda } from '../../src/testing/index.ts'
+import { type LocalLambda, startBroker, startLambda } from '../../src/testing/index.ts'
 import {
+  allowed,
   cfnLint,
   cfnLintAvailable,
   type Deployment,
   functionOf,
+  nameIn,
+  networkGrants,
   packageDeployment,
   type Resource,
   type Tree,
@@ -36,6 +39,7 @@ const NETWORK = {
 const EVERYTHING = {
   ...NETWORK,
   secret: 'rocketmq/order-api',
+  kmsKey: '0a1b2c3d-0000-4000-8000-000000000000',
   invokes: 'billing-*',
   consumeState: 'DISABLED',
   dispatchState: 'ENABLED',
@@ -132,22 +136,49 @@ describe('the packaged deployment', () => {
     const [consume, dispatch, check] = ['consume', 'dispatch', 'check-transactions'].map(
       (name) => `rocketmq-lambda-dev-${name}`,
     ) as [string, string, string]
-    const secret = 'if HasSecret secretsmanager:GetSecretValue on secret:rocketmq/order-api-??????'
-    const noSecret = 'if HasSecret secretsmanager:GetSecretValue on secret:-??????'
+    const secretOf = (name: string, key: string): string[] => [
+      `if HasSecret secretsmanager:GetSecretValue on secret:${name}-??????`,
+      `if HasKmsKey kms:Decrypt on key/${key}`,
+    ]
     const failed = 'sqs:SendMessage on FailedInvocations.Arn'
     const schedules = `${invoke(consume)},function:${dispatch},function:${check}`
-    const rolesWith = (each: string, invokes: string, suffix: string): object => ({
-      [`PublishRole${suffix}`]: [log('publish'), each],
-      [`ConsumeRole${suffix}`]: [log('consume'), each, failed, `if Invokes ${invoke(invokes)}`],
-      [`DispatchRole${suffix}`]: [log('dispatch'), each, invoke(consume)],
-      [`EndTransactionRole${suffix}`]: [log('end-transaction'), each],
-      [`CheckTransactionsRole${suffix}`]: [log('check-transactions'), each],
+    const rolesWith = (secret: string[], invokes: string, suffix: string): object => ({
+      [`PublishRole${suffix}`]: [log('publish'), ...networkGrants, ...secret],
+      [`ConsumeRole${suffix}`]: [
+        log('consume'),
+        ...networkGrants,
+        ...secret,
+        failed,
+        `if Invokes ${invoke(invokes)}`,
+      ],
+      [`DispatchRole${suffix}`]: [log('dispatch'), ...networkGrants, ...secret, invoke(consume)],
+      [`EndTransactionRole${suffix}`]: [log('end-transaction'), ...networkGrants, ...secret],
+      [`CheckTransactionsRole${suffix}`]: [log('check-transactions'), ...networkGrants, ...secret],
       [`ScheduleRole${suffix}`]: [schedules],
     })
     assert.deepStrictEqual(granted, {
-      ...rolesWith(noSecret, '', ''),
-      ...rolesWith(secret, 'billing-*', ' with everything'),
+      ...rolesWith(secretOf('', ''), '', ''),
+      ...rolesWith(secretOf(EVERYTHING.secret, EVERYTHING.kmsKey), 'billing-*', ' with everything'),
     })
+  })
+
+  it('lets no function use the network interfaces that Lambda makes in its name', () => {
+    const wrong = Object.entries(deployment.resources).flatMap(([name, role]) => {
+      if (role.Type !== 'AWS::IAM::Role' || name === 'ScheduleRole') return []
+      const statements: Tree[] = role.Properties.Policies.flatMap(
+        (each: Tree) => each.PolicyDocument.Statement,
+      )
+      const granted = statements.filter(({ Effect }) => Effect === 'Allow').flatMap(({ Action }) => Action)
+      const [denied] = statements.filter(({ Effect }) => Effect === 'Deny')
+      const isDenied = new Set(denied?.Action)
+      assert.match(
+        denied.Condition.ArnLike['lambda:SourceFunctionArn']['Fn::Sub'],
+        /:function:rocketmq-lambda-dev-\*$/,
+      )
+      return granted.filter((action: string) => action.startsWith('ec2:') && !isDenied.has(action))
+    })
+
+    assert.deepStrictEqual(wrong, [])
   })
 
   it('starts work by schedules whose state is a parameter, without retries that would come too late', () => {
@@ -168,7 +199,7 @@ describe('the packaged deployment', () => {
         consume,
         'rate(1 minute)',
         'function:rocketmq-lambda-dev-consume',
-        '{"version":1,"eventSource":"orders"}',
+        undefined,
         '0 within 60 s',
       ],
       DispatchSchedule: [
@@ -196,6 +227,16 @@ describe('the packaged deployment', () => {
 
     assert.deepStrictEqual(schedules(deployment.resources), expected('ENABLED', 'DISABLED', 'DISABLED'))
     assert.deepStrictEqual(schedules(everything.resources), expected('DISABLED', 'ENABLED', 'ENABLED'))
+  })
+
+  it('lets a sweep run beside a window of checks, with which it starts each hour', () => {
+    const { ReservedConcurrentExecutions, Timeout } = functionOf(
+      deployment.resources,
+      'check-transactions',
+    ).Properties
+
+    // An event that finds no room is dropped after 60 s: a window may take as long.
+    assert.deepStrictEqual([ReservedConcurrentExecutions, Timeout], [2, 60])
   })
 
   it('bounds the workers, keeps what fails, and stops loops', () => {
@@ -255,6 +296,54 @@ describe('the packaged deployment', () => {
     )
     for (const [, { Properties }] of ofType('AWS::CloudWatch::Alarm'))
       assert.match(JSON.stringify(Properties.AlarmActions), /HasAlarmTopic/)
+  })
+
+  it('alarms on metrics that its functions write: by that name, in that namespace, with those dimensions', async () => {
+    await using broker = await startBroker({ topics: { orders: { queues: 1 } } })
+    const own = await packageDeployment(join(folder, 'local'), {
+      ...NETWORK,
+      nameServers: broker.nameServers,
+    })
+    const functions = await unpackedFunctions(own, ['consume', 'check-transactions'])
+    const lines: string[] = []
+    await using lambda = await startLambda({ functions, onLog: ({ line }) => void lines.push(line) })
+    await lambda.invoke('consume', {})
+    await lambda.invoke('check-transactions', { sweep: true })
+    const written = lines.flatMap((line): string[] => {
+      if (!line.includes('"_aws"')) return []
+      const event = JSON.parse(line.slice(line.indexOf('{'))) as Tree
+      const [{ Namespace, Dimensions, Metrics }] = event._aws.CloudWatchMetrics
+      return Metrics.map(({ Name }: Tree) => metricOf(Name, Namespace, Dimensions[0], event.service))
+    })
+
+    const watched = Object.values(own.resources).flatMap(({ Type, Properties }) => {
+      const query: string | undefined =
+        Type === 'AWS::CloudWatch::Alarm' && Properties.Metrics?.[0].Expression
+      const [, name, namespace = '', dimensions = '', service = ''] =
+        /^SELECT \w+\((\w+)\) FROM SCHEMA\("(.+)", (.+)\) WHERE service = '(.+)'$/.exec(query || '') ?? []
+      return name ? [metricOf(name, namespace, dimensions.split(', '), service)] : []
+    })
+
+    assert.equal(watched.length, 3)
+    assert.deepStrictEqual(
+      watched.filter((each) => !written.includes(each)),
+      [],
+    )
+  })
+
+  it('makes a way to AWS only where it is asked for', () => {
+    const conditions = Object.entries(everything.resources).flatMap(([name, { Type, Condition }]) =>
+      Type.startsWith('AWS::EC2::') ? [`${name} if ${Condition}`] : [],
+    )
+
+    assert.deepStrictEqual(conditions, [
+      'EndpointSecurityGroup if HasEndpoint',
+      'LambdaEndpoint if HasLambdaEndpoint',
+      'SecretsManagerEndpoint if HasSecretsManagerEndpoint',
+      'NatAddress if HasNatGateway',
+      'NatGateway if HasNatGateway',
+      'NatRoute if HasNatGateway',
+    ])
   })
 
   describe('run from its zips on a real broker', { skip: !hasBroker }, () => {
@@ -317,23 +406,7 @@ describe('the packaged deployment', () => {
   })
 })
 
-/** What the policies of a role allow, a line for each statement. */
-function allowed({ Properties }: Resource): string[] {
-  return Properties.Policies.flatMap(
-    ({ PolicyDocument }: { PolicyDocument: { Statement: Record<string, never>[] } }) =>
-      PolicyDocument.Statement.flatMap((each) => {
-        const [condition, statement] = (each['Fn::If'] ?? ['', each]) as [string, Record<string, unknown>]
-        if (statement['Effect'] !== 'Allow') return []
-        const actions = [statement['Action']].flat().join(',')
-        const resources = [statement['Resource']].flat().map(nameIn).join(',')
-        return [`${condition ? `if ${condition} ` : ''}${actions} on ${resources}`]
-      }),
-  )
-}
-
-/** `function:name` of an ARN. By `!Sub`, because `!GetAtt` of a function in a role that the function has is a circle. */
-function nameIn(arn: unknown): string {
-  const { 'Fn::Sub': text, 'Fn::GetAtt': attribute } = arn as { 'Fn::Sub'?: string; 'Fn::GetAtt'?: string[] }
-  if (attribute) return attribute.join('.')
-  return /AWS::AccountId\}:(.*)/.exec(text ?? '')?.[1] ?? JSON.stringify(arn)
+/** A metric as CloudWatch tells one from another. */
+function metricOf(name: string, namespace: string, dimensions: readonly string[], service: string): string {
+  return `${namespace} ${name} by ${dimensions.toSorted().join()} of ${service}`
 }

@@ -16,6 +16,18 @@ const SAM = join(root, 'examples/sam/template.yaml')
 const MAPPINGS = { orders: { topic: 'orders', consumerGroup: 'billing', maximumRetryAttempts: 3 } }
 const RETRIES = { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 }
 
+/** The same function by either tool. */
+const SETTINGS = {
+  Handler: 'index.handler',
+  Runtime: 'nodejs24.x',
+  Architectures: ['arm64'],
+  MemorySize: 512,
+  // Below the schedule's rate.
+  Timeout: 50,
+  ReservedConcurrentExecutions: 1,
+  RecursiveLoop: 'Terminate',
+}
+
 describe('the SAM template', () => {
   it('is one that cfn-lint accepts', { skip: !hasCfnLint }, async () => {
     assert.deepStrictEqual(await cfnLint(SAM), '')
@@ -27,23 +39,19 @@ describe('the SAM template', () => {
     const { Properties } = Resources.Consume
     const { Type, Properties: schedule } = Properties.Events.EveryMinute
 
-    const { CodeUri, Handler, Runtime, Architectures, VpcConfig, ReservedConcurrentExecutions } = Properties
-    assert.deepStrictEqual(
-      { CodeUri, Handler, Runtime, Architectures, VpcConfig, ReservedConcurrentExecutions },
-      {
-        CodeUri: 'node_modules/rocketmq-lambda/dist/functions/consume',
-        Handler: 'index.handler',
-        Runtime: 'nodejs24.x',
-        Architectures: ['arm64'],
-        VpcConfig: { SubnetIds: 'SubnetIds', SecurityGroupIds: 'SecurityGroupIds' },
-        ReservedConcurrentExecutions: 1,
-      },
-    )
+    const { Events: _events, Environment: _environment, ...settings } = Properties
+    assert.deepStrictEqual(settings, {
+      CodeUri: 'node_modules/rocketmq-lambda/dist/functions/consume',
+      ...SETTINGS,
+      VpcConfig: { SubnetIds: 'SubnetIds', SecurityGroupIds: 'SecurityGroupIds' },
+      EventInvokeConfig: RETRIES,
+    })
     assert.deepStrictEqual(JSON.parse(Properties.Environment.Variables.ROCKETMQ_EVENT_SOURCES), MAPPINGS)
     assert.deepStrictEqual(
       [Type, schedule],
       ['ScheduleV2', { ScheduleExpression: 'rate(1 minute)', State: 'State', RetryPolicy: RETRIES }],
     )
+    assert.equal(Resources.ConsumeLogs.Properties.RetentionInDays, 30)
   })
 })
 
@@ -87,20 +95,19 @@ describe('the CDK stack', { skip: !hasCdk }, () => {
   })
 
   it('has the function on Node 24, arm64, in the VPC, and a schedule without retries', () => {
-    const { Handler, Runtime, Architectures, VpcConfig, ReservedConcurrentExecutions, Environment } =
-      only('AWS::Lambda::Function')
+    const {
+      Environment,
+      Code: _code,
+      LoggingConfig: _logging,
+      Role: _role,
+      ...settings
+    } = only('AWS::Lambda::Function')
     const { State, ScheduleExpression, Target } = only('AWS::Scheduler::Schedule')
 
-    assert.deepStrictEqual(
-      { Handler, Runtime, Architectures, VpcConfig, ReservedConcurrentExecutions },
-      {
-        Handler: 'index.handler',
-        Runtime: 'nodejs24.x',
-        Architectures: ['arm64'],
-        VpcConfig: { SubnetIds: ['subnet-0a1b2c3d'], SecurityGroupIds: ['sg-0a1b2c3d'] },
-        ReservedConcurrentExecutions: 1,
-      },
-    )
+    assert.deepStrictEqual(settings, {
+      ...SETTINGS,
+      VpcConfig: { SubnetIds: ['subnet-0a1b2c3d'], SecurityGroupIds: ['sg-0a1b2c3d'] },
+    })
     assert.deepStrictEqual(JSON.parse(Environment.Variables.ROCKETMQ_EVENT_SOURCES), MAPPINGS)
     const { MaximumRetryAttempts, MaximumEventAgeInSeconds } = Target.RetryPolicy
     assert.deepStrictEqual(
@@ -109,5 +116,6 @@ describe('the CDK stack', { skip: !hasCdk }, () => {
     )
     const events = only('AWS::Lambda::EventInvokeConfig')
     assert.deepStrictEqual([events.MaximumRetryAttempts, events.MaximumEventAgeInSeconds], [0, 60])
+    assert.equal(only('AWS::Logs::LogGroup').RetentionInDays, 30)
   })
 })
