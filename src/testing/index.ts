@@ -4,6 +4,7 @@
  *
  * @module
  */
+export type { LocalAction, LocalUser } from './broker/access.ts'
 export {
   type LocalBroker,
   type LocalBrokerOptions,

@@ -91,7 +91,7 @@ if (ROCKETMQ_VERSION < '5.3.0' && (await realBrokerAvailable())) {
       ])
       for (const { name, outcome, retryable, message } of refusals) {
         deepStrictEqual([name, outcome, retryable], ['AuthError', 'refused', false])
-        match(message, /with code 1: .*; check the grants$/)
+        match(message, /with code 1: .*; check the (grants|credentials)$/)
       }
     })
   })

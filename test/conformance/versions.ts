@@ -18,6 +18,7 @@ import {
   createOffsetAdmin,
   createPopConsumer,
   createProducer,
+  createRegistration,
   createTopicAdmin,
   createTransactionProducer,
   type Message,
@@ -61,6 +62,8 @@ interface Older {
   /** The first version, of those that are tested, that passes the cases. */
   before: string
   what: string
+  /** The first cells of its rows in docs/brokers.md. */
+  rows: readonly string[]
   /** Name of a case → what is so in its place. */
   cases: Cases
 }
@@ -102,6 +105,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'pops',
+    rows: ["pops: `createPopConsumer`, `mode: 'pop'`"],
     cases: forAll(
       [
         ...[pops, popConsumer, popReceipts, popOrders, popWaits].flatMap((cases) => Object.keys(cases)),
@@ -116,6 +120,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'timer messages: they would be delivered at once, so the client does not send them',
+    rows: ['timers: `delayMs`, `deliverAt`'],
     cases: forAll(
       [
         'a timer message comes at its time, by delay and by point in time',
@@ -153,6 +158,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.3.3',
     what: 'recall: timer messages come without a handle, and cannot be taken back',
+    rows: ['recall'],
     cases: {
       ...forAll(
         [
@@ -182,6 +188,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'the request for one topic, attributes and order: administrators read the table of all topics',
+    rows: ['attributes of topics (`message.type`), and their `order`', 'settings of one topic (351)'],
     cases: {
       'the settings of a topic are what they were set to': async (c) =>
         await isUnknown(c.call(GetTopicConfig, { topic: await c.topic() }, undefined)),
@@ -217,6 +224,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'the request for one group: administrators read the table of all',
+    rows: ['settings of one group (352)'],
     cases: forAll(
       [
         'a group is created, changed, read and deleted',
@@ -234,6 +242,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.3.3',
     what: 'groups that are made by asking for them: code 1 answers for one that is not there',
+    rows: ['groups that are made by asking for them'],
     cases: {
       ...forAll(
         [
@@ -258,6 +267,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.5.0',
     what: 'the way back of a deleted group with its first commit',
+    rows: ['a deleted group that comes back with a commit'],
     cases: {
       'a group that is deleted without its offsets is there again, with the default settings': async (c) => {
         const group = await c.group({ retryMaxTimes: 3 })
@@ -270,6 +280,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'the difference between no offset and 0, as long as the first message is in memory',
+    rows: ['"no offset" told from offset 0'],
     cases: {
       'setZeroIfNotFound hides that nothing was committed, once the queue has a message': async (c) => {
         const message = await messageOf(c)
@@ -297,6 +308,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.3.3',
     what: 'the check that a group exists before it commits',
+    rows: ['a check that the group of a commit exists'],
     cases: {
       'an unknown group cannot commit; after its first pull it can': async (c) => {
         const consumer = c.consumer({ consumerGroup: c.name('unknown') })
@@ -309,6 +321,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.3.3',
     what: 'resets by the broker (useServerSideResetOffset): the client commits in their place, and refuses while members are online',
+    rows: ['resets that hold'],
     cases: {
       ...forAll(
         [
@@ -330,6 +343,20 @@ const OLDER: readonly Older[] = [
           deepStrictEqual([before, (await failure(ask())).responseCode], [1, 206])
         },
       ),
+      'a reset is stored also while members are online': async (c) => {
+        const offsets = createOffsetAdmin(c.client)
+        const { topic, queue } = await messageOf(c)
+        const consumerGroup = await c.group()
+        const registration = createRegistration(c.connect(), { consumers: [{ consumerGroup }] })
+        await registration.heartbeat()
+        const plan = await offsets.plan({ consumerGroup, topic, to: 'latest' })
+        const refused = await failure(offsets.reset(plan))
+        await registration.unregister()
+        deepStrictEqual(
+          [refused, await offsets.committed(consumerGroup, queue)],
+          [{ error: 'ConfigError', outcome: 'not-sent', field: 'plan' }, undefined],
+        )
+      },
       'a reset does what its plan shows, for a topic, a queue and a group': async (c) => {
         const offsets = createOffsetAdmin(c.client)
         const { topic, queue } = await messageOf(c)
@@ -351,6 +378,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'searches by time with a boundary: they give the last message at or before it, or the first',
+    rows: ['search by time with a boundary'],
     cases: {
       ...forAll(
         [
@@ -387,6 +415,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'checks of what is sent: empty bodies and batches to retry topics are stored, dead letters need no topic',
+    rows: ['checks of what is sent', 'ids from the broker (`UNIQ_KEY`)'],
     cases: {
       'an empty body: the broker fails with code 1': async (c) => {
         const topic = await c.topic()
@@ -433,6 +462,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'answers of name servers to requests that they do not know',
+    rows: ['an answer of the name server to a request that it does not know'],
     cases: {
       'a request code that does not exist answers 3, on broker and name server': async (c) => {
         const [broker, nameServer] = await Promise.all(
@@ -453,6 +483,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.5.0',
     what: 'the limit of group names',
+    rows: ['the limit of group names'],
     cases: {
       'a group name above 120 characters: the broker creates no such group': async (c) => {
         const topic = await c.topic()
@@ -464,6 +495,7 @@ const OLDER: readonly Older[] = [
   {
     before: '5.0.0',
     what: 'part of transactions: ids in answers and checks, late ends refused, and the list of ends cannot be read',
+    rows: ['the list of ended transactions', 'late ends refused (code 604)'],
     cases: {
       'a send of a half message is answered with its place in the half queue': async (c) => {
         const { answer } = await sendHalf(c, await c.topic(), c.name('p'))
@@ -515,6 +547,17 @@ export function olderOn(version: string): Record<string, Instead> {
     if (isBefore(version, before))
       for (const [name, run] of Object.entries(cases)) instead[name] ??= { what, run }
   return instead
+}
+
+/** What docs/brokers.md has to say: row → the versions that lack it, where nothing else of the table stands in its place. */
+export function lackedRows(versions: readonly string[]): Record<string, string[]> {
+  const lacked: Record<string, string[]> = {}
+  for (const { what, rows } of OLDER)
+    for (const row of rows)
+      lacked[row] = versions.filter((version) =>
+        Object.values(olderOn(version)).some((instead) => instead.what === what),
+      )
+  return lacked
 }
 
 /** Commands of the catalogue that have no answer on this version. */

@@ -16,14 +16,16 @@ import {
   createOffsetAdmin,
   createProducer,
   createPullConsumer,
+  createRegistration,
   createTopicAdmin,
   type SendResult,
   serve,
 } from '../../src/index.ts'
 import { startBroker } from '../../src/testing/index.ts'
 import { until } from '../conformance/context.ts'
+import { createUser } from '../support/rocketmq/acl.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
-import { featureSettings, mqadmin, startRocketMQ } from '../support/rocketmq/start.ts'
+import { authSettings, featureSettings, mqadmin, startRocketMQ } from '../support/rocketmq/start.ts'
 
 interface Bench {
   nameServers: string
@@ -260,6 +262,8 @@ for (const [what, start] of [
       const timestamp = middle?.storeTimestamp ?? 0
       for (const [to, argument] of [
         [{ timestamp }, String(timestamp)],
+        [{ timestamp: 1 }, '1'],
+        [{ timestamp: Date.now() + 3_600_000 }, '-1'],
         ['latest', '-1'],
         ['earliest', '0'],
       ] as const) {
@@ -433,6 +437,63 @@ describe('a broker that resets offsets through its members', { skip: !available 
     deepStrictEqual(
       [offline, resets, committed],
       [0n, [{ topic: 'orders', queues: [{ queue, offset: 3n }] }], 3n],
+    )
+  })
+
+  it('is known by what may be asked, where access control is on, and is not guessed', async () => {
+    const credentials = { accessKey: 'root', secretKey: 'root-secret' }
+    await using rocketmq = await startRocketMQ({
+      settings: { ...authSettings(credentials), useServerSideResetOffset: false },
+    })
+    const { nameServers } = rocketmq
+    const address = rocketmq.brokers[0]?.address ?? ''
+    const root = createClient({ nameServers, credentials, timeoutMs: 20_000 })
+    const topics = createTopicAdmin(root)
+    await topics.create('orders', { readQueueNums: 2 })
+    await createGroupAdmin(root).create('billing')
+    await until('the route', () =>
+      topics.route('orders').then(
+        () => true,
+        () => undefined,
+      ),
+    )
+    const queues = [0, 1].map((queueId) => ({ topic: 'orders', brokerName: 'broker-a', queueId }))
+    const [queue] = queues
+    ok(queue)
+    const consumer = createPullConsumer(root, { consumerGroup: 'billing' })
+    for (const each of queues) {
+      await createProducer(root, { producerGroup: 'p' }).send({ topic: 'orders', body: 'x', queue: each })
+      await consumer.commitOffset(each, 1n)
+    }
+    const own = ['Get', 'Update'] as const
+    await createUser(root, address, 'ops', { 'Topic:orders': own, 'Group:billing': own })
+    const ops = createClient({
+      nameServers,
+      credentials: { accessKey: 'ops', secretKey: 'ops-secret' },
+      timeoutMs: 20_000,
+    })
+    const offsets = createOffsetAdmin(ops)
+    const stands = (): Promise<unknown> => Promise.all(queues.map((each) => consumer.committedOffset(each)))
+    await until('the messages', async () => (await offsets.max(queue)) === 1n)
+
+    const plan = await offsets.plan({ consumerGroup: 'billing', queues: [queue], to: 'earliest' })
+    await offsets.reset(plan)
+    const offline = await stands()
+    await consumer.commitOffset(queue, 1n)
+    const member = createRegistration(root, { clientId: 'fn@1', consumers: [{ consumerGroup: 'billing' }] })
+    await member.heartbeat()
+    const online = await offsets.reset(plan).catch(({ message }: Error) => message)
+    await member.unregister()
+    const afterwards = await stands()
+    await Promise.all([root.close(), ops.close()])
+
+    match(String(online), /resets through members that are online.*fn@1/)
+    deepStrictEqual(
+      [offline, afterwards],
+      [
+        [0n, 1n],
+        [1n, 1n],
+      ],
     )
   })
 })

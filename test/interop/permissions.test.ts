@@ -26,7 +26,7 @@ import {
   transactionChecker,
   transactionEnder,
 } from '../../src/lambda/index.ts'
-import { lambdaContext, scheduledEvent } from '../../src/testing/index.ts'
+import { type LocalAction, lambdaContext, scheduledEvent } from '../../src/testing/index.ts'
 import { until } from '../conformance/context.ts'
 import { runCommand } from '../support/command-line.ts'
 import { createUser, type Grants, grant } from '../support/rocketmq/acl.ts'
@@ -144,7 +144,7 @@ describe('permissions', { skip: !(await realBrokerAvailable()) }, () => {
     preferred = 'Get',
   ): Promise<[needs: string, more: string]> => {
     await createUser(root, address, user, {})
-    const granted: Record<string, string[]> = {}
+    const granted: Record<string, LocalAction[]> = {}
     let needs: string | undefined
     for (let step = 0; step < MOST_STEPS; step++) {
       const { isDone, text } = await attempt({ accessKey: user, secretKey: `${user}-secret` })
@@ -152,7 +152,7 @@ describe('permissions', { skip: !(await realBrokerAvailable()) }, () => {
       const before = textOf(granted)
       for (const [, first = '', second, resource = ''] of text.matchAll(GRANT)) {
         const action = second === preferred ? second : first
-        granted[resource] = [...new Set([...(granted[resource] ?? []), action])]
+        granted[resource] = [...new Set([...(granted[resource] ?? []), action as LocalAction])]
       }
       if (textOf(granted) === before) {
         ok(isDone, `${user}: ${before}: ${text}`)
@@ -324,10 +324,11 @@ describe('permissions', { skip: !(await realBrokerAvailable()) }, () => {
   ] as const)
     it(`doctor names what docs/deploy.md lists for ${name}, and with that has nothing to say`, async () => {
       const [needs = '', more = ''] = documented('functions')[name] ?? []
-      const granted: Record<string, string[]> = {}
+      const granted: Record<string, LocalAction[]> = {}
       for (const each of [needs, more].join('; ').split('; ')) {
         const [actions = '', resource = ''] = each.split(' on ')
-        if (resource) granted[resource] = [...(granted[resource] ?? []), ...actions.split(', ')]
+        if (resource)
+          granted[resource] = [...(granted[resource] ?? []), ...(actions.split(', ') as LocalAction[])]
       }
       const args = `doctor --json --window 2s --every 1s --function ${name} --topic orders${group === undefined ? '' : ` --group ${group}`}`
       const findingsOf = async (user: string, grants: Grants): Promise<Finding[]> => {
@@ -340,12 +341,12 @@ describe('permissions', { skip: !(await realBrokerAvailable()) }, () => {
       const missing = await findingsOf(`${name}-nothing`, {})
       const rest = await findingsOf(`${name}-all`, granted)
 
-      const named: Record<string, string[]> = {}
+      const named: Record<string, LocalAction[]> = {}
       for (const { fix = '' } of missing) {
         const [, action = '', second = action, resources] =
           /^grant (\w+)(?: or (\w+))? on (.+)$/.exec(fix) ?? []
         for (const resource of resources?.split(' and ') ?? [])
-          named[resource] = [...new Set([...(named[resource] ?? []), second])]
+          named[resource] = [...new Set([...(named[resource] ?? []), second as LocalAction])]
       }
       deepStrictEqual([textOf(named), rest], [textOf(granted), []])
       ok(missing.some(({ status }) => status === 'fail'))

@@ -2,7 +2,13 @@
 import { deepStrictEqual, ok } from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createClient, createPullConsumer, createTopicAdmin, deadLetterTopic } from '../../src/index.ts'
+import {
+  createClient,
+  createGroupAdmin,
+  createPullConsumer,
+  createTopicAdmin,
+  deadLetterTopic,
+} from '../../src/index.ts'
 import { until } from '../conformance/context.ts'
 import { runCommand, startCommand } from '../support/command-line.ts'
 import { killMessages, numbered } from '../support/dead-letters.ts'
@@ -13,6 +19,42 @@ const COUNT = 10_000
 const available = await realBrokerAvailable()
 
 describe('dlq redrive on RocketMQ 5.5.0', { skip: !available }, () => {
+  it('has its progress on every broker that has letters, also where the group is on some of them', async () => {
+    await using rocketmq = await startRocketMQ({
+      brokers: [{ name: 'broker-a' }, { name: 'broker-b' }],
+      settings: { autoCreateSubscriptionGroup: false, waitTimeMillsInSendQueue: 20_000 },
+    })
+    const client = createClient({ nameServers: rocketmq.nameServers, timeoutMs: 20_000 })
+    const groups = createGroupAdmin(client)
+    await groups.create('billing')
+    for (const brokerName of ['broker-a', 'broker-b']) {
+      const topic = `on-${brokerName}`
+      await createTopicAdmin(client).create(topic, { readQueueNums: 1 }, { brokerName })
+      await until('a route', () => client.route(topic, client.deadline()))
+      await killMessages(client, 'billing', topic, numbered(2))
+    }
+    await until(
+      'the dead letters',
+      async () =>
+        (await createTopicAdmin(client).stats(deadLetterTopic('billing'))).queues.filter(
+          ({ maxOffset }) => maxOffset === 2n,
+        ).length === 2,
+    )
+    await groups.create('billing_redrive', {}, { brokerName: 'broker-a' })
+
+    const { code, stdout } = await runCommand(['dlq', 'redrive', 'billing', '--yes', '--json'], {
+      environment: { ROCKETMQ_NAMESRV_ADDR: rocketmq.nameServers, ROCKETMQ_TIMEOUT_MS: '20000' },
+    })
+
+    const { byTopic, left } = JSON.parse(stdout) as { byTopic: unknown; left: number }
+    const brokers = (await groups.describe('billing_redrive')).map(({ brokerName }) => brokerName)
+    await client.close()
+    deepStrictEqual(
+      [code, byTopic, left, brokers],
+      [0, { 'on-broker-a': 2, 'on-broker-b': 2 }, 0, ['broker-a', 'broker-b']],
+    )
+  })
+
   it('loses none and repeats none but the batch in flight when it is killed and run again', async () => {
     // A lease that was left behind ends after two seconds, not after a minute; and a busy machine is no reason to refuse.
     await using rocketmq = await startRocketMQ({
@@ -27,6 +69,7 @@ describe('dlq redrive on RocketMQ 5.5.0', { skip: !available }, () => {
     const progress = createPullConsumer(client, { consumerGroup: 'billing_redrive' })
     const [queue] = await progress.queues(deadLetterTopic('billing'))
     ok(queue)
+    await until('the dead letters', async () => (await progress.maxOffset(queue)) === BigInt(COUNT))
 
     const first = startCommand(['dlq', 'redrive', 'billing', '--yes'], { environment })
     while (((await progress.committedOffset(queue)) ?? 0n) < COUNT / 2)

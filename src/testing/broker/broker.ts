@@ -10,6 +10,7 @@ import { checkArray, checkInt, checkObject, checkText } from '../../wire/checks.
 import { fieldsOf } from '../../wire/fields.ts'
 import { decodeMessages, type StoredMessage } from '../../wire/message.ts'
 import { checkGroupName, checkTopicName } from '../../wire/names.ts'
+import { AccessControl, type LocalUser } from './access.ts'
 import { createClock, type TestClock } from './clock.ts'
 import { type FaultRule, type FaultRules, Faults } from './faults.ts'
 import { adminHandlers } from './handlers/admin.ts'
@@ -54,6 +55,8 @@ export interface LocalBrokerOptions {
   faults?: readonly FaultRule[]
   /** Bytes that each broker keeps; beyond, the oldest messages go and `minOffset` moves. At least 16 MiB. @default 512 MiB */
   retentionBytes?: number
+  /** Who may do what, by access key: requests to brokers must then be signed. @default no access control */
+  users?: Readonly<Record<string, LocalUser>>
   /** The first send to a topic creates it. @default true */
   autoCreateTopics?: boolean
   /** The first use of a group creates it. @default true */
@@ -110,6 +113,8 @@ export interface LocalBroker {
   createTopic(topic: string, settings?: LocalTopicSettings): void
   /** Creates a group on every broker, with the default settings. */
   createGroup(group: string): void
+  /** Adds a user, or gives it another key and other grants; undefined removes it. The next request is judged by it. */
+  setUser(accessKey: string, user: LocalUser | undefined): void
   /**
    * All stored messages of a topic, broker by broker, queue by queue, in order; %RETRY% and %DLQ% topics too.
    * @throws ProtocolError for a message that says it is compressed and is not, or would take more than 16 MiB
@@ -135,6 +140,7 @@ const OPTIONS: readonly (keyof LocalBrokerOptions)[] = [
   'clock',
   'faults',
   'retentionBytes',
+  'users',
   'autoCreateTopics',
   'autoCreateGroups',
   'recall',
@@ -161,7 +167,11 @@ export async function startBroker(options: LocalBrokerOptions = {}): Promise<Loc
   const names = Array.from({ length: count }, (_, index) => `broker-${String.fromCharCode(97 + index)}`)
   const faults = new Faults(['name-server', ...names])
   for (const rule of options.faults ?? []) faults.add(rule)
+  const access = new AccessControl(clusterName)
+  if (options.users) access.turnOn()
+  for (const [accessKey, user] of Object.entries(options.users ?? {})) access.set(accessKey, user)
   const context: NodeContext = {
+    access,
     registry: new Registry(clusterName),
     clock,
     faults,
@@ -205,7 +215,7 @@ export async function startBroker(options: LocalBrokerOptions = {}): Promise<Loc
   try {
     await nameServer.listen()
     for (const node of nodes) await node.start()
-    const broker = publicFace(nodes, nameServer, clock, faults, close)
+    const broker = publicFace(nodes, nameServer, context, faults, close)
     for (const [topic, settings] of topicsOf(options.topics)) broker.createTopic(topic, settings)
     return broker
   } catch (error) {
@@ -223,6 +233,7 @@ function checkOptions(options: LocalBrokerOptions): void {
   checkInt('transactionTimeOut', options.transactionTimeOut ?? 0)
   checkInt('transactionCheckMax', options.transactionCheckMax ?? 1, 1)
   checkArray('faults', options.faults ?? [])
+  checkObject('users', options.users ?? {})
   for (const name of ['autoCreateTopics', 'autoCreateGroups', 'recall'] as const) {
     if (typeof (options[name] ?? true) !== 'boolean') throw new ConfigError(name, 'takes true or false')
   }
@@ -250,7 +261,7 @@ function topicsOf(topics: LocalBrokerOptions['topics'] = []): [string, LocalTopi
 function publicFace(
   nodes: readonly BrokerNode[],
   nameServer: Server,
-  clock: TestClock,
+  { clock, access }: NodeContext,
   faults: Faults,
   close: () => Promise<void>,
 ): LocalBroker {
@@ -290,6 +301,7 @@ function publicFace(
       checkGroupName(group, 'group')
       for (const { groups } of nodes) if (!groups.has(group)) groups.set(group, groupConfig(group))
     },
+    setUser: (accessKey, user) => access.set(accessKey, user),
     messages: (topic) => nodes.flatMap((node) => [...node.store.records(topic)].flatMap(decodeRecord)),
     committedOffset(group, { topic, brokerName, queueId }) {
       const node = nodes.find((each) => each.brokerName === brokerName)

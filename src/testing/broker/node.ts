@@ -3,9 +3,10 @@
  * stopped and started again, killed, frozen; it keeps its address and its messages.
  */
 import { groupConfig, type SubscriptionGroupConfig } from '../../commands/groups.ts'
-import { MESSAGE_ILLEGAL } from '../../commands/response-codes.ts'
+import { MESSAGE_ILLEGAL, NO_PERMISSION } from '../../commands/response-codes.ts'
 import { javaHashCode as tagCode } from '../../wire/hash.ts'
 import { MAX_PROPERTIES_BYTES } from '../../wire/properties.ts'
+import type { AccessControl } from './access.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { type ClockScope, scopeOf, type TestClock } from './clock.ts'
 import { type Connection, hostBytes } from './connection.ts'
@@ -39,6 +40,7 @@ export interface NodeContext {
   registry: Registry
   clock: TestClock
   faults: Faults
+  access: AccessControl
   logger: BrokerLogger
   handlers: ReadonlyMap<number, Handler<BrokerNode>>
 }
@@ -75,7 +77,7 @@ export class BrokerNode {
   #delays: Delays | undefined
   #idPrefix = ''
 
-  constructor(settings: NodeSettings, { registry, clock, faults, logger, handlers }: NodeContext) {
+  constructor(settings: NodeSettings, { registry, clock, faults, access, logger, handlers }: NodeContext) {
     this.settings = settings
     this.registry = registry
     this.clock = scopeOf(clock)
@@ -103,8 +105,11 @@ export class BrokerNode {
       faults,
       clock: this.clock,
       logger,
-      handle: (frame, connection, answer) =>
-        dispatch(handlers, { server: this, frame, connection, answer }, logger),
+      handle: (frame, connection, answer) => {
+        const remark = access.refuse(frame, connection.remote)
+        if (remark) answer({ code: NO_PERMISSION, remark })
+        else dispatch(handlers, { server: this, frame, connection, answer }, logger)
+      },
       onClose: (connection: Connection) => this.members.connectionClosed(connection),
       onKill: (ms) => {
         const failed = (error: unknown): void => logger.error(`${settings.brokerName} is not back`, error)

@@ -7,6 +7,7 @@ import {
   createGroupAdmin,
   createMessageQuery,
   createOffsetAdmin,
+  createRegistration,
   createTopicAdmin,
   type Message,
   retryTopic,
@@ -278,6 +279,34 @@ export const administration: Cases = {
     )
     await offsets.reset(whole)
     deepStrictEqual(await stands(), expected)
+  },
+
+  'a reset to a time before the first message leads to it, and to one after the last to the end': async (
+    c,
+  ) => {
+    const offsets = createOffsetAdmin(c.client)
+    const topic = await c.topic()
+    const consumerGroup = await c.group()
+    await fill(c, topic, 2)
+    const to = async (timestamp: number) =>
+      (await offsets.plan({ consumerGroup, topic, to: { timestamp } })).queues.map((each) => each.to)
+    deepStrictEqual([await to(1), await to(Date.now() + 60_000)], [[0n], [2n]])
+  },
+
+  'a reset is stored also while members are online': async (c) => {
+    const offsets = createOffsetAdmin(c.client)
+    const topic = await c.topic()
+    const consumerGroup = await c.group()
+    await fill(c, topic, 2)
+    const clientId = c.name('client')
+    const consumers = [{ consumerGroup, subscriptions: { [topic]: '*' } }]
+    const registration = createRegistration(c.connect(), { clientId, consumers })
+    await registration.heartbeat()
+    const plan = await offsets.plan({ consumerGroup, topic, to: { offset: 1n } })
+    await offsets.reset(plan)
+    const members = await createGroupAdmin(c.client).members(consumerGroup)
+    await registration.unregister()
+    deepStrictEqual([members, await offsets.committed(consumerGroup, c.queue(topic))], [[clientId], 1n])
   },
 
   'a reset of what is not there is refused before anything is changed': async (c) => {

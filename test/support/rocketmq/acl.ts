@@ -2,9 +2,10 @@
 import { type Command, type NoFields, noBody } from '../../../src/commands/define.ts'
 import { jsonBody } from '../../../src/commands/json.ts'
 import type { Client } from '../../../src/index.ts'
+import type { LocalUser } from '../../../src/testing/index.ts'
 
 /** Actions by resource: `{ 'Topic:orders': ['Pub'] }`. */
-export type Grants = Readonly<Record<string, readonly string[]>>
+export type Grants = NonNullable<LocalUser['grants']>
 
 interface AclBody {
   subject: string
@@ -26,25 +27,44 @@ const admin = <Request, Body>(code: number, name: string, request: Command<Reque
     responseBody: noBody,
     answers: {},
   }) satisfies Command<Request, NoFields, Body>
-const CreateUser = admin<{ username: string }, { username: string; password: string; userType: string }>(
-  3001,
-  'AUTH_CREATE_USER',
-  { username: 'string' },
-)
+interface UserBody {
+  username: string
+  password: string
+  userType: string
+  userStatus: string
+}
+
+const CreateUser = admin<{ username: string }, UserBody>(3001, 'AUTH_CREATE_USER', { username: 'string' })
+const UpdateUser = admin<{ username: string }, UserBody>(3002, 'AUTH_UPDATE_USER', { username: 'string' })
 const CreateAcl = admin<{ subject: string }, AclBody>(3006, 'AUTH_CREATE_ACL', { subject: 'string' })
 const UpdateAcl = admin<{ subject: string }, AclBody>(3007, 'AUTH_UPDATE_ACL', { subject: 'string' })
 
 /** Creates a user whose key is the name and `-secret`. */
-export async function createUser(
+export const createUser = (root: Client, address: string, username: string, grants: Grants): Promise<void> =>
+  setUser(root, address, username, { secretKey: `${username}-secret`, grants })
+
+/** Creates a user; or changes one that is known, but for its grants. */
+export async function setUser(
   root: Client,
   address: string,
   username: string,
-  grants: Grants,
+  { secretKey, grants, disabled = false }: LocalUser,
 ): Promise<void> {
   const limits = { deadline: root.deadline() }
-  const body = { username, password: `${username}-secret`, userType: 'Normal' }
-  await root.network.call(address, CreateUser, { username }, body, limits)
-  if (Object.keys(grants).length > 0) await write(root, address, CreateAcl, username, grants)
+  const body = {
+    username,
+    password: secretKey,
+    userType: grants ? 'Normal' : 'Super',
+    userStatus: disabled ? 'disable' : 'enable',
+  }
+  // A user that is created is enabled, whatever the request says.
+  const isNew = await root.network.call(address, CreateUser, { username }, body, limits).then(
+    () => true,
+    () => false,
+  )
+  if (!isNew || disabled) await root.network.call(address, UpdateUser, { username }, body, limits)
+  if (isNew && grants && Object.keys(grants).length > 0)
+    await write(root, address, CreateAcl, username, grants)
 }
 
 /** Grants more to a user. @param isFirst nothing was granted before: brokers make a difference */

@@ -87,12 +87,12 @@ export interface RocketMQOptions {
 /** A running broker. Stopped, killed and started again it keeps its address and its store. */
 export interface Broker extends Server {
   readonly name: string
-  /** `host:port`, as registered. */
+  /** `host:port`, as registered; another one after a restart on another port. */
   readonly address: string
   /** Its folder: `store`, `logs/rocketmqlogs`, `server.conf`. */
   readonly folder: string
-  /** Ends it (SIGTERM, or SIGKILL with `kill`) and starts it on the same port and store, with changed settings. */
-  restart(options?: { kill?: boolean; settings?: Settings }): Promise<void>
+  /** Ends it (SIGTERM, or SIGKILL with `kill`) and starts it on the same store, with changed settings or on another port. */
+  restart(options?: { kill?: boolean; settings?: Settings; port?: number }): Promise<void>
 }
 
 export interface RocketMQ {
@@ -220,7 +220,7 @@ async function startBroker(
   const folder = join(parent, brokerId === 0 ? name : `${name}-${brokerId}`)
   // A broker also listens at port - 2 (the "VIP" port) and port + 1 (replication).
   await retryPorts(plan.port, [-2, 0, 1], async (port) => {
-    const address = `${host}:${port}`
+    let address = `${host}:${port}`
     const server = createServer({
       label: `broker ${name} (port ${port})`,
       mainClass: 'org.apache.rocketmq.broker.BrokerStartup',
@@ -247,14 +247,20 @@ async function startBroker(
       await mkdir(join(folder, 'conf'), { recursive: true })
       await writeFile(join(folder, 'conf/plain_acl.yml'), options.plainAcl)
     }
-    const restart: Broker['restart'] = async ({ kill = false, settings } = {}) => {
+    const restart: Broker['restart'] = async ({ kill = false, settings, port: other } = {}) => {
       await (kill ? server.kill() : server.stop())
-      await server.start(settings)
+      if (other !== undefined) address = `${host}:${other}`
+      await server.start({ ...settings, ...(other !== undefined && { listenPort: other }) })
     }
-    const broker: Broker = Object.defineProperties(
-      { name, address, folder, restart },
-      Object.getOwnPropertyDescriptors(server),
-    ) as Broker
+    const own = {
+      name,
+      get address() {
+        return address
+      },
+      folder,
+      restart,
+    }
+    const broker = Object.defineProperties(own, Object.getOwnPropertyDescriptors(server)) as Broker
     brokers.push(broker)
     try {
       await server.start()

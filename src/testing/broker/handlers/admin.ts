@@ -226,6 +226,7 @@ function configOf({ brokerName, settings, registry }: BrokerNode): Record<string
     autoCreateSubscriptionGroup: settings.autoCreateGroups,
     recallMessageEnable: settings.recall,
     enablePropertyFilter: false,
+    useServerSideResetOffset: true,
     transactionCheckInterval: settings.transactionCheckInterval,
     transactionTimeOut: settings.transactionTimeOut,
     transactionCheckMax: settings.transactionCheckMax,
