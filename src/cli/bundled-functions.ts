@@ -62,7 +62,7 @@ export function bundledFunctions(options: BundledFunctionsOptions): Record<strin
           ROCKETMQ_CHECK_WINDOW_MS: String(transactions.checkWindowMs),
         },
         timeoutSeconds: 60,
-        reservedConcurrency: 1,
+        reservedConcurrency: 2,
         maximumRetryAttempts: 0,
         maximumEventAgeInSeconds: 60,
       },

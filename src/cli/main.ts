@@ -37,9 +37,11 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
 ]
 
 // Whoever reads has had enough, as `head` does, or the terminal is gone. A command that waits for its output to be read sets the code.
-process.stdout.on('error', ({ code }: NodeJS.ErrnoException) =>
-  process.exit(code === 'EPIPE' ? Number(process.exitCode ?? 0) : 1),
-)
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(Number(process.exitCode ?? 0))
+  console.error(`error: the output cannot be written: ${lineOf(error)}`)
+  process.exit(1)
+})
 process.stderr.on('error', () => process.exit(1))
 process.exitCode = await main()
 

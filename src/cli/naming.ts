@@ -31,8 +31,7 @@ export function advising(error: unknown): never {
   if (!RocketMQError.is(error)) throw error
   const { code, outcome } = error
   error.message = sayingGrants(error.message)
-    .replace(/took too long; see timeoutMs$/, 'took too long: --timeout')
-    .replace(/ran into the deadline$/, 'took too long: --timeout')
+    .replaceAll(/took too long; see timeoutMs|ran into the deadline/g, 'took too long: --timeout')
     .replace(OF_NAME_SERVERS, '$1; is that a name server? ROCKETMQ_NAMESRV_ADDR takes their addresses')
   if (outcome === 'unknown' && code !== ErrorCode.PARTIAL)
     error.message += '; it may have been done all the same: look before you repeat it'

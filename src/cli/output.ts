@@ -10,13 +10,14 @@ export const green: Style = (text) => styleText('green', text)
 export const red: Style = (text) => styleText('red', text)
 
 /**
- * Lines with columns as wide as their widest cell.
+ * Lines with columns as wide as their widest cell. A cell may hold somebody else's text.
  * @param style of a whole line, by its index
  */
 export function table(
-  rows: readonly (readonly string[])[],
+  cells: readonly (readonly string[])[],
   style: (line: string, index: number) => string = (line) => line,
 ): string[] {
+  const rows = cells.map((row) => row.map(oneLine))
   const columns = Math.max(...rows.map((row) => row.length))
   const widths = Array.from({ length: columns }, (_, at) =>
     Math.max(...rows.map((row) => row[at]?.length ?? 0)),
@@ -34,24 +35,28 @@ export function table(
 
 /** An error in one line. */
 export function lineOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof Error)) return printable(String(error))
   const [line = ''] = error.message.split('\n')
   return line === '' ? error.name : printable(line)
 }
 
 /** One document on one line; 64-bit numbers are decimal text. */
 export function printJson(value: unknown): void {
-  console.log(
-    JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? String(member) : member)),
+  const text = JSON.stringify(value, (_, member: unknown) =>
+    typeof member === 'bigint' ? String(member) : member,
   )
+  // The same document: JSON leaves those beyond U+001F as they are, and terminals obey some of them.
+  console.log(text.replaceAll(UNPRINTABLE, (all) => `\\u${all.charCodeAt(0).toString(16).padStart(4, '0')}`))
 }
+
+const UNPRINTABLE = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
 
 /** Text of somebody else, for a terminal: what would move the cursor or change colours is shown instead. */
 export const printable = (text: string): string =>
-  text.replaceAll(
-    /(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  )
+  text.replaceAll(UNPRINTABLE, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
+
+/** As `printable`, for what has a line of its own: names come from brokers and from whoever is a member of a group. */
+export const oneLine = (text: string): string => printable(text.replaceAll('\n', ' '))
 
 /** Of a point in time: UTC, as `--from` and `--to` take it. */
 /** What no date can be, as whoever has sent a message may have set its time, stays a number. */

@@ -253,6 +253,26 @@ functions: { hello: { handler: out/hello.handler, events: [httpApi: GET /hello] 
     deepStrictEqual(readdirSync(temporary), [])
   })
 
+  it('ends on a signal while it bundles, when what bundles never answers', async (t) => {
+    const temporary = testFolder(t)
+    const folder = testFolder(t, {
+      ...HELLO_PROJECT,
+      'node_modules/esbuild/package.json': '{"type":"module","exports":"./index.js"}',
+      'node_modules/esbuild/index.js': `
+        export const stop = () => undefined
+        const watch = async () => console.log('watching')
+        export const context = async () => ({ watch, dispose: async () => undefined })`,
+    })
+    const running = dev(t, folder, [], temporary)
+    await running.printed(/watching\n/)
+
+    running.child.kill('SIGINT')
+
+    const stdout = 'watching\nEnding; a second time ends at once.\n'
+    deepStrictEqual(await running.ended, { code: 0, signal: null, stdout, stderr: '' })
+    deepStrictEqual(readdirSync(temporary), [])
+  })
+
   it('ends at once on a second signal, and then, too, leaves nothing behind', async (t) => {
     const temporary = testFolder(t)
     const folder = testFolder(t, HELLO_PROJECT)

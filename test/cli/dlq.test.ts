@@ -15,7 +15,7 @@ import {
 } from '../../src/index.ts'
 import { createClock, type LocalBroker, startBroker } from '../../src/testing/index.ts'
 import { type Ended, runCommand, startCommand } from '../support/command-line.ts'
-import { bury, killMessages, numbered } from '../support/dead-letters.ts'
+import { addBroken, bury, killMessages, numbered } from '../support/dead-letters.ts'
 
 const clock = createClock()
 let broker: LocalBroker
@@ -66,6 +66,32 @@ describe('rocketmq-lambda dlq redrive', () => {
     const next = await redrive(client, options)
 
     deepStrictEqual([agreed.redriven, agreed.left, next.redriven, next.left], [3, 0, 2, 0])
+  })
+
+  it('has its progress on every broker that has letters, also where the group is on some of them', async () => {
+    await using two = await startBroker({ brokers: 2, autoCreateGroups: false })
+    const own = createClient({ nameServers: two.nameServers })
+    const groups = createGroupAdmin(own)
+    await groups.create('billing')
+    for (const brokerName of ['broker-a', 'broker-b']) {
+      const topic = `on-${brokerName}`
+      await createTopicAdmin(own).create(topic, { readQueueNums: 1 }, { brokerName })
+      await killMessages(own, 'billing', topic, numbered(2))
+    }
+    await groups.create('billing_redrive', {}, { brokerName: 'broker-a' })
+
+    const { code, stdout, stderr } = await runCommand(['dlq', 'redrive', 'billing', '--yes', '--json'], {
+      environment: { ROCKETMQ_NAMESRV_ADDR: two.nameServers },
+    })
+
+    const { byTopic, left } = JSON.parse(stdout) as { byTopic: unknown; left: number }
+    const brokers = (await groups.describe('billing_redrive')).map(({ brokerName }) => brokerName)
+    await own.close()
+    match(stderr, /^Dead letters in %DLQ%billing: 4, .*group billing_redrive\n$/s)
+    deepStrictEqual(
+      [code, byTopic, left, brokers],
+      [0, { 'on-broker-a': 2, 'on-broker-b': 2 }, 0, ['broker-a', 'broker-b']],
+    )
   })
 
   it('sends a message again as it was, under its own id, and counts', async () => {
@@ -351,6 +377,34 @@ describe('rocketmq-lambda dlq list', () => {
     )
   })
 
+  it('lists each once, and names those that cannot be decoded', async () => {
+    const group = newGroup()
+    const topic = await kill(group, numbered(3))
+    await addBroken(client, group, { UNIQ_KEY: `BROKEN-${group}`, RETRY_TOPIC: topic })
+    await killMessages(client, group, topic, numbered(36))
+
+    const { code, stdout, stderr } = await dlq('list', group, '--limit', '100', '--json')
+    const some = await dlq('list', group, '--tag', 'none')
+
+    const { deadLetters, undecodable } = JSON.parse(stdout) as {
+      deadLetters: { letter: string }[]
+      undecodable: unknown
+    }
+    const places = Array.from({ length: 40 }, (_, offset) => `broker-a/0@${39 - offset}`)
+    const reason = 'body does not decompress'
+    const line = `In %DLQ%${group} cannot be decoded: broker-a/0@3 (${reason}); dlq show has what can be known of each\n`
+    deepStrictEqual([code, stderr], [0, line])
+    deepStrictEqual(
+      deadLetters.map(({ letter }) => letter),
+      places.filter((each) => each !== 'broker-a/0@3'),
+    )
+    deepStrictEqual(undecodable, [{ letter: 'broker-a/0@3', messageId: `BROKEN-${group}`, reason }])
+    deepStrictEqual(
+      [some.code, some.stdout, some.stderr],
+      [0, `No dead letters of ${group} that can be decoded.\n`, line],
+    )
+  })
+
   it('says when a group has none', async () => {
     const group = newGroup()
     broker.createGroup(group)
@@ -385,6 +439,35 @@ describe('rocketmq-lambda dlq show', () => {
     match(byPlace.stdout, /\nbody, 5011 bytes\n\{\n {2}"text": "x{5000}"\n\}\n$/)
     const { letter, topic: origin, message } = JSON.parse(json.stdout) as Record<string, unknown>
     deepStrictEqual([letter, origin, (message as { keys: unknown }).keys], ['broker-a/0@0', topic, ['k']])
+  })
+})
+
+describe('rocketmq-lambda dlq show of a letter that cannot be decoded', () => {
+  it('says so, and what can be known of it', async () => {
+    const group = newGroup()
+    const topic = await kill(group, numbered(1))
+    await addBroken(client, group, { UNIQ_KEY: `BROKEN-${group}`, KEYS: 'order-1', RETRY_TOPIC: topic })
+
+    const shown = await dlq('show', group, 'broker-a/0@1')
+    const json = await dlq('show', group, '0@1', '--json')
+    const byId = await dlq('show', group, `BROKEN-${group}`)
+
+    const line = 'error: broker-a/0@1 cannot be decoded: body does not decompress\n'
+    deepStrictEqual([shown.code, shown.stderr, json.code, json.stderr], [1, line, 1, line])
+    match(shown.stdout, new RegExp(`^letter +broker-a/0@1\nmessage id +BROKEN-${group}\ntopic +${topic}\n`))
+    match(shown.stdout, /\nkeys +order-1\n/)
+    match(shown.stdout, /\nbody as it is stored, 7 bytes\n6e6f207a6c6962\n$/)
+    const { letter, topic: origin, message, undecodable } = JSON.parse(json.stdout) as Record<string, object>
+    deepStrictEqual(
+      [letter, origin, (message as { body: string }).body],
+      ['broker-a/0@1', topic, Buffer.from('no zlib').toString('base64')],
+    )
+    deepStrictEqual((undecodable as { reason: string }).reason, 'body does not decompress')
+    deepStrictEqual([byId.code, byId.stdout], [1, ''])
+    match(
+      byId.stderr,
+      /^error: what %DLQ%billing-\d+ has under BROKEN-\S+ cannot be decoded: body does not decompress; dlq list .*\n$/,
+    )
   })
 })
 
@@ -442,6 +525,30 @@ describe('rocketmq-lambda dlq, called wrongly,', () => {
       ['redrive', group, '-y', '--to', 'nowhere'],
       1,
       /^error: no topic nowhere on .*\n$/,
+    ],
+    [
+      'the dead letters themselves as the topic',
+      ['redrive', group, '-y', '--to', '%DLQ%wrong-use'],
+      2,
+      /^error: --to: %DLQ%wrong-use is of a group: take a topic that it reads\n$/,
+    ],
+    [
+      'a retry topic',
+      ['redrive', group, '-y', '--to', '%RETRY%wrong-use'],
+      2,
+      /^error: --to: %RETRY%wrong-use is of a group: .*\n$/,
+    ],
+    [
+      'a topic of the brokers',
+      ['redrive', group, '-y', '--to', 'RMQ_SYS_TRANS_HALF_TOPIC'],
+      2,
+      /^error: --to: RMQ_SYS_TRANS_HALF_TOPIC belongs to the brokers\n$/,
+    ],
+    [
+      'a progress of the brokers',
+      ['redrive', group, '-y', '--progress', 'CID_RMQ_SYS_TRANS'],
+      2,
+      /^error: --progress: CID_RMQ_SYS_TRANS belongs to the brokers\n$/,
     ],
     ['a wrong topic', ['redrive', group, '-y', '--to', 'a b'], 2, /^error: --to: takes only letters, .*\n$/],
     [

@@ -2,7 +2,7 @@ import { deepStrictEqual, match } from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { runCommand } from '../support/command-line.ts'
+import { runCommand, runOnFullDisk } from '../support/command-line.ts'
 
 const read = (path: string): string => readFileSync(join(import.meta.dirname, '../..', path), 'utf8')
 
@@ -56,6 +56,13 @@ describe('rocketmq-lambda', () => {
       stdout: `${version}\n`,
       stderr: '',
     })
+  })
+
+  it('says in one line that its output cannot be written', {
+    skip: process.platform !== 'linux',
+  }, async () => {
+    const stderr = 'error: the output cannot be written: ENOSPC: no space left on device, write\n'
+    deepStrictEqual(await runOnFullDisk(['--help']), { code: 1, stderr })
   })
 
   it('has in docs/cli.md what --help prints, of every command', async () => {

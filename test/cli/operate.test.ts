@@ -13,7 +13,14 @@ import {
   createTopicAdmin,
 } from '../../src/index.ts'
 import { type LocalBroker, startBroker } from '../../src/testing/index.ts'
-import { type Ended, hasTerminal, runCommand, runOnTerminal, startCommand } from '../support/command-line.ts'
+import {
+  type Ended,
+  hasTerminal,
+  runCommand,
+  runOnFullDisk,
+  runOnTerminal,
+  startCommand,
+} from '../support/command-line.ts'
 
 /** Processes. */
 const AT_ONCE = 4
@@ -156,6 +163,20 @@ describe('rocketmq-lambda with a broker', () => {
         /^<group>: TOOLS_CONSUMER belongs/,
       ],
       ['a group of the brokers', 'group delete TOOLS_CONSUMER --yes', 2, /^<group>: TOOLS_CONSUMER belongs/],
+      ['a group of the brokers', 'group create CID_RMQ_SYS_x', 2, /^<group>: CID_RMQ_SYS_x belongs to the/],
+      [
+        'a group of the brokers',
+        'reset TOOLS_CONSUMER orders --to latest --yes',
+        2,
+        /^<group>: TOOLS_CONSUMER belongs to the/,
+      ],
+      ['a group of the brokers', 'group create TOOLS_CONSUMER', 2, /^<group>: TOOLS_CONSUMER belongs to the/],
+      [
+        'a group of the brokers',
+        'group update CID_RMQ_SYS_x --consume off --yes',
+        2,
+        /^<group>: CID_RMQ_SYS_x belongs to the/,
+      ],
       ['a topic of the brokers', 'topic create TBW102', 2, /^<topic>: TBW102 belongs to the brokers$/],
       [
         'a cluster that is not there',
@@ -211,6 +232,27 @@ describe('rocketmq-lambda with a broker', () => {
         2,
         /^option '--delay <time>' cannot be used with option '--delay-level <n>'$/,
       ],
+      [
+        'a queue that is not there',
+        'send orders x --queue broker-a/9',
+        2,
+        /^--queue: orders has broker-a\/0 to 1$/,
+      ],
+      [
+        'a broker that is not there',
+        'send orders x --queue b/0',
+        2,
+        /^--queue: orders has broker-a\/0 to 1$/,
+      ],
+      ...['%DLQ%billing', '%RETRY%billing'].map(
+        (topic) =>
+          [
+            'a topic of a group',
+            `send ${topic} x`,
+            2,
+            /^<topic>: %(DLQ|RETRY)%billing is of a group: take a topic that it reads$/,
+          ] as const,
+      ),
       ['two places', 'peek orders --offset 1 --from 1h', 2, /cannot be used with option '--from <time>'$/],
       ['no key', 'peek orders --key=', 2, /^--key: takes non-empty text/],
       ['no id', 'peek orders --id=', 2, /^--id: takes non-empty text/],
@@ -638,6 +680,20 @@ describe('rocketmq-lambda with a broker', () => {
       match(stdout, /\nbroker-a\/0 {2}1 {5}1 {3}stays\n\nNothing to move\.\n$/)
     })
 
+    it('asks all brokers, and says which have not answered', async () => {
+      await using two = await startBroker({ brokers: 2 })
+      two.faults.add({ fault: 'lose-answer', code: 201, server: 'broker-b' })
+      const args = ['group', 'update', 'billing', '--retry-max', '3', '--yes', '--timeout', '0.3']
+      const { code, stdout, stderr } = await runCommand(args, {
+        environment: { ROCKETMQ_NAMESRV_ADDR: two.nameServers },
+      })
+      deepStrictEqual([code, stdout], [1, ''])
+      match(
+        stderr,
+        /^error: reading group billing was answered by broker-a \(\S+\), not by broker-b \(\S+\): request 201 to \S+ took too long: --timeout; repeat it\n$/,
+      )
+    })
+
     it('does nothing when whoever reads what will move has gone', async () => {
       const was = await state()
       const reset = startCommand(['reset', 'billing', 'orders', '--to', 'latest', '--yes'], { environment })
@@ -646,6 +702,20 @@ describe('rocketmq-lambda with a broker', () => {
       const { code, stderr } = await reset.ended
 
       deepStrictEqual([code, stderr, await state()], [1, '', was])
+    })
+
+    it('does nothing when what will move cannot be written', {
+      skip: process.platform !== 'linux',
+    }, async () => {
+      const was = await state()
+
+      const { code, stderr } = await runOnFullDisk(
+        ['reset', 'billing', 'orders', '--to', 'latest', '--yes'],
+        environment,
+      )
+
+      deepStrictEqual([code, await state()], [1, was])
+      match(stderr, /^error: the output cannot be written: ENOSPC: [^\n]+\n$/)
     })
   })
 

@@ -1,6 +1,7 @@
 /** For tests of the command line: it runs in a process of its own, from the sources. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
@@ -84,6 +85,23 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
 
 export const runCommand = async (args: readonly string[], options?: CommandOptions): Promise<Ended> =>
   await startCommand(args, options).ended
+
+/** The command with a stdout that takes nothing, as a file on a full disk: Linux has one. */
+export async function runOnFullDisk(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Pick<Ended, 'code' | 'stderr'>> {
+  await using full = await open('/dev/full', 'w')
+  const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...inherited, NO_COLOR: '1', ...environment },
+    stdio: ['ignore', full.fd, 'pipe'],
+  })
+  let stderr = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const [code] = (await once(child, 'close')) as [code: number | null]
+  return { code, stderr }
+}
 
 /** Whether there is a program that makes terminals: util-linux's. */
 export const hasTerminal: boolean = process.platform === 'linux'

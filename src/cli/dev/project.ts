@@ -34,7 +34,7 @@ const OWN_GROUP = 'billing'
 
 export async function readProject(options: ProjectOptions, nameServers: string): Promise<Project> {
   const config = options.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined)
-  // The local broker has neither TLS nor access control, whatever the deployed functions find, and nobody collects metrics.
+  // The local broker has no TLS and is given no users, whatever the deployed functions find, and nobody collects metrics.
   const environment = {
     ROCKETMQ_NAMESRV_ADDR: nameServers,
     ROCKETMQ_TLS: 'false',

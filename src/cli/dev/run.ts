@@ -79,6 +79,7 @@ async function open(
     folder: await temporaryFolder(onEnd),
     onBuilt: replace,
     onFailed: (name: string, why: string) => activity.notReplaced(name, why),
+    ending,
   }
   const bundles = await bundleSources(watching)
   onEnd(() => bundles.close())

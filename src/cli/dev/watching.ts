@@ -20,6 +20,8 @@ export interface WatchingOptions {
   onBuilt: (name: string, file: string) => Promise<void>
   /** It has not got it, and why, in one line. */
   onFailed: (name: string, why: string) => void
+  /** Aborted when nothing is to be waited for any more: esbuild's process, ended by Ctrl-C, does not say that it will not answer. */
+  ending: AbortSignal
 }
 
 export interface SourceBundles {
@@ -61,12 +63,14 @@ async function bundleSource(
   esbuild: Esbuild,
   name: string,
   source: string,
-  { folder, onBuilt, onFailed }: WatchingOptions,
+  { folder, onBuilt, onFailed, ending }: WatchingOptions,
   contexts: BuildContext[],
 ): Promise<[name: string, file: string]> {
   const outdir = join(folder, name)
   const file = join(outdir, 'index.mjs')
   const first = Promise.withResolvers<BuildResult>()
+  ending.addEventListener('abort', () => first.reject(ending.reason as Error), { once: true })
+  first.promise.catch(() => undefined) // nobody may be waiting for it any more
   let isFirst = true
   const plugin: Plugin = {
     name: 'rocketmq-lambda',
@@ -95,6 +99,7 @@ async function bundleSource(
     plugins: [plugin],
   })
   contexts.push(context)
+  ending.throwIfAborted()
   await context.watch()
   const [error] = (await first.promise).errors
   if (error) throw new ConfigError(`functions.${name}`, oneLine(error))

@@ -5,7 +5,7 @@ import type { Message, PullResult } from '../../client/values.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
 import { AuthError, RocketMQError } from '../../errors.ts'
 import { isUnknownTopic } from '../../routing/name-servers.ts'
-import { type Letter, letterOf, placeOf, REDRIVE_COUNT } from './letters.ts'
+import { brokenLetterOf, type Letter, letterOf, placeOf, REDRIVE_COUNT } from './letters.ts'
 import { isSelected, type Selection } from './selection.ts'
 
 /** A letter that was not sent, though it was meant. */
@@ -45,8 +45,14 @@ export async function decisionsOf(
   end: bigint,
   now: number,
 ): Promise<Decision[]> {
-  const broken = undecodable.map(({ queueOffset = end, reason }): Decision => {
-    const problem = { place: placeOf(queue, queueOffset), reason: `cannot be read: ${reason.message}` }
+  const broken = undecodable.map((each): Decision => {
+    const { queueOffset = end } = each
+    const { reason, message } = brokenLetterOf(client, queue, each)
+    const problem = {
+      place: placeOf(queue, queueOffset),
+      ...(message ? { messageId: message.messageId } : {}),
+      reason: `cannot be decoded: ${reason}`,
+    }
     return { offset: queueOffset, kind: 'failed', problem }
   })
   const decided = messages.map((message) => decide(client, rules, message, now))

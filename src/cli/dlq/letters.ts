@@ -3,11 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createGroupAdmin, noGroup } from '../../client/admin/groups.ts'
 import { createTopicAdmin } from '../../client/admin/topics.ts'
 import type { Client } from '../../client/client.ts'
-import type { Message } from '../../client/values.ts'
+import { type Message, messageOf } from '../../client/values.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
 import { PERM_READ } from '../../commands/route.ts'
 import { AuthError, RouteError } from '../../errors.ts'
 import { isUnknownTopic } from '../../routing/name-servers.ts'
+import { decodeStored, type UndecodableMessage } from '../../wire/message.ts'
 import { checkGroupName, deadLetterTopic, retryTopic } from '../../wire/names.ts'
 
 /** How often a dead letter has been redriven, on the copy that was sent. */
@@ -95,6 +96,31 @@ export function letterOf(client: Client, consumerGroup: string, message: Message
     place: placeOf(queue, queueOffset),
     originTopic: originOf(client, consumerGroup, message),
     redrives: Math.max(0, Math.trunc(Number(properties[REDRIVE_COUNT]))) || 0,
+  }
+}
+
+/** A message of a dead-letter topic that cannot be decoded. */
+export interface BrokenLetter {
+  /** Absent when not even its place can be read. */
+  place: string | undefined
+  reason: string
+  /** Where all but the body can be read, with the body as it is stored. */
+  message: Message | undefined
+  undecodable: UndecodableMessage
+}
+
+export function brokenLetterOf(
+  client: Client,
+  queue: MessageQueue,
+  undecodable: UndecodableMessage,
+): BrokenLetter {
+  const { queueOffset, reason, bytes } = undecodable
+  const stored = decodeStored(bytes)
+  return {
+    place: queueOffset === undefined ? undefined : placeOf(queue, queueOffset),
+    reason: reason.message,
+    message: stored && messageOf(stored, queue.brokerName, client.unwrap),
+    undecodable,
   }
 }
 

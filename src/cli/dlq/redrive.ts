@@ -311,17 +311,19 @@ class Run {
 
 const minOf = (a: bigint, b: bigint): bigint => (a < b ? a : b)
 
-/** Brokers commit nothing for a group that they do not have, and not all create it. */
+/** Brokers commit nothing for a group that they do not have, and not all create it: it must be wherever letters are. */
 async function createProgressGroup(client: Client, topic: string, progressGroup: string): Promise<void> {
   const groups = createGroupAdmin(client)
-  try {
-    if ((await groups.list()).includes(progressGroup)) return
-  } catch (error) {
-    if (error instanceof AuthError) return // then it must be there
-    throw error
+  for (const { brokerName, cluster } of (await createTopicAdmin(client).route(topic)).brokerDatas) {
+    const where = { brokerName, cluster }
+    try {
+      if ((await groups.list(where)).includes(progressGroup)) continue
+    } catch (error) {
+      if (error instanceof AuthError) return // then it must be there
+      throw error
+    }
+    await groups.create(progressGroup, {}, where)
   }
-  for (const { brokerName, cluster } of (await createTopicAdmin(client).route(topic)).brokerDatas)
-    await groups.create(progressGroup, {}, { brokerName, cluster })
 }
 
 const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> =>

@@ -1,10 +1,12 @@
 /** `dlq redrive`: says what will be sent and asks, shows how far it is, and sums up. */
-import { checkGroupName, checkTopicName } from '../../wire/names.ts'
+import { checkGroupName } from '../../wire/names.ts'
 import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
 import { sayingGrants } from '../grants.ts'
 import { naming } from '../naming.ts'
+import { checkOwnGroup } from '../operate/groups.ts'
 import { dim, lineOf, printJson } from '../output.ts'
+import { checkTarget } from '../target.ts'
 import { type DeadLetterQueues, findDeadLetters, placeOf } from './letters.ts'
 import { countOf, planRedrive, type QueuePlan, type RedriveResult, redrive } from './redrive.ts'
 import { progressGroupOf, type Selection } from './selection.ts'
@@ -30,11 +32,12 @@ export async function runRedrive(consumerGroup: string, options: RedriveCommandO
   const { to, dryRun, yes, fixPermission, json } = options
   await withClient(options, async (client) => {
     checkGroupName(consumerGroup)
-    if (to !== undefined) checkTopicName(to, 'to')
+    if (to !== undefined) checkTarget('to', to)
     const progressGroup = checkGroupName(
       options.progress ?? progressGroupOf(consumerGroup, options, to),
       'progress',
     )
+    checkOwnGroup(progressGroup, '--progress')
     const deadLetters = await findDeadLetters(client, consumerGroup, fixPermission)
     // It fails now, not with the first letter.
     if (to !== undefined) await client.route(to, client.deadline())

@@ -131,10 +131,10 @@ export function checkCredentials(reached: readonly Reached[]): Finding {
 
 /** Of who it is, not of what they may do. */
 const isOfIdentity = ({ remark }: BrokerError): boolean =>
-  /username cannot be null|is not found|signature|No acl config|No accessKey/i.test(remark)
+  /username cannot be null|is not found|is disabled|signature|No acl config|No accessKey/i.test(remark)
 
 const NEXT_STEP =
-  /\.?; (check the grants|see timeoutMs|reachable from this subnet\?|RocketMQ \S+ lacks it \(docs\/brokers\.md\))$/
+  /\.?; (check the (?:grants|credentials)|see timeoutMs|reachable from this subnet\?|RocketMQ \S+ lacks it \(docs\/brokers\.md\))$/
 const REQUEST_CODE_NOT_SUPPORTED = 3
 
 /** Without the next step: a finding has its own. */

@@ -3,7 +3,7 @@ import { createGroupAdmin, type GroupOnBroker, type GroupStats } from '../../cli
 import { ConfigError } from '../../errors.ts'
 import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
-import { bold, dim, printJson, table } from '../output.ts'
+import { bold, dim, oneLine, printJson, table } from '../output.ts'
 import { changesOf, linesOfChanges } from './changes.ts'
 
 export type GroupOptions = ConnectionOptions
@@ -41,8 +41,8 @@ const OF_BROKERS =
   /^(CID_RMQ_SYS_.*|CID_ONSAPI_(PULL|PERMISSION|OWNER)|CID_ONS-HTTP-PROXY|TOOLS_CONSUMER|FILTERSRV_CONSUMER|SELF_TEST_C_GROUP|SELF_TEST_P_GROUP|__MONITOR_CONSUMER|CLIENT_INNER_PRODUCER|DEFAULT_CONSUMER|DEFAULT_PRODUCER)$/
 
 /** `peek` and mqadmin read as one of them, and brokers do their own work as others. */
-function checkOwnGroup(group: string): void {
-  if (OF_BROKERS.test(group)) throw new ConfigError('<group>', `${group} belongs to the brokers`)
+export function checkOwnGroup(group: string, option = '<group>'): void {
+  if (OF_BROKERS.test(group)) throw new ConfigError(option, `${group} belongs to the brokers`)
 }
 
 export async function listGroups(options: GroupListOptions): Promise<void> {
@@ -51,7 +51,7 @@ export async function listGroups(options: GroupListOptions): Promise<void> {
     const shown = all.filter((name) => options.all || !OF_BROKERS.test(name))
     if (options.json) printJson(shown)
     else if (shown.length === 0) console.log('There is no consumer group but those of the brokers: --all.')
-    else for (const name of shown) console.log(name)
+    else for (const name of shown) console.log(oneLine(name))
   })
 }
 
@@ -77,7 +77,7 @@ export async function showGroup(group: string, options: GroupOptions): Promise<v
             topics.map(({ topic, queues, lag }) => [topic, String(queues), String(lag)]),
           )),
       '',
-      `members online: ${members.join(', ') || 'none'}`,
+      `members online: ${listOf(members)}`,
     ]
     for (const line of lines) console.log(line)
   })
@@ -107,6 +107,7 @@ function topicsOf({ queues }: GroupStats): { topic: string; queues: number; lag:
 
 export async function createGroup(group: string, options: GroupCreateOptions): Promise<void> {
   const { retryMax, retryQueues, orderly = false, cluster, broker: brokerName, json } = options
+  checkOwnGroup(group)
   await withClient(options, async (client) => {
     const settings = { retryMaxTimes: retryMax, retryQueueNums: retryQueues, consumeMessageOrderly: orderly }
     const created = await createGroupAdmin(client).create(group, settings, { cluster, brokerName })
@@ -161,8 +162,8 @@ export async function deleteGroup(group: string, options: GroupDeleteOptions): P
     const [members, stats] = await Promise.all([groups.members(group), groups.stats(group)])
     const topics = topicsOf(stats).map(({ topic, lag }) => `${topic} (lag ${lag})`)
     print(`${bold(group)} on ${namesOf(brokers)}: where it stands will be forgotten.`)
-    print(`Topics: ${topics.join(', ') || 'none'}.`)
-    print(`Members online: ${members.join(', ') || 'none'}.`)
+    print(`Topics: ${listOf(topics)}.`)
+    print(`Members online: ${listOf(members)}.`)
     if (!(await confirmed(`Delete ${group}?`, yes))) return
     const deleted = await groups.delete(group, { cluster, brokerName })
     if (json) printJson(deleted)
@@ -178,9 +179,11 @@ export async function listMembers(group: string, options: GroupOptions): Promise
     const members = await groups.members(group)
     if (options.json) printJson(members)
     else if (members.length === 0) console.log(`No member of ${group} is online.`)
-    else for (const member of members) console.log(member)
+    else for (const member of members) console.log(oneLine(member))
   })
 }
 
 const namesOf = (brokers: readonly { brokerName: string; address: string }[]): string =>
-  brokers.map(({ brokerName, address }) => `${brokerName} (${address})`).join(', ')
+  brokers.map(({ brokerName, address }) => oneLine(`${brokerName} (${address})`)).join(', ')
+
+const listOf = (names: readonly string[]): string => names.map(oneLine).join(', ') || 'none'

@@ -9,7 +9,7 @@ import type { UndecodableMessage } from '../../wire/message.ts'
 import type { ChosenQueue } from '../arguments.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
 import { naming } from '../naming.ts'
-import { age, bold, dim, printable, printJson, timestamp } from '../output.ts'
+import { age, bold, dim, oneLine, printable, printJson, timestamp } from '../output.ts'
 import { createReader, inTurns, type Reader } from './reading.ts'
 
 export interface PeekOptions extends ConnectionOptions {
@@ -142,14 +142,12 @@ function linesOf(message: Message, maxBody: number): string[] {
     ...Object.entries(properties).map(([name, value]) => [`property ${name}`, value]),
   ].filter(([, value]) => value !== undefined && value !== '')
   return [
-    `${bold(`${nameOf(queue)} at ${queueOffset}`)}  ${timestamp(storeTimestamp)}, ${age(Date.now() - storeTimestamp)} ago`,
+    `${bold(oneLine(`${nameOf(queue)} at ${queueOffset}`))}  ${timestamp(storeTimestamp)}, ${age(Date.now() - storeTimestamp)} ago`,
     ...facts.map(([name = '', value = '']) => `${dim(`${oneLine(name)}:`)} ${oneLine(value)}`),
     ...bodyOf(message.body, maxBody),
     '',
   ]
 }
-
-const oneLine = (text: string): string => printable(text.replaceAll('\n', ' '))
 
 /** As text where it is text, JSON indented. */
 function bodyOf(body: Buffer, maxBody: number): string[] {

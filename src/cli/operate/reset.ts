@@ -6,6 +6,7 @@ import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
 import { naming } from '../naming.ts'
 import { bold, dim, printJson, table, timestamp } from '../output.ts'
+import { checkOwnGroup } from './groups.ts'
 import { chooseQueues } from './peek.ts'
 
 export type Target = 'earliest' | 'latest' | { offset: bigint } | { timestamp: number }
@@ -19,6 +20,7 @@ export interface ResetOptions extends ConnectionOptions {
 
 export async function runReset(consumerGroup: string, topic: string, options: ResetOptions): Promise<void> {
   const { to, queue, dryRun, yes, json } = options
+  checkOwnGroup(consumerGroup)
   await withClient(options, async (client) => {
     const offsets = createOffsetAdmin(client)
     const about =

@@ -9,7 +9,7 @@ import { ConfigError } from '../../errors.ts'
 import { confirmed } from '../confirm.ts'
 import { type ConnectionOptions, withClient } from '../connection.ts'
 import { naming } from '../naming.ts'
-import { age, bold, dim, printJson, table } from '../output.ts'
+import { age, bold, dim, oneLine, printJson, table } from '../output.ts'
 import { changesOf, linesOfChanges } from './changes.ts'
 import { unlessMissing } from './reading.ts'
 
@@ -82,7 +82,7 @@ export async function showTopic(topic: string, options: TopicOptions): Promise<v
       '',
       ...withHead(['queue', 'messages', 'first', 'end', 'last message'], queues.map(queueRow)),
       '',
-      `consumer groups: ${consumers.join(', ') || 'none'}`,
+      `consumer groups: ${consumers.map(oneLine).join(', ') || 'none'}`,
     ]
     for (const line of lines) console.log(line)
   })
@@ -202,7 +202,7 @@ const hiddenBy = (brokers: readonly TopicOnBroker[], wanted: readonly TopicOnBro
     const last = (brokers[at]?.readQueueNums ?? 0) - 1
     if (last < readQueueNums) return []
     return [
-      `Consumers will not see what is in ${brokerName}/${readQueueNums} to ${brokerName}/${last}: ` +
+      oneLine(`Consumers will not see what is in ${brokerName}/${readQueueNums} to ${brokerName}/${last}: `) +
         'let them read it first, with fewer --write-queues alone.',
     ]
   })
@@ -223,7 +223,7 @@ export async function deleteTopic(topic: string, options: TopicDeleteOptions): P
       .filter(({ queue }) => names.includes(queue.brokerName))
       .reduce((sum, { minOffset, maxOffset }) => sum + maxOffset - minOffset, 0n)
     print(`${bold(topic)} on ${namesOf(brokers)}; messages that will be lost: ${count}.`)
-    print(`Consumer groups that read it: ${consumers.join(', ') || 'none'}.`)
+    print(`Consumer groups that read it: ${consumers.map(oneLine).join(', ') || 'none'}.`)
     if (!(await confirmed(`Delete ${topic}?`, yes))) return
     const deleted = await topics.delete(topic, { cluster })
     if (json) printJson(deleted)
@@ -235,4 +235,4 @@ export async function deleteTopic(topic: string, options: TopicDeleteOptions): P
 }
 
 const namesOf = (brokers: readonly { brokerName: string; address: string }[]): string =>
-  brokers.map(({ brokerName, address }) => `${brokerName} (${address})`).join(', ') || 'no broker'
+  brokers.map(({ brokerName, address }) => oneLine(`${brokerName} (${address})`)).join(', ') || 'no broker'

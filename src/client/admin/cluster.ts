@@ -8,7 +8,7 @@ import {
   chooseMasters,
   findBrokers,
   type Master,
-  onEach,
+  readEach,
   type Where,
 } from './masters.ts'
 
@@ -62,7 +62,7 @@ export const createClusterAdmin = (client: Client): ClusterAdmin => ({
     checkWhere('config', where)
     const deadline = client.deadline(where)
     const masters = await chooseMasters(client, where, deadline, true)
-    const answers = await onEach('reading the settings', masters, (master) =>
+    const answers = await readEach('the settings', masters, (master) =>
       callMaster(client, master, GetBrokerConfig, {}, undefined, deadline),
     )
     return answers.map(({ value, ...master }) => ({ ...master, config: value.body }))

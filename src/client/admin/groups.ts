@@ -29,6 +29,7 @@ import {
   isUnsupported,
   type Master,
   onEach,
+  readEach,
   unlessMissing,
   type Where,
 } from './masters.ts'
@@ -92,7 +93,8 @@ export class GroupStats extends Value {
 export interface GroupAdmin {
   /**
    * Creates a group on every master of the cluster. One that is there with the same settings is left alone, so a call that was
-   * done in part can be repeated. @throws ConfigError when it is there with other settings: `update` changes them
+   * done in part can be repeated. @throws ConfigError when it is there with other settings (`update` changes them), and for one of
+   * the brokers' own
    */
   create(consumerGroup: string, settings?: GroupSettings, where?: Where): Promise<GroupOnBroker[]>
   /** Changes a group on every broker that has it. @throws BrokerError with responseCode 26 when there is none */
@@ -118,6 +120,12 @@ export interface GroupAdmin {
   stats(consumerGroup: string, options?: CallOptions & { topic?: string | undefined }): Promise<GroupStats>
 }
 
+/** Brokers take it, and do their own work as one of them. @throws ConfigError */
+const checkOwnGroup = (consumerGroup: string): void => {
+  if (checkGroupName(consumerGroup).startsWith('CID_RMQ_SYS_'))
+    refuse('consumerGroup', `${consumerGroup} belongs to the brokers`)
+}
+
 const SYSTEM_ERROR = 1
 const NO_PERMISSION = 16
 const SUBSCRIPTION_GROUP_NOT_EXIST = 26
@@ -137,7 +145,7 @@ export const readGroup = async (
   deadline: Deadline,
 ): Promise<GroupOnBroker[]> => {
   const group = client.wrap(consumerGroup)
-  const answers = await onEach(`reading group ${consumerGroup}`, masters, async (master) => {
+  const answers = await readEach(`group ${consumerGroup}`, masters, async (master) => {
     try {
       const all = await callMaster(client, master, GetAllSubscriptionGroupConfig, {}, undefined, deadline)
       return all.body.subscriptionGroupTable.get(group)
@@ -211,7 +219,7 @@ export const readStats = async (
     consumerGroup: client.wrap(consumerGroup),
     topic: topic === undefined ? undefined : client.wrap(topic),
   }
-  const answers = await onEach(`reading the offsets of ${consumerGroup}`, masters, (master) =>
+  const answers = await readEach(`the offsets of ${consumerGroup}`, masters, (master) =>
     callMaster(client, master, GetConsumeStats, request, undefined, deadline, topic),
   )
   const queues = answers.flatMap(({ value }) =>
@@ -265,7 +273,7 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
 
   return {
     async create(consumerGroup, settings = {}, where = {}) {
-      checkGroupName(consumerGroup)
+      checkOwnGroup(consumerGroup)
       checkSettings(settings)
       checkWhere('create', where)
       const deadline = client.deadline(where)
@@ -289,6 +297,7 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
     },
 
     async update(consumerGroup, changes, where = {}) {
+      checkOwnGroup(consumerGroup)
       checkSettings(changes)
       checkWhere('update', where)
       const deadline = client.deadline(where)
@@ -305,6 +314,7 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
     },
 
     async delete(consumerGroup, where = {}) {
+      checkOwnGroup(consumerGroup)
       checkWhere('delete', where, 'keepOffsets')
       const { keepOffsets = false } = where
       const deadline = client.deadline(where)
@@ -320,7 +330,7 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
       checkWhere('list', where)
       const deadline = client.deadline(where)
       const masters = await chooseMasters(client, where, deadline, true)
-      const answers = await onEach('reading the groups', masters, (master) =>
+      const answers = await readEach('the groups', masters, (master) =>
         callMaster(client, master, GetAllSubscriptionGroupConfig, {}, undefined, deadline),
       )
       const stored = new Set(answers.flatMap(({ value }) => [...value.body.subscriptionGroupTable.keys()]))
@@ -335,7 +345,7 @@ export const createGroupAdmin = (client: Client): GroupAdmin => {
       const deadline = client.deadline(limits)
       const group = client.wrap(consumerGroup)
       const masters = await findMasters(client, deadline)
-      const answers = await onEach(`reading the members of ${consumerGroup}`, masters, (master) =>
+      const answers = await readEach(`the members of ${consumerGroup}`, masters, (master) =>
         readMembers(client, master, group, deadline),
       )
       return [...new Set(answers.flatMap(({ value }) => value))].toSorted()

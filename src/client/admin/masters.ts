@@ -108,6 +108,7 @@ export const onEach = async <P extends Place, T>(
   what: string,
   places: readonly P[],
   run: (place: P) => Promise<T>,
+  isRead?: boolean,
 ): Promise<(P & { value: T })[]> => {
   const results = await Promise.all(
     places.map(async (place) => {
@@ -120,29 +121,38 @@ export const onEach = async <P extends Place, T>(
   )
   const done = results.filter((each) => !('error' in each)) as (P & { value: T })[]
   const failed = results.flatMap((each) => ('error' in each ? [{ ...each.place, error: each.error }] : []))
-  if (failed.length > 0) throw failureOf(what, done.map(placeOf), failed)
+  if (failed.length > 0) throw failureOf(what, done.map(placeOf), failed, isRead)
   return done
 }
+
+/** Reads the same at every place. Nothing is done in part then, but some may not have answered. @param what "topic orders" */
+export const readEach = <P extends Place, T>(
+  what: string,
+  places: readonly P[],
+  run: (place: P) => Promise<T>,
+): Promise<(P & { value: T })[]> => onEach(`reading ${what}`, places, run, true)
 
 /** One failure of several, where some may be done. */
 export const failureOf = (
   what: string,
   done: readonly Place[],
   failed: readonly (Place & { error: unknown })[],
+  isRead?: boolean,
 ): unknown => {
   const [first] = failed.toSorted((a, b) => weightOf(b.error) - weightOf(a.error))
   if (done.length === 0 || !first) return first?.error
   const named = (places: readonly Place[]): string => places.map(nameOf).join(', ')
   const reasons = failed.map(({ error }) => (error as Error).message).join('; ')
   const { topic, responseCode } = first.error as RocketMQError
+  const [was, by, note] = isRead ? ['answered', 'by', ''] : ['done', 'on', ', what is done stays done']
   return new PartialError(
-    `${what} was done on ${named(done)}, not on ${named(failed)}: ${reasons}; repeat it, what is done stays done`,
+    `${what} was ${was} ${by} ${named(done)}, not ${by} ${named(failed)}: ${reasons}; repeat it${note}`,
     {
       done,
       failed: failed.map((each) => ({ ...placeOf(each), error: each.error })),
       retryable: failed.every(({ error }) => error instanceof RocketMQError && error.retryable),
       // In part it was done, so that no other word would be true; `failed` has what is known of each.
-      outcome: 'unknown',
+      outcome: isRead ? undefined : 'unknown',
       topic,
       responseCode,
       cause: first.error,

@@ -12,7 +12,7 @@ import { checkTopicName } from '../../wire/names.ts'
 import type { Client } from '../client.ts'
 import { checkKeys } from '../options.ts'
 import { type Message, messageOf } from '../values.ts'
-import { callMaster, findBrokers, onEach } from './masters.ts'
+import { callMaster, findBrokers, readEach } from './masters.ts'
 
 export interface QueryOptions extends CallOptions {
   /** Stored at or after this time, a Date or epoch ms. @default the beginning */
@@ -72,7 +72,7 @@ export const createMessageQuery = (client: Client): MessageQuery => {
       beginTimestamp: BigInt(from),
       endTimestamp: BigInt(to),
     }
-    const answers = await onEach(`looking in ${topic}`, await mastersOf(topic, deadline), async (master) => {
+    const answers = await readEach(`topic ${topic}`, await mastersOf(topic, deadline), async (master) => {
       const { body } = await callMaster(client, master, QueryMessage, whole, undefined, deadline, topic)
       return readMessages(body, master.brokerName)
     })

@@ -4,6 +4,7 @@
  * then done. So what was shown is what happens, whatever is written meanwhile.
  */
 
+import { GetBrokerConfig } from '../../commands/broker.ts'
 import { InvokeBrokerToResetOffset } from '../../commands/consumer-requests.ts'
 import type { Command } from '../../commands/define.ts'
 import type { MessageQueue } from '../../commands/message-queue.ts'
@@ -15,7 +16,7 @@ import {
   SearchOffsetByTimestamp,
   UpdateConsumerOffset,
 } from '../../commands/offsets.ts'
-import { AuthError, BrokerError } from '../../errors.ts'
+import { GetTopicStatsInfo } from '../../commands/topics.ts'
 import type { CallOptions, Deadline } from '../../net/deadline.ts'
 import type { Route } from '../../routing/routes.ts'
 import {
@@ -31,7 +32,6 @@ import { checkGroupName, checkTopicName, retryTopic } from '../../wire/names.ts'
 import type { Client } from '../client.ts'
 import { isCommitted } from '../committed.ts'
 import { checkKeys } from '../options.ts'
-import { createMessageId } from '../outgoing.ts'
 import { Value } from '../values.ts'
 import { noGroup, readGroup, readMembers, readStats } from './groups.ts'
 import { callMaster, failureOf, findMasters, freshRoute } from './masters.ts'
@@ -95,9 +95,6 @@ export interface OffsetAdmin {
    */
   reset(plan: ResetPlan, options?: CallOptions): Promise<void>
 }
-
-const SUBSCRIPTION_GROUP_NOT_EXIST = 26
-const CONSUMER_NOT_ONLINE = 206
 
 type AboutQueue = { topic: string; queueId: number }
 
@@ -209,6 +206,15 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
     })
   }
 
+  /** When the last message of a queue was stored, in epoch ms. */
+  const lastStored = async (queue: MessageQueue, limits: CallOptions): Promise<number> => {
+    const request = { topic: client.wrap(queue.topic) }
+    const deadline = client.deadline(limits)
+    const { body } = await client.callQueue(queue, GetTopicStatsInfo, request, undefined, { deadline })
+    const own = body.offsetTable.find(([{ queueId }]) => queueId === queue.queueId)
+    return Number(own?.[1].lastUpdateTimestamp)
+  }
+
   const targetOf = async (
     queue: MessageQueue,
     to: ResetTarget,
@@ -218,7 +224,17 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
   ): Promise<bigint> => {
     if (to === 'earliest') return minOffset
     if (to === 'latest') return maxOffset
-    if ('timestamp' in to) return await search(queue, to.timestamp, limits)
+    if ('timestamp' in to) {
+      const found = await search(queue, to.timestamp, limits)
+      // Brokers of 4.x tell the last message also where it is older than that.
+      if (
+        found === maxOffset - 1n &&
+        (await lastStored(queue, limits)) < checkTime('to.timestamp', to.timestamp)
+      )
+        return maxOffset
+      // Of a queue that has lost its first messages brokers may tell one that is gone.
+      return found < minOffset ? minOffset : found > maxOffset ? maxOffset : found
+    }
     const { offset } = to
     // Brokers take one more than there is, and -1 as if there was nothing.
     if (offset < minOffset || offset > maxOffset)
@@ -227,28 +243,12 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
   }
 
   /**
-   * Whether a broker stores resets itself. One that has members do it (useServerSideResetOffset=false, and before 5.0) looks at the
-   * time only, and at no single queue: it would move what nobody asked for. Asked for a group that there is not, both refuse.
+   * Whether a broker stores resets itself. One that has members do it (useServerSideResetOffset=false, and before 5.0, where there
+   * is no such setting) looks at the time only, and at no single queue: it would move what nobody asked for.
    */
-  const storesResets = async (address: string, topic: string, deadline: Deadline): Promise<boolean> => {
-    const request = {
-      topic: client.wrap(topic),
-      group: `reset-${createMessageId()}`,
-      queueId: 0,
-      offset: 0n,
-      timestamp: 0n,
-    }
-    try {
-      await callMaster(client, { address }, InvokeBrokerToResetOffset, request, undefined, deadline, topic)
-      return true
-    } catch (error) {
-      if (error instanceof AuthError) return true // not for any group
-      if (!(error instanceof BrokerError)) throw error
-      if (error.responseCode === SUBSCRIPTION_GROUP_NOT_EXIST) return true
-      if (error.responseCode === CONSUMER_NOT_ONLINE || /consumer group .* not exist/.test(error.remark))
-        return false
-      throw error
-    }
+  const storesResets = async (address: string, deadline: Deadline): Promise<boolean> => {
+    const { body } = await callMaster(client, { address }, GetBrokerConfig, {}, undefined, deadline)
+    return body['useServerSideResetOffset'] === 'true'
   }
 
   /** Where nobody is online to do it a commit does the same: as mqadmin does. @throws ConfigError where somebody is */
@@ -321,7 +321,7 @@ export const createOffsetAdmin = (client: Client): OffsetAdmin => {
       for (const { queue } of queues) {
         const address = addresses.get(queue.brokerName) as string
         if (storing.has(address)) continue
-        const stores = await storesResets(address, queue.topic, deadline)
+        const stores = await storesResets(address, deadline)
         if (!stores) await checkOffline(address, consumerGroup, deadline)
         storing.set(address, stores)
       }

@@ -35,6 +35,7 @@ import {
   isUnsupported,
   type Master,
   onEach,
+  readEach,
   unlessMissing,
   type Where,
 } from './masters.ts'
@@ -142,7 +143,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
     deadline: Deadline,
   ): Promise<TopicOnBroker[]> => {
     const name = client.wrap(topic)
-    const answers = await onEach(`reading topic ${topic}`, masters, async (master) => {
+    const answers = await readEach(`topic ${topic}`, masters, async (master) => {
       const one = callMaster(client, master, GetTopicConfig, { topic: name }, undefined, deadline, topic)
       try {
         return (await unlessMissing(one, TOPIC_NOT_EXIST))?.body
@@ -308,7 +309,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
     async stats(topic, limits) {
       const deadline = client.deadline(limits)
       const masters = await routed(topic, deadline)
-      const answers = await onEach(`reading topic ${topic}`, masters, (master) =>
+      const answers = await readEach(`topic ${topic}`, masters, (master) =>
         unlessMissing(
           callMaster(
             client,
@@ -341,7 +342,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
     async consumers(topic, limits) {
       const deadline = client.deadline(limits)
       const masters = await routed(topic, deadline)
-      const answers = await onEach(`reading the groups of topic ${topic}`, masters, (master) =>
+      const answers = await readEach(`the groups of topic ${topic}`, masters, (master) =>
         callMaster(
           client,
           master,
@@ -359,7 +360,7 @@ export const createTopicAdmin = (client: Client): TopicAdmin => {
 }
 
 /** Upstream counts those of transactions in RocksDB as users' topics; nobody else is to touch them. */
-const isOfBrokers = (topic: string): boolean => isSystemTopic(topic) || topic.startsWith('RMQ_SYS_')
+export const isOfBrokers = (topic: string): boolean => isSystemTopic(topic) || topic.startsWith('RMQ_SYS_')
 
 /** In the order that tables show: by topic, broker name and queue id. */
 export const byQueue = (a: { queue: MessageQueue }, b: { queue: MessageQueue }): number =>
