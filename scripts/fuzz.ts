@@ -1,30 +1,149 @@
 /**
- * `npm run fuzz -- [--count N] [--seed S]`: mutated frames and bodies against the decoders of src/wire
- * (test/support/fuzz.ts). Exit code 1 with the seed and the input when one breaks the invariant.
+ * `npm run fuzz -- [--long] [--frames N] [--bodies N] [--seed S]`: mutated inputs against everything that decodes what comes from
+ * outside (test/support/fuzz-targets.ts), frames, then bodies, in a process of its own with somebody who watches it.
+ * Prints the figures. Exit code 1 when an input ends in an error that is not ours, hangs, or memory grows.
  */
+import { execFileSync, fork } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { fuzz } from '../test/support/fuzz.ts'
+import { type FuzzResult, fuzz, type Group, HANG_MS, inputOf, targetsOf } from '../test/support/fuzz.ts'
+
+/** Nothing heard of an input for so long: it will not end. Loading, on a busy machine, takes a part of it. */
+const SILENCE_MS = 60_000
+const MOST_GROWTH = 64 * 1024 * 1024
+/** Until then caches fill and code is compiled. */
+const WARM_UP = 0.1
+const SAMPLES = 50
+
+interface Report extends FuzzResult {
+  seconds: number
+  /** Of memory that is still taken after a collection, beyond what it was after the warm-up. */
+  growthBytes: number
+  rssBytes: number
+}
+
+const QUICK = 50_000
+const LONG = 1_000_000
 
 const { values } = parseArgs({
   options: {
-    count: { type: 'string', default: '1000000' },
+    long: { type: 'boolean', default: false },
+    frames: { type: 'string' },
+    bodies: { type: 'string' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000_007) },
+    group: { type: 'string' },
+    place: { type: 'string', default: '' },
     help: { type: 'boolean', default: false },
   },
 })
-const count = Number(values.count)
+const usual = values.long ? LONG : QUICK
+const counts: Record<Group, number> = {
+  frames: Number(values.frames ?? usual),
+  bodies: Number(values.bodies ?? usual),
+}
 const seed = Number(values.seed)
-if (values.help || !Number.isSafeInteger(count) || !Number.isSafeInteger(seed) || count < 1) {
-  console.log('usage: npm run fuzz -- [--count 1000000] [--seed <integer>]')
+
+if (values.help || ![...Object.values(counts), seed].every(Number.isSafeInteger)) {
+  console.log(
+    `usage: npm run fuzz -- [--long] [--frames <count>] [--bodies <count>] [--seed <integer>]; ${QUICK} of each, ${LONG} with --long`,
+  )
   process.exit(values.help ? 0 : 1)
 }
+if (values.group === undefined) await main()
+else await work(values.group as Group)
 
-console.log(`seed ${seed}`)
-const started = performance.now()
-const { failure, count: done } = fuzz(count, seed)
-const seconds = ((performance.now() - started) / 1000).toFixed(1)
-if (failure) {
-  console.log(`failed: input ${done} of seed ${seed}, ${failure.target}, hex ${failure.hex}`)
-  console.log(failure.error)
-  process.exitCode = 1
-} else console.log(`${done} inputs in ${seconds} s: each gave a result or an error of ours`)
+async function main(): Promise<void> {
+  const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim()
+  console.log(`seed ${seed}, commit ${commit}, node ${process.version}`)
+  // One after the other: the times are theirs alone.
+  for (const group of ['frames', 'bodies'] as const) if (!(await watch(group))) process.exitCode = 1
+}
+
+function mib(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`
+}
+
+/** Runs one group in a process, and prints what came of it. Resolves to whether all was well. */
+async function watch(group: Group): Promise<boolean> {
+  const folder = mkdtempSync(join(tmpdir(), 'fuzz-'))
+  const place = join(folder, 'place')
+  const child = fork(
+    import.meta.filename,
+    [...process.argv.slice(2), '--seed', String(seed), '--group', group, '--place', place],
+    {
+      // The young generation has its full size from the beginning: when it grows later, that is no leak.
+      execArgv: ['--expose-gc', '--min-semi-space-size=16', '--max-semi-space-size=16'],
+    },
+  )
+  let isHung = false
+  const hang = (): void => {
+    isHung = true
+    child.kill('SIGKILL')
+  }
+  let timer = setTimeout(hang, SILENCE_MS)
+  let report: Report | undefined
+  child.on('message', (message: Report | 'alive') => {
+    clearTimeout(timer)
+    timer = setTimeout(hang, SILENCE_MS)
+    if (message !== 'alive') report = message
+  })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  child.on('exit', () => resolve())
+  await promise
+  clearTimeout(timer)
+  if (!report) {
+    const index = Number(readFileSync(place, 'latin1') || 0)
+    const { target, input } = inputOf(targetsOf(group), index, seed)
+    console.log(
+      `${group}: input ${index} ${isHung ? 'hangs' : 'ended the process'}: ${target.name}, hex ${input.toString('hex')}`,
+    )
+  } else print(group, report)
+  rmSync(folder, { recursive: true })
+  return report !== undefined && report.failures.length === 0 && report.growthBytes < MOST_GROWTH
+}
+
+function print(group: Group, report: Report): void {
+  const { count, targets, refused, failures, slowestMs, slowest, seconds, growthBytes, rssBytes } = report
+  const hangs = failures.filter(({ error }) => error.startsWith('took '))
+  console.log(`${group}: ${count} inputs of ${targets} targets in ${seconds.toFixed(0)} s, ${refused} of them refused
+  untyped errors: ${failures.length - hangs.length}
+  hangs over ${HANG_MS} ms: ${hangs.length}; the slowest took ${slowestMs.toFixed(0)} ms (${slowest})
+  RSS growth after the warm-up: ${mib(growthBytes)}, to ${mib(rssBytes)}`)
+  for (const { target, index, hex, error } of failures)
+    console.log(`  input ${index}, ${target}, hex ${hex.slice(0, 20_000)}\n    ${error}`)
+}
+
+/** In the process of a group. */
+async function work(group: Group): Promise<void> {
+  console.warn = () => undefined
+  const count = counts[group]
+  const file = openSync(values.place, 'w')
+  const began = performance.now()
+  const every = Math.max(1, Math.floor(count / SAMPLES))
+  let warmBytes = 0
+  let mostBytes = 0
+  let toldAt = 0
+  const result = await fuzz(targetsOf(group), count, seed, (index) => {
+    writeSync(file, String(index), 0)
+    const now = performance.now()
+    if (now - toldAt > 1_000) {
+      toldAt = now
+      process.send?.('alive')
+    }
+    if (index % every !== 0) return
+    globalThis.gc?.()
+    const bytes = process.memoryUsage.rss()
+    if (index <= count * WARM_UP) warmBytes = Math.max(warmBytes, bytes)
+    else mostBytes = Math.max(mostBytes, bytes)
+  })
+  closeSync(file)
+  const report: Report = {
+    ...result,
+    seconds: (performance.now() - began) / 1000,
+    growthBytes: Math.max(0, mostBytes - warmBytes),
+    rssBytes: mostBytes,
+  }
+  process.send?.(report, () => process.exit())
+}

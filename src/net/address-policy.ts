@@ -1,6 +1,6 @@
 /**
  * Where the client may connect to. Addresses of brokers come from outside (name servers, message ids), so they are
- * checked before a socket is opened, and again after the name was resolved.
+ * checked before a name is resolved, and again with what it resolves to, before a socket is opened.
  *
  * Link-local addresses are refused unless they are allowed by name: on AWS 169.254.169.254 is the metadata service, and
  * fd00:ec2::254 is the same over IPv6.
@@ -16,7 +16,7 @@ export type AddressMap = Readonly<Record<string, string>> | ((address: string) =
 export interface AddressPolicy {
   /** The address to use for one that a broker, a name server or a message id gave. */
   rewrite(advertised: string): string
-  /** Why `address` must not be used, or undefined; asked before connecting, and with the resolved `ip` after it. */
+  /** Why `address` must not be used, or undefined; asked before a name is resolved, and with each `ip` that it resolves to. */
   refuse(address: string, ip?: string): string | undefined
 }
 
@@ -33,7 +33,9 @@ export const createAddressPolicy = (
   linkLocal.addSubnet('169.254.0.0', 16)
   linkLocal.addSubnet('fe80::', 10, 'ipv6')
   linkLocal.addSubnet('fd00:ec2::', 32, 'ipv6')
-  linkLocal.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6') // 169.254.0.0/16 behind NAT64
+  // 169.254.0.0/16 behind NAT64, and as 6to4 has it.
+  linkLocal.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6')
+  linkLocal.addSubnet('2002:a9fe::', 32, 'ipv6')
   const { names, blocks } = parseRules(allowed ?? [])
   const trusted = new Set(operators)
   const table = new Map(Object.entries(map ?? {}))
@@ -46,7 +48,8 @@ export const createAddressPolicy = (
       } catch (cause) {
         refuse('addressMap', `failed for ${advertised}`, { cause })
       }
-      if (address === undefined) return advertised
+      // What a map leaves as it was is still another's word.
+      if (address === undefined || address === advertised) return advertised
       trusted.add(checkText('addressMap', address))
       return address as string
     },

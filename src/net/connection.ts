@@ -5,7 +5,7 @@
  * The socket keeps the process alive only while a call is in flight. A connection that missed an answer is not used
  * for new calls: after a freeze or a lost flow it looks healthy and swallows writes.
  */
-import { AbortError, ConnectionLostError, RocketMQError } from '../errors.ts'
+import { AbortError, ConnectError, ConnectionLostError, RocketMQError } from '../errors.ts'
 import { encodeFrame, FLAG_ONEWAY, FLAG_RESPONSE, type Frame, type FrameInput } from '../wire/frame.ts'
 import { FrameDecoder } from '../wire/frame-decoder.ts'
 import { type Deadline, ended, isOver, notSent, remainingMs } from './deadline.ts'
@@ -134,8 +134,12 @@ export const createConnection = (
     // Taken only when it is whole: one whose body cannot be copied is not sent.
     const { length } = encodeFrame(frame, reserve) // it may move the place where it goes
     to += length
-    if (!batch) process.nextTick(flush)
-    batch ??= { onWritten: [] }
+    // Behind others it may wait for what else is due when their answers have come: a write costs more than a request.
+    if (!batch) {
+      if (inFlight > 0) setImmediate(flush)
+      else process.nextTick(flush)
+      batch = { onWritten: [] }
+    }
     const own = batch
     // The broker need not wait for the rest of the turn.
     if (to - from > FLUSH_BYTES) flush()
@@ -174,12 +178,20 @@ export const createConnection = (
   const lostError = (isWrite: boolean, sent?: Batch): Error => {
     const outcome = sent?.queuedAt === undefined || sent.queuedAt === taken ? 'not-sent' : 'unknown'
     const cause = lost ?? new Error('closed')
+    // With TLS 1.3 a server looks at our certificate when requests may have left already, and does none of them.
+    const { code, field } = cause as NodeJS.ErrnoException & { field?: string }
+    const isRefused = !version && /_ALERT_/.test(`${code}`)
     // A ProtocolError or a ClosedError stays one.
-    const { constructor: Kind, field }: { constructor: unknown; field?: string | undefined } =
-      cause instanceof RocketMQError ? cause : { constructor: ConnectionLostError }
-    return new (Kind as typeof ConnectionLostError)(`${address}: connection lost: ${cause.message}`, {
+    const Kind: unknown = isRefused
+      ? ConnectError
+      : cause instanceof RocketMQError
+        ? cause.constructor
+        : ConnectionLostError
+    const why = isRefused ? `${code}; check tls and its certificate` : cause.message
+    return new (Kind as typeof ConnectionLostError)(`${address}: connection lost: ${why}`, {
       address,
-      outcome: isWrite ? outcome : undefined,
+      outcome: isRefused ? 'not-sent' : isWrite ? outcome : undefined,
+      retryable: isRefused ? false : undefined,
       field,
       cause,
     })
@@ -222,7 +234,8 @@ export const createConnection = (
     if (firesAt >= timerAt) return
     clearTimeout(timer)
     timerAt = firesAt
-    timer = setTimeout(expire, ms)
+    // A turn later: what came while the process was suspended, or a handler held it up, is read before a wait is given up.
+    timer = setTimeout(() => setImmediate(expire), ms)
   }
   const expire = (): void => {
     timerAt = Infinity
@@ -260,7 +273,11 @@ export const createConnection = (
         settle(own)
         reject(error)
       }
-      if (inFlight === 0) socket.ref()
+      if (!inFlight) {
+        // Nor for what the caller does behind it; the others of the turn leave together.
+        flush()
+        socket.ref()
+      }
       enter({ opaque: own, request, batch: sent, resolve, reject, stop })
       deadline.signal?.addEventListener('abort', stop)
       watch(deadline.at)

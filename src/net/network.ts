@@ -122,7 +122,7 @@ export function createNetwork(
 
   const mayRepeat = (command: AnyCommand, error: unknown, { connection, credentials }: Sent): boolean => {
     // Other credentials help against a wrong key, not against a missing grant.
-    if (error instanceof AuthError) return !/permission/.test(error.remark) && source.refuse(credentials)
+    if (error instanceof AuthError) return isUnknown(error.remark) && source.refuse(credentials)
     if (error instanceof BrokerError && error.responseCode === GO_AWAY) {
       connection.retire()
       return true
@@ -179,11 +179,14 @@ function readAnswer<Request, Response, RequestBody, ResponseBody>(
         ...facts('refused'),
         responseCode: code,
       })
-    const Kind = acl || (meaning === 'denied' && ACL_REMARK.test(line)) ? AuthError : BrokerError
+    const isAuth = acl || (meaning === 'denied' && ACL_REMARK.test(line))
+    const Kind = isAuth ? AuthError : BrokerError
     const next =
       code === REQUEST_CODE_NOT_SUPPORTED
         ? `; RocketMQ ${versionName(version) || 'there'} lacks it (docs/brokers.md)`
-        : NEXT_STEP[meaning]
+        : isAuth && isUnknown(line)
+          ? '; check the credentials'
+          : NEXT_STEP[meaning]
     throw new Kind(said(`code ${code}: ${line}${next ?? ''}`), line, {
       // Code 1 is any exception inside the broker, before or after it stored something.
       ...facts(code === 1 && !acl ? 'unknown' : 'refused'),
@@ -203,7 +206,9 @@ function readAnswer<Request, Response, RequestBody, ResponseBody>(
 
 const REQUEST_CODE_NOT_SUPPORTED = 3
 const PROXY_REMARK = /have field bname$|PullMessageRequestHeader.getSysFlag/
-const ACL_REMARK = /username cannot be|is not found|no permission to|signature/i
+const ACL_REMARK = /username cannot be|is not found|is disabled|no permission to|signature/i
+/** Who it is was refused, not what is wanted. */
+const isUnknown = (remark: string): boolean => !/permission/.test(remark)
 const RETRYABLE: readonly Meaning[] = ['back-off', 'other-broker', 'reconnect']
 
 const NEXT_STEP: Partial<Record<Meaning, string>> = {

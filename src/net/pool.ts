@@ -6,9 +6,9 @@
  */
 import { ClosedError, ConnectError } from '../errors.ts'
 import type { AddressPolicy } from './address-policy.ts'
-import { createCache } from './cache.ts'
+import { createCache, MOST } from './cache.ts'
 import { type Connection, createConnection } from './connection.ts'
-import { type Deadline, notSent } from './deadline.ts'
+import { type Deadline, notSent, pause } from './deadline.ts'
 import { openSocket, type TlsOptions } from './tcp.ts'
 
 /** Connection options. */
@@ -21,20 +21,28 @@ export interface PoolOptions {
   maxFrameBytes?: number | undefined
 }
 
-/** Of an address whose last attempt failed: until then the same error stands for the next attempts. */
-interface Rest {
-  ms: number
-  /** Epoch ms. */
-  until: number
-  cause: unknown
+/** The last attempt to connect to an address. There are two in a second at most: a peer that refuses is not to be stormed. */
+interface Attempt {
+  /** When it began, epoch ms. */
+  at: number
+  /** When another one may begin, epoch ms: until then calls wait, or its error stands for the attempt. */
+  next: number
+  /** Why it failed. */
+  cause?: unknown
 }
 
 const CLOSED = 'the client is closed'
+/** After the first attempt that failed, in ms; up to twice as long. */
 const FIRST_REST_MS = 25
-const LONGEST_REST_MS = 1_000
+/** From an attempt to the next but one, in ms; up to half as long again, so that not all sandboxes come at once. */
+const REST_MS = 1_000
+const LONGEST_REST_MS = 1.5 * REST_MS
 
-/** A turn of the event loop, in which sockets say what has become of them. */
-export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+/**
+ * A turn of the event loop, in which sockets say what has become of them. Requests that were begun before leave in it first,
+ * for they are sent by then.
+ */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => process.nextTick(setImmediate, resolve))
 
 export interface Pool {
   /** The connection to `address`, itself when it is there, opened if need be. @throws ConnectError, TimeoutError, DeadlineError, AbortError, ClosedError */
@@ -53,7 +61,7 @@ export const createPool = (
   tls: TlsOptions | undefined,
   policy: AddressPolicy,
 ): Pool => {
-  const rests = new Map<string, Rest>()
+  const attempts = new Map<string, Attempt>()
   const cache = createCache<Connection>('connecting to ', (connection) =>
     connection.isUsable(options.maxIdleMs),
   )
@@ -69,12 +77,22 @@ export const createPool = (
     checkOpen()
     const refused = policy.refuse(address)
     if (refused) throw new ConnectError(`${address} ${refused}`, { address, retryable: false })
-    const rest = rests.get(address)
-    if (rest && rest.until > Date.now()) throw rest.cause
+    const before = attempts.get(address)
+    const ms = before ? before.next - Date.now() : 0
+    // It is never longer, unless the clock was set back.
+    if (before && ms > 0 && ms <= LONGEST_REST_MS) {
+      if (before.cause) throw before.cause
+      await pause(ms, { at: Infinity, signal, explicit: false })
+      checkOpen()
+    }
+    const at = Date.now()
+    const isSecond = before && at < before.at + LONGEST_REST_MS
+    const attempt: Attempt = { at, next: isSecond ? before.at + REST_MS * (1 + Math.random() / 2) : at }
+    if (attempts.size >= MOST) attempts.clear()
+    attempts.set(address, attempt)
     try {
-      const deadline = { at: Date.now() + options.connectTimeoutMs, signal, explicit: false }
+      const deadline = { at: at + options.connectTimeoutMs, signal, explicit: false }
       const socket = await openSocket(address, tls, (ip) => policy.refuse(address, ip), deadline)
-      rests.delete(address)
       const connection = createConnection(socket, address, options.maxFrameBytes)
       connections.add(connection)
       socket.on('close', () => connections.delete(connection))
@@ -82,8 +100,8 @@ export const createPool = (
       return connection
     } catch (cause) {
       if (!signal.aborted) {
-        const ms = Math.min(LONGEST_REST_MS, rest ? rest.ms * 2 : FIRST_REST_MS)
-        rests.set(address, { ms, until: Date.now() + ms, cause })
+        attempt.cause = cause
+        attempt.next = Math.max(attempt.next, Date.now() + FIRST_REST_MS * (1 + Math.random()))
       }
       throw cause
     } finally {

@@ -5,7 +5,8 @@
  * simply starts a handshake. The certificate is verified unless `rejectUnauthorized: false` is given. `node:tls` is
  * loaded when it is first needed: a plain connection does not pay for it at start-up.
  */
-import { connect, type Socket } from 'node:net'
+import type { LookupAddress } from 'node:dns'
+import { connect, type LookupFunction, type Socket } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { ConnectError, type ErrorFacts } from '../errors.ts'
 import { parseHost } from '../wire/address.ts'
@@ -15,7 +16,14 @@ import { type Deadline, notSent, within } from './deadline.ts'
 
 export type { Socket, TlsOptions }
 
+let isWarned = false
+
 const startTls = (options: TlsOptions): Socket => {
+  // Once for each process: it is what a function would log with every connection.
+  if (options.rejectUnauthorized === false && !isWarned) {
+    isWarned = true
+    process.emitWarning('tls.rejectUnauthorized is false: brokers are not verified')
+  }
   try {
     return process.getBuiltinModule('node:tls').connect(options)
   } catch (cause) {
@@ -32,7 +40,7 @@ const PERMANENT = /^(ERR_|EPROTO|CERT_|UNABLE_|SELF_|DEPTH_)/
 /**
  * Opens a socket to `host:port`.
  * The Buffer of a 'data' event is overwritten by the next one.
- * @param refusePeer asked with what the address resolved to; gives the reason, or undefined when it may be used
+ * @param refusePeer asked with what a name resolves to, before it is connected; gives the reason, or undefined when it may be used
  * @throws ConnectError, TimeoutError, AbortError; outcome `not-sent`
  */
 export const openSocket = async (
@@ -47,9 +55,29 @@ export const openSocket = async (
     callback: (bytes: number, buffer: Uint8Array): boolean =>
       socket.emit('data', Buffer.from(buffer.buffer, buffer.byteOffset, bytes)),
   }
-  const options = { servername: isAddress(host) ? '' : host, ...tls, host, port, onread }
+  let refused: string | undefined
+  /** Of what the name resolves to this time only that is left which may be used: to nothing else a socket is opened. */
+  const lookup: LookupFunction = (name, given, done) =>
+    (tls?.lookup ?? process.getBuiltinModule('node:dns').lookup)(
+      name,
+      { ...given, all: true },
+      (error, found) => {
+        const peers = (found ?? []) as LookupAddress[]
+        const reasons = peers.map((peer) => refusePeer(peer.address))
+        const usable = peers.filter((_, at) => !reasons[at])
+        const [first] = usable
+        if (!first) {
+          refused = reasons[0]
+          done(error ?? new Error(refused), [])
+        } else if (given.all) done(null, usable)
+        else done(null, first.address, first.family)
+      },
+    )
+  // Without a default of our own NODE_TLS_REJECT_UNAUTHORIZED would turn the verification off.
+  const defaults = { servername: isAddress(host) ? '' : host, rejectUnauthorized: true }
+  const options = { ...defaults, ...tls, host, port, onread, lookup }
   const socket = tls ? startTls(options) : connect(options)
-  let peer: string | undefined
+  let isConnected = false
   try {
     return await within<Socket>(
       deadline,
@@ -61,19 +89,15 @@ export const openSocket = async (
         // The listeners stay: once the promise is settled they do nothing, and a late error still finds one.
         socket
           .setNoDelay()
-          // Before the handshake begins: nothing is said to a peer that must not be used.
-          .prependListener('connect', () => {
-            peer = socket.remoteAddress ?? host
-            const reason = refusePeer(peer)
-            if (!reason) return
-            fail(reason, { retryable: false })
-            socket.destroy()
+          .on('connect', () => {
+            isConnected = true
           })
           .on(tls ? 'secureConnect' : 'connect', () => resolve(socket))
           .on('error', (cause: NodeJS.ErrnoException) =>
             fail(
-              `${cause.code ?? cause.message}; ${peer ? 'check tls and its certificate' : 'reachable from this subnet?'}`,
-              { cause, retryable: !PERMANENT.test(cause.code ?? '') },
+              refused ??
+                `${cause.code ?? cause.message}; ${isConnected ? 'check tls and its certificate' : 'reachable from this subnet?'}`,
+              { cause, retryable: !refused && !PERMANENT.test(cause.code ?? '') },
             ),
           )
           .on('close', () => fail('closed at once'))

@@ -1,7 +1,8 @@
 /**
  * Routes of topics: which queues there are, and at which address the broker of each is (protocol.md 2; upstream
  * MQClientInstance). Cached for a short time across invocations; refetched when an answer says that it is out of date.
- * While no name server can be asked the last route serves on: brokers may be well all the same.
+ * While no name server can be asked, or one that was just started does not know the topic or one of its brokers yet, what
+ * was known before serves on: brokers may be well all the same.
  */
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { AskRouteInfoByTopic, PERM_READ, PERM_WRITE, type QueueRoute } from '../commands/route.ts'
@@ -15,6 +16,8 @@ const MASTER = 0
 /** While an old route serves on: how often the name servers are asked again, and how long that may hold up a call. */
 const OLD_ROUTE_MS = 5_000
 const REFETCH_MS = 2_000
+/** A name server that was just started knows a broker and its topics from the next report on, up to 30 s later (protocol.md 2). */
+const UNREPORTED_MS = 60_000
 
 export interface Route {
   readonly topic: string
@@ -22,8 +25,17 @@ export interface Route {
   /** In route order: brokers sorted by name, queue ids ascending (protocol.md 7.4); else as orderTopicConf lists them. */
   readonly writable: readonly MessageQueue[]
   readonly readable: readonly MessageQueue[]
-  /** Addresses by broker name and id. */
-  readonly brokers: ReadonlyMap<string, ReadonlyMap<number, string>>
+  /** Addresses by broker name and id, also of brokers that have gone lately. */
+  readonly brokers: Map<string, ReadonlyMap<number, string>>
+}
+
+/** What name servers gave last. */
+interface Last {
+  readonly route: Route
+  /** Epoch ms of the first answer since that knew no such topic, when every one behind it did not either. */
+  unknownSince?: number | undefined
+  /** Of brokers that the route does not list any more, and whose addresses it keeps for a while. Epoch ms, by name. */
+  readonly missingSince: ReadonlyMap<string, number>
 }
 
 export interface Routes {
@@ -48,31 +60,34 @@ export const createRoutes = (
   ttlMs: number,
   nameOf: (topic: string) => string,
 ): Routes => {
-  /** What name servers gave last; a cached route that is not among these is a copy that serves on. */
-  const last = new Map<string, Route>()
+  /** A cached route that is not among these is a copy that serves on. */
+  const lasts = new Map<string, Last>()
   const cache = createCache<Route>(
     'the route of topic ',
-    (route, ageMs) => ageMs < (last.get(route.topic) === route ? ttlMs : Math.min(ttlMs, OLD_ROUTE_MS)),
+    (route, ageMs) =>
+      ageMs < (lasts.get(route.topic)?.route === route ? ttlMs : Math.min(ttlMs, OLD_ROUTE_MS)),
   )
 
   const fetch = async (topic: string, deadline: Deadline): Promise<Route> => {
     const name = nameOf(topic)
-    const old = last.get(topic)
+    const last = lasts.get(topic)
     // Time must be left to use the old one.
-    const limit = old ? atMost(Math.min(REFETCH_MS, remainingMs(deadline) / 2), deadline) : deadline
+    const limit = last ? atMost(Math.min(REFETCH_MS, remainingMs(deadline) / 2), deadline) : deadline
     try {
       const request = { topic, acceptStandardJsonOnly: true }
       const { body } = await nameServers.call(AskRouteInfoByTopic, request, undefined, limit, name)
       const route = toRoute(topic, body)
-      if (last.size >= MOST) last.clear()
-      last.set(topic, route)
+      if (lasts.size >= MOST) lasts.clear()
+      lasts.set(topic, { route, missingSince: keepMissing(route, last) })
       return route
     } catch (cause) {
-      if (!isUnknownTopic(cause)) {
-        if (old) return { ...old }
-        throw cause
-      }
-      last.delete(topic)
+      const isUnknown = isUnknownTopic(cause)
+      // One that cannot be asked may be about to be started.
+      if (last) last.unknownSince = isUnknown ? (last.unknownSince ?? Date.now()) : undefined
+      const isGone = isUnknown && Date.now() - (last?.unknownSince ?? 0) >= UNREPORTED_MS
+      if (last && !isGone) return { ...last.route }
+      if (!isUnknown) throw cause
+      lasts.delete(topic)
       const { address } = cause
       const text = `no topic ${topic} on ${address}; create it, or check the namespace`
       throw new RouteError(text, { topic: name, address, responseCode: TOPIC_NOT_EXIST, cause })
@@ -93,6 +108,19 @@ export const createRoutes = (
       throw new RouteError(text, { topic: nameOf(topic), retryable: true })
     },
   }
+}
+
+/** What was begun at a broker that has not reported yet, as a lease, can be ended there. */
+const keepMissing = ({ brokers }: Route, last: Last | undefined): Map<string, number> => {
+  const missingSince = new Map<string, number>()
+  const now = Date.now()
+  for (const [name, addresses] of last?.route.brokers ?? []) {
+    const since = last?.missingSince.get(name) ?? now
+    if (brokers.has(name) || now - since >= UNREPORTED_MS) continue
+    missingSince.set(name, since)
+    brokers.set(name, addresses)
+  }
+  return missingSince
 }
 
 /** More queues than this are nonsense, and would be an array of that size. */

@@ -48,7 +48,7 @@ export class FrameDecoder {
         const left = chunk.length - at
         if (have === 0) need = left < 4 ? 4 : sizeAt(chunk, at)
         end = at + Math.min(left, need - have)
-        if (end - at === need && need > 4) {
+        if (end - at === need) {
           const frame = decodeFrame(chunk.subarray(at + 4, end))
           if (frame.body.length > 0) frame.body = Buffer.from(frame.body)
           onFrame(frame)

@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { messageOf } from '../../src/client/values.ts'
 import { RocketMQError } from '../../src/errors.ts'
+import { messageFromJson } from '../../src/index.ts'
 import { fieldsOf } from '../../src/wire/fields.ts'
 import * as wire from '../../src/wire/index.ts'
 import { decodeStored } from '../../src/wire/message.ts'
@@ -42,6 +44,21 @@ const frame = (code: fc.Arbitrary<number>, version: fc.Arbitrary<number>): fc.Ar
 
 const holds = <T>(arbitrary: fc.Arbitrary<T>, check: (value: T) => void): void =>
   fc.assert(fc.property(arbitrary, check))
+
+test('a message goes to JSON and comes back, whatever was decoded', () => {
+  const names = fc.oneof(fc.constantFrom('__proto__', 'KEYS', 'TAGS', 'UNIQ_KEY', 'RETRY_TOPIC', ''), text)
+  const fields = record({
+    ...{ topic: text, queueId: int32, flag: int32, reconsumeTimes: int32, body: bytes },
+    ...{ queueOffset: int64, commitLogOffset: int64, bornTimestamp: int64, storeTimestamp: int64 },
+    properties: fc.dictionary(names, text, { maxKeys: 5 }),
+  }).filter(({ topic }) => Buffer.byteLength(topic) < 128)
+  holds(fields, (value) => {
+    for (const stored of wire.decodeMessages(storedMessage(value)).messages) {
+      const message = messageOf(stored, 'broker-a', String)
+      deepStrictEqual(messageFromJson(JSON.parse(JSON.stringify(message))), message)
+    }
+  })
+})
 
 test('a frame comes back from the JSON header', () => {
   holds(frame(int32, int32), (value) =>

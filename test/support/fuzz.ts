@@ -1,187 +1,161 @@
 /**
- * A mutational fuzzer for everything that decodes bytes from the network. It starts from the golden vectors, is
- * seeded, and runs in one process: the same seed and count give the same inputs.
+ * A mutational fuzzer for everything that decodes what comes from outside (fuzz-targets.ts). Each input follows from the seed,
+ * its number and its target alone, so that one can be made again without those before it.
  *
- * The invariant: a result, or an error of this package; and no output larger than its limit.
+ * The invariant: a result, or an error of this package; in less than a second; and memory does not grow.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RocketMQError } from '../../src/errors.ts'
-import { fieldsOf } from '../../src/wire/fields.ts'
-import * as wire from '../../src/wire/index.ts'
-import { vectorCases } from './vectors.ts'
+import { HttpError } from '../../src/lambda/http.ts'
+import { mutateBytes, mutateFrame, mutateJson } from './fuzz-mutations.ts'
+import { allTargets, type Target } from './fuzz-targets.ts'
+import { seeded } from './random.ts'
 
-const MAX_BODY_BYTES = 1 << 16
+export type Group = Target['group']
 
-/** mulberry32: 32 bits of state are enough to walk the inputs. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed | 0
-  return (below) => {
-    state = (state + 0x6d2b_79f5) | 0
-    let value = Math.imul(state ^ (state >>> 15), state | 1)
-    value ^= value + Math.imul(value ^ (value >>> 7), value | 61)
-    return ((value ^ (value >>> 14)) >>> 0) % below
-  }
-}
-
-interface Target {
-  name: string
-  inputs: readonly Buffer[]
-  run(input: Buffer): void
-}
-
-function expect(holds: boolean, what: string): void {
-  if (!holds) throw new Error(what)
-}
-
-function decodeMessages(input: Buffer): void {
-  const { messages, undecodable } = wire.decodeMessages(input, { maxBodyBytes: MAX_BODY_BYTES })
-  // Each field is read only when it is asked for.
-  for (const message of messages) fieldsOf(message)
-  for (const { body, storeSize } of messages)
-    expect(body.length <= Math.max(MAX_BODY_BYTES, storeSize), 'body above its limit')
-  for (const { reason } of undecodable) expect(reason instanceof RocketMQError, 'a reason that is not ours')
-  expect(
-    undecodable.reduce((sum, { bytes }) => sum + bytes.length, 0) <= input.length,
-    'more undecodable than input',
-  )
-}
-
-/** Also in two pieces: what a frame decodes to must not depend on the split. */
-function decodeStream(input: Buffer): void {
-  const run = (pieces: Buffer[]): string => {
-    const decoder = new wire.FrameDecoder(1 << 20)
-    const frames: string[] = []
-    try {
-      for (const piece of pieces) {
-        decoder.push(piece, (frame) => frames.push(`${frame.code} ${frame.opaque} ${frame.body.length}`))
-      }
-    } catch (error) {
-      if (!(error instanceof RocketMQError)) throw error
-      frames.push('failed')
-    }
-    return frames.join()
-  }
-  const middle = input.length >> 1
-  const whole = run([input])
-  const split = run([input.subarray(0, middle), input.subarray(middle)])
-  expect(whole === split, `split at ${middle} gives ${split} for ${whole}`)
-}
-
-function decodeBatch(input: Buffer): void {
-  const messages = wire.decodeBatch(input)
-  for (const { properties } of messages) wire.decodeProperties(properties)
-}
-
-function targets(): Target[] {
-  const hex = (file: string, member: string, most = 2000): Buffer[] =>
-    vectorCases(file)
-      .map((vector) => Buffer.from(vector[member], 'hex'))
-      .filter((input) => input.length <= most)
-  const frames = [
-    ...hex('remoting-command-json.json', 'frameHex'),
-    ...hex('remoting-command-rocketmq.json', 'frameHex'),
-  ]
-  const lz4 = ['one', 'one-bare', 'empty-content-size', 'period', 'zeros', 'zeros-linked'].map((file) =>
-    readFileSync(join(import.meta.dirname, `../golden/lz4/${file}.lz4`)),
-  )
-  const documents = vectorCases('fastjson-bodies.json').map(({ raw }) => Buffer.from(raw))
-  const receipts = vectorCases('pop-receipt.json')
-    .flatMap(({ receipt, text, handle }) => [receipt, text, handle])
-    .filter((text) => typeof text === 'string')
-    .map((text) => Buffer.from(text))
-  return [
-    { name: 'frame', inputs: frames, run: (input) => void wire.decodeFrame(input.subarray(4)) },
-    { name: 'stream', inputs: frames, run: decodeStream },
-    { name: 'messages', inputs: hex('message-decode.json', 'hex'), run: decodeMessages },
-    { name: 'batch', inputs: hex('batch-encode.json', 'hex'), run: decodeBatch },
-    { name: 'fastjson', inputs: documents, run: (input) => void wire.parseFastjson(input.toString()) },
-    {
-      name: 'lz4',
-      inputs: lz4,
-      run: (input) =>
-        expect(wire.decompressLz4(input, MAX_BODY_BYTES).length <= MAX_BODY_BYTES, 'output above its limit'),
-    },
-    {
-      name: 'receipt',
-      inputs: receipts,
-      run: (input) => {
-        const text = input.toString()
-        const attempts = [
-          wire.parsePopReceipt,
-          wire.parseStartOffsetInfo,
-          wire.parseMsgOffsetInfo,
-          wire.parseOrderCountInfo,
-          wire.parseRecallHandle,
-        ]
-        for (const parse of attempts) survive(() => void parse(text))
-      },
-    },
-  ]
-}
-
-/** Values that break decoders: the edges of each width. */
-const EDGES = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]
-
-/** One to four changes: bits, bytes, integers at the edges, cuts, inserts, parts of another input. */
-function mutate(source: Buffer, other: Buffer, random: (below: number) => number): Buffer {
-  let bytes = Buffer.from(source)
-  for (let times = 1 + random(4); times > 0; times--) {
-    const at = random(bytes.length + 1)
-    switch (random(7)) {
-      case 0:
-        if (at < bytes.length) bytes[at] = (bytes[at] ?? 0) ^ (1 << random(8))
-        break
-      case 1:
-        if (at < bytes.length) bytes[at] = random(256)
-        break
-      case 2:
-        if (at + 4 <= bytes.length) bytes.writeUInt32BE(EDGES[random(EDGES.length)] ?? 0, at)
-        break
-      case 3:
-        if (at + 4 <= bytes.length) bytes.writeInt32BE((bytes.readInt32BE(at) + random(9) - 4) | 0, at)
-        break
-      case 4:
-        bytes = bytes.subarray(0, at)
-        break
-      case 5:
-        bytes = Buffer.concat([bytes.subarray(0, at), other.subarray(0, random(64)), bytes.subarray(at)])
-        break
-      default:
-        bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + random(16))])
-    }
-  }
-  return bytes
-}
-
-function survive(run: () => void): void {
-  try {
-    run()
-  } catch (error) {
-    if (!(error instanceof RocketMQError)) throw error
-  }
+/** What broke the invariant. */
+export interface Failure {
+  target: string
+  index: number
+  hex: string
+  error: string
 }
 
 export interface FuzzResult {
   /** Inputs that were run. */
   count: number
-  /** The first input that broke the invariant. */
-  failure?: { target: string; hex: string; error: unknown }
+  targets: number
+  /** Those that ended in an error of ours. */
+  refused: number
+  failures: Failure[]
+  slowestMs: number
+  slowest: string
 }
 
-/** Runs `count` inputs, the targets by turns. */
-export function fuzz(count: number, seed: number): FuzzResult {
-  const random = randomFrom(seed)
-  const all = targets()
-  for (let index = 0; index < count; index++) {
-    const target = all[index % all.length] as Target
-    const pick = (): Buffer => target.inputs[random(target.inputs.length)] as Buffer
-    const input = mutate(pick(), pick(), random)
-    try {
-      survive(() => target.run(input))
-    } catch (error) {
-      return { count: index + 1, failure: { target: target.name, hex: input.toString('hex'), error } }
-    }
+export const HANG_MS = 1_000
+const MOST_FAILURES = 20
+
+/** The input of this number, and its target. */
+export function inputOf(
+  targets: readonly Target[],
+  index: number,
+  seed: number,
+): { target: Target; input: Buffer } {
+  const target = targets[index % targets.length] as Target
+  const random = seeded(Math.imul(seed, 0x9e37_79b1) ^ Math.imul(index + 1, 0x85eb_ca6b))
+  const [source, other] = [random.pick(target.seeds), random.pick(target.seeds)]
+  const isSound = random.below(4) > 0
+  let input: Buffer | undefined
+  if (isSound && target.shape === 'json') input = mutateJson(source, other, random)
+  if (isSound && target.shape === 'frame') input = mutateFrame(source, other, random)
+  return { target, input: input ?? mutateBytes(source, other, random) }
+}
+
+/** In the order of a round: one that has several of its inputs is in it several times, apart. */
+export function roundOf(targets: readonly Target[]): Target[] {
+  const places = targets.flatMap((target) => {
+    const { weight = 1 } = target
+    return Array.from({ length: weight }, (_, turn) => ({ target, at: (turn + 0.5) / weight }))
+  })
+  return places.sort((a, b) => a.at - b.at).map(({ target }) => target)
+}
+
+export const targetsOf = (group: Group): Target[] =>
+  roundOf(allTargets().filter((target) => target.group === group))
+
+/** Whether it ended in an error of ours. @throws any other */
+async function refuses(target: Target, input: Buffer): Promise<boolean> {
+  try {
+    // Not each has a promise, and a turn for those that have none would be most of the time.
+    const result = target.run(input)
+    if (result instanceof Promise) await result
+    return false
+  } catch (error) {
+    if (error instanceof RocketMQError || error instanceof HttpError) return true
+    throw error
   }
-  return { count }
+}
+
+/** Runs `count` inputs of the targets by turns. */
+export async function fuzz(
+  targets: readonly Target[],
+  count: number,
+  seed: number,
+  onInput?: (index: number) => void,
+): Promise<FuzzResult> {
+  const result: FuzzResult = {
+    count: 0,
+    targets: new Set(targets).size,
+    refused: 0,
+    failures: [],
+    slowestMs: 0,
+    slowest: '',
+  }
+  // Most inputs end in an error, and most of their time would be its stack.
+  Error.stackTraceLimit = 5
+  let stray: unknown
+  const onStray = (error: unknown): void => {
+    stray ??= error
+  }
+  process.on('unhandledRejection', onStray)
+  for (let index = 0; index < count && result.failures.length < MOST_FAILURES; index++) {
+    onInput?.(index)
+    const { target, input } = inputOf(targets, index, seed)
+    const fail = (error: unknown): void => {
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      result.failures.push({ target: target.name, index, hex: input.toString('hex'), error: what })
+    }
+    try {
+      const began = performance.now()
+      if (await refuses(target, input)) result.refused += 1
+      let ms = performance.now() - began
+      // A machine that was busy with something else is not three times.
+      for (let again = 0; again < 2 && ms >= HANG_MS; again++) {
+        const from = performance.now()
+        await refuses(target, input)
+        ms = Math.min(ms, performance.now() - from)
+      }
+      if (ms >= HANG_MS) fail(`took ${Math.round(ms)} ms`)
+      if (ms > result.slowestMs) Object.assign(result, { slowestMs: ms, slowest: target.name })
+      if (stray !== undefined) fail(stray)
+    } catch (error) {
+      fail(error)
+    }
+    stray = undefined
+    result.count = index + 1
+  }
+  process.off('unhandledRejection', onStray)
+  for (const target of targets) target.end?.()
+  return result
+}
+
+/** An input that once broke something, or would: kept, and run by the tests. */
+export interface Kept {
+  target: string
+  why: string
+  hex?: string
+  text?: string
+  /** Repeated so often. */
+  times?: number
+}
+
+/** The inputs of test/corpus. */
+export function keptInputs(): { target: string; why: string; input: Buffer }[] {
+  const path = join(import.meta.dirname, '../corpus/inputs.json')
+  return (JSON.parse(readFileSync(path, 'utf8')) as Kept[]).map(
+    ({ target, why, hex, text = '', times = 1 }) => ({
+      target,
+      why,
+      input: hex === undefined ? Buffer.from(text.repeat(times)) : Buffer.from(hex.repeat(times), 'hex'),
+    }),
+  )
+}
+
+/** Runs one input. @throws what is no error of ours */
+export async function replay(targets: readonly Target[], name: string, input: Buffer): Promise<void> {
+  const target = targets.find((each) => each.name === name)
+  if (!target) throw new Error(`there is no target ${name}`)
+  await refuses(target, input)
+  target.end?.()
 }

@@ -1,11 +1,14 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { Duplex } from 'node:stream'
 import { describe, it, type TestContext } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { ClosedError } from '../../../src/errors.ts'
-import type { Connection } from '../../../src/net/connection.ts'
+import { type Connection, createConnection } from '../../../src/net/connection.ts'
 import { atMost, type Deadline } from '../../../src/net/deadline.ts'
+import type { Socket } from '../../../src/net/tcp.ts'
 import { encodeFrame, FLAG_ONEWAY, FLAG_RESPONSE, type Frame } from '../../../src/wire/index.ts'
 import { fakeCluster } from '../../support/fake-cluster.ts'
 import { answerBytes, fakeServer, type Script } from '../../support/fake-server.ts'
@@ -48,6 +51,38 @@ describe('a connection', () => {
       answers.map(({ ext }) => ext['n']),
       ['a', 'b', 'c'],
     )
+  })
+
+  it('sends a request that is alone at once, in one write what is behind it in its turn, and what the answers of one turn lead to', async () => {
+    const writes: number[] = []
+    const stream = new Duplex({
+      read: () => undefined,
+      write(chunk: Buffer, _, done) {
+        writes.push(chunk.length)
+        done()
+      },
+    })
+    const socket = Object.assign(stream, { ref: () => stream, unref: () => stream }) as unknown as Socket
+    const connection = createConnection(socket, '127.0.0.1:10911')
+    const tick = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve))
+    const answer = (opaque: number): boolean =>
+      socket.emit('data', encodeFrame({ code: 0, opaque, flag: FLAG_RESPONSE }))
+
+    const first = [ask(connection)]
+    const alone = writes.length
+    first.push(ask(connection), ask(connection))
+    await tick()
+    for (const [at, call] of first.slice(0, 2).entries()) {
+      answer(at + 1)
+      await call.then(() => void ask(connection).catch(() => undefined))
+      await tick()
+    }
+    await setImmediate()
+
+    const [one = 0, ...others] = writes
+    deepStrictEqual([alone, others], [1, [one * 2, one * 2]])
+    connection.destroy(new ClosedError('over'))
+    await Promise.allSettled(first)
   })
 
   it('numbers its requests so that no two in flight share an opaque', async (t) => {

@@ -1,13 +1,21 @@
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import dns from 'node:dns'
+import { EventEmitter } from 'node:events'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import { promisify } from 'node:util'
 import { createAddressPolicy } from '../../../src/net/address-policy.ts'
 import type { Connection } from '../../../src/net/connection.ts'
 import type { Deadline } from '../../../src/net/deadline.ts'
 import type { Pool } from '../../../src/net/pool.ts'
 import type { TlsOptions } from '../../../src/net/tcp.ts'
-import { createCertificate } from '../../support/certificates.ts'
+import { type Certificate, createCertificate } from '../../support/certificates.ts'
 import { closedPort, type FakeServer, fakeServer, type Script } from '../../support/fake-server.ts'
 import { inMs, isUsable, openPool, rejection } from '../../support/net.ts'
+
+const run = promisify(execFile)
 
 const echo: Script = (frame, connection) => connection.reply(frame, { ext: frame.ext })
 
@@ -142,6 +150,7 @@ describe('a pool', () => {
 
   it('rests after failed attempts, so that a storm of calls is not a storm of connections', async (t) => {
     t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    t.mock.method(Math, 'random', () => 0.5) // rests of 37.5 ms and of 1.25 s
     const server = await fakeServer(t, undefined, {
       deaf: true,
       onConnection: (each) => each.socket.destroy(),
@@ -153,19 +162,20 @@ describe('a pool', () => {
         strictEqual((await rejection(get(pool, server)))['outcome'], 'not-sent')
     }
     const attempts: number[] = []
-    for (const pauseMs of [0, 25, 50, 100, 10, 10_000, 999]) {
+    for (const pauseMs of [0, 37, 1, 1_211, 1, 10, 10_000, 999]) {
       t.mock.timers.tick(pauseMs)
       await storm()
       attempts.push(server.connections.length)
     }
 
-    deepStrictEqual(attempts, [1, 2, 3, 4, 4, 5, 6])
+    deepStrictEqual(attempts, [1, 1, 2, 2, 3, 3, 4, 5])
   })
 
   it('tries again at once when the last attempt succeeded', async (t) => {
     t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
     let refuse = true
-    const server = await fakeServer(t, echo)
+    const { address } = await fakeServer(t, echo)
+    const server = address.replace('127.0.0.1', 'localhost')
     const refuses = (): string | undefined => (refuse ? 'not now' : undefined)
     const policy = createAddressPolicy(undefined, undefined, [])
     t.mock.method(policy, 'refuse', (_: string, ip?: string) => (ip ? refuses() : undefined))
@@ -182,10 +192,11 @@ describe('a pool', () => {
     deepStrictEqual([isUsable(first), isUsable(second)], [false, true])
     // And the rest after the next failure is as short as the first one was.
     second.destroy(new Error('gone'))
+    t.mock.timers.tick(2_000)
     refuse = true
     strictEqual((await rejection(get(pool, server)))['code'], 'RMQ_CONNECT')
     refuse = false
-    t.mock.timers.tick(25)
+    t.mock.timers.tick(50)
     strictEqual(isUsable(await get(pool, server)), true)
   })
 
@@ -272,6 +283,69 @@ describe('a pool', () => {
 
     strictEqual(server.connections.length, 2)
   })
+
+  /** What broker.test resolves to, one time after the other. */
+  const resolving = (t: TestContext, ...answers: string[][]): string[][] => {
+    t.mock.method(dns, 'lookup', (...args: unknown[]) => {
+      const found = (answers.shift() ?? []).map((address) => ({ address, family: 4 }))
+      const { all } = args[1] as { all?: boolean }
+      const answer = args.at(-1) as (...values: unknown[]) => void
+      process.nextTick(() => (all ? answer(null, found) : answer(null, found[0]?.address, 4)))
+    })
+    return answers
+  }
+  const named = async (
+    t: TestContext,
+    tls?: Certificate,
+  ): Promise<{ server: FakeServer; address: string }> => {
+    const server = await fakeServer(t, echo, { host: '0.0.0.0', ...(tls && { tls }) })
+    return { server, address: server.address.replace('0.0.0.0', 'broker.test') }
+  }
+
+  it('asks what a name resolves to each time, and opens no socket to what must not be used', async (t) => {
+    const { server, address } = await named(t)
+    const left = resolving(t, ['127.0.0.1'], ['127.0.0.2'], ['127.0.0.3', '127.0.0.1'])
+    const pool = openPool(t, { policy: createAddressPolicy(undefined, ['127.0.0.1'], []) })
+    const first = await get(pool, address)
+    await ask(first)
+    first.retire()
+
+    const { code, retryable } = await rejection(get(pool, address))
+    const sockets = server.connections.length
+    await ask(await get(openPool(t, { policy: createAddressPolicy(undefined, ['127.0.0.1'], []) }), address))
+
+    deepStrictEqual([code, retryable, sockets, left, server.frames.length], ['RMQ_CONNECT', false, 1, [], 2])
+  })
+
+  it('opens no socket to a link-local address behind a name, also with TLS, whatever Node asks names for', async (t) => {
+    const root = createCertificate({ name: 'root' })
+    const own = createCertificate({ name: 'broker', issuer: root, hosts: ['broker.test'] })
+    const plain = await named(t)
+    const secure = await named(t, own)
+    const ways = [{}, { family: 4 }, { autoSelectFamily: false }]
+    const kinds = [undefined, ...ways.map((way): TlsOptions => ({ ca: root.cert, ...way }))]
+    const left = resolving(t, ...kinds.flatMap(() => [['169.254.169.254'], ['169.254.169.254', '127.0.0.1']]))
+    const attempts: string[] = []
+    t.mock.method(Socket.prototype, 'emit', function (this: Socket, ...args: unknown[]) {
+      if (args[0] === 'connectionAttempt') attempts.push(String(args[1]))
+      return EventEmitter.prototype.emit.apply(this, args as [string])
+    })
+    const told: unknown[] = []
+
+    for (const tls of kinds) {
+      const { address } = tls ? secure : plain
+      const open = () => get(openPool(t, tls ? { tls } : {}), address)
+      const { code, retryable } = await rejection(open())
+      await ask(await open())
+      told.push([code, retryable])
+    }
+
+    deepStrictEqual(
+      told,
+      kinds.map(() => ['RMQ_CONNECT', false]),
+    )
+    deepStrictEqual([left, attempts], [[], kinds.map(() => '127.0.0.1')])
+  })
 })
 
 describe('a pool with TLS', () => {
@@ -301,6 +375,79 @@ describe('a pool with TLS', () => {
     deepStrictEqual(await attempt(t, server, { rejectUnauthorized: false }), 'answered')
     strictEqual(server.frames.length, 2)
   })
+
+  it('warns when verification is turned off: once for each process, and not otherwise', async (t) => {
+    const server = await fakeServer(t, echo, { tls: broker })
+    const tcp = join(import.meta.dirname, '../../../src/index.ts')
+    const script = `
+      import { createClient } from ${JSON.stringify(tcp)}
+      const warnings = []
+      process.emitWarning = (text) => warnings.push(String(text))
+      const connect = async (tls) => {
+        const client = createClient({ nameServers: ${JSON.stringify(server.address)}, tls })
+        await client.network.pool.get(${JSON.stringify(server.address)}, client.deadline()).catch(() => undefined)
+        await client.close()
+        return warnings.length
+      }
+      const ca = ${JSON.stringify(root.cert)}
+      const counts = [await connect({ ca }), await connect({}), await connect({ rejectUnauthorized: false }), await connect({ rejectUnauthorized: false })]
+      console.log(JSON.stringify({ counts, warnings }))`
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script])
+
+    deepStrictEqual(JSON.parse(stdout), {
+      counts: [0, 0, 1, 1],
+      warnings: ['tls.rejectUnauthorized is false: brokers are not verified'],
+    })
+  })
+
+  it('is not told otherwise by NODE_TLS_REJECT_UNAUTHORIZED, which is meant for another client', async (t) => {
+    const server = await fakeServer(t, echo, { tls: broker })
+    const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED']
+    t.after(() => {
+      if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
+      else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before
+    })
+    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'
+
+    deepStrictEqual(
+      [await attempt(t, server, {}), await attempt(t, server, { rejectUnauthorized: undefined })],
+      [failed(server), failed(server)],
+    )
+    strictEqual(server.frames.length, 0)
+  })
+
+  for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
+    it(`shows its own certificate to a server that asks for one, which lets nobody in without (${maxVersion})`, async (t) => {
+      const own = createCertificate({ name: 'function', issuer: root })
+      const foreign = createCertificate({ name: 'function', issuer: createCertificate({ name: 'other' }) })
+      const server = await fakeServer(t, echo, {
+        tls: { ...broker, ca: root.cert, requestCert: true, rejectUnauthorized: true, maxVersion },
+      })
+      const tell = async (given: TlsOptions): Promise<unknown> => {
+        const pool = openPool(t, { tls: { ca: root.cert, ...given } })
+        const write = async (): Promise<unknown> =>
+          (await get(pool, server)).request({
+            code: 1,
+            ext: {},
+            body: undefined,
+            deadline: inMs(5_000),
+            write: true,
+          })
+        return await write().then(
+          () => 'answered',
+          () => rejection(write()),
+        )
+      }
+
+      const told = [await tell({ cert: own.cert, key: own.key }), await tell({})]
+      const { code } = (await tell({ cert: foreign.cert, key: foreign.key })) as Record<string, unknown>
+
+      deepStrictEqual(told, ['answered', failed(server)])
+      // Node's servers do not say why they close; one that does is in test/conformance/security.test.ts.
+      ok(code === 'RMQ_CONNECT' || code === 'RMQ_CONNECTION_LOST')
+      strictEqual(server.frames.length, 1)
+    })
+  }
 
   const cases: readonly [what: string, served: { cert: string; key: string }, tls: TlsOptions][] = [
     ['of another root', broker, { ca: createCertificate({ name: 'test root' }).cert }],

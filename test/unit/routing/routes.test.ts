@@ -289,17 +289,30 @@ describe('a route that cannot be fetched again', () => {
     strictEqual(cluster.codes().length, 2)
   })
 
-  it('does not when the name server says that there is no such topic', async (t) => {
+  it('does not when name servers have known no such topic for a minute', async (t) => {
     t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
-    const { cluster, route } = await open(t, {}, { routeTtlMs: 1_000 })
+    const orders = { readQueueNums: 1, writeQueueNums: 1 }
+    const { cluster, route } = await open(t, { topics: { orders } }, { routeTtlMs: 1_000 })
 
     await route()
     delete cluster.topics['orders']
+    t.mock.timers.tick(1_000)
+    const reported = await route().then(({ writable }) => names(writable))
+    cluster.topics['orders'] = orders
+    t.mock.timers.tick(59_999)
+    await route()
+    delete cluster.topics['orders']
+    const kept: string[][] = []
+    for (const ms of [1_000, 59_999]) {
+      t.mock.timers.tick(ms)
+      kept.push(await route().then(({ writable }) => names(writable)))
+    }
     t.mock.timers.tick(1_000)
     const unknown = await rejection(route())
     await cluster.nameServer.close()
     const later = await rejection(route())
 
+    deepStrictEqual([reported, ...kept], [['broker-a/0'], ['broker-a/0'], ['broker-a/0']])
     deepStrictEqual(
       [unknown, later].map(({ code, responseCode }) => [code, responseCode]),
       [
@@ -307,6 +320,36 @@ describe('a route that cannot be fetched again', () => {
         ['RMQ_CONNECT', undefined],
       ],
     )
+  })
+
+  it('serves on for another minute when the name server was started once more meanwhile', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    let down = false
+    let turn = 0
+    const { cluster, route } = await open(
+      t,
+      {
+        nameServer: {
+          [ROUTE]: (_, connection) => {
+            if (down) return connection.reset()
+            return turn++ === 0 ? { body: routeTo(cluster.broker().address, 'broker-a') } : { code: 17 }
+          },
+        },
+      },
+      { routeTtlMs: 1_000 },
+    )
+
+    const first = await route()
+    for (const isDown of [false, true]) {
+      down = isDown
+      t.mock.timers.tick(30_000)
+      await route()
+    }
+    down = false
+    t.mock.timers.tick(30_000)
+    const again = await route()
+
+    deepStrictEqual(again, first)
   })
 
   it('does not outlive the caller’s own abort', async (t) => {
@@ -604,6 +647,12 @@ describe('the addresses a client may connect to', () => {
     ['10.0.0.0/8', 'localhost', false],
     ['*.localhost', 'localhost', false],
     ['*.host', 'localhost', false],
+    // Ways to write an IPv4 address that are none to us: the system's resolver reads them as 127.0.0.1.
+    ['127.0.0.0/8', '2130706433', true],
+    ['10.0.0.0/8', '2130706433', false],
+    ['10.0.0.0/8', '0x7f000001', false],
+    ['10.0.0.0/8', '0177.0.0.1', false],
+    ['10.0.0.0/8', '127.1', false],
   ] as const) {
     it(`are ${allowed ? 'met' : 'not met'} with ${rule} by ${host}`, async (t) => {
       strictEqual(await reaches(t, [rule], host), allowed)
@@ -643,6 +692,7 @@ describe('the addresses a client may connect to', () => {
       '169.254.170.2:80',
       '[fd00:ec2::254]:80',
       '[64:ff9b::a9fe:a9fe]:80',
+      '[2002:a9fe:a9fe::1]:80',
       '[fe80::1]:80',
       'fe80::1:80',
       '[febf::1]:80',

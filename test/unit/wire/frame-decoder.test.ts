@@ -91,6 +91,25 @@ test('the limit is the caller’s', () => {
   throws(() => new FrameDecoder(1000).push(frame.subarray(0, 4), () => {}), { field: 'length' })
 })
 
+test('a frame as long as the limit is taken, and for one a byte longer the limit is told', () => {
+  const frame = encodeFrame({ code: 1, opaque: 9, body: Buffer.alloc(1000) })
+  const length = frame.length - 4
+  const opaques: number[] = []
+
+  new FrameDecoder(length).push(frame, ({ opaque }) => opaques.push(opaque))
+
+  deepStrictEqual(opaques, [9])
+  throws(() => new FrameDecoder(length - 1).push(frame, () => {}), {
+    message: `length of the frame must be 4 to ${length - 1}, got ${length}`,
+  })
+})
+
+test('a length of 4 leaves it to the header to be too short', () => {
+  const shortest = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0])
+
+  throws(() => new FrameDecoder().push(shortest, () => {}), { field: 'header' })
+})
+
 test('a promised length allocates nothing like it', () => {
   const before = process.memoryUsage().arrayBuffers
   const head = Buffer.from([0, 0xff, 0xff, 0xff, 0, 0, 0, 1])

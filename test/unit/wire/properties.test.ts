@@ -15,6 +15,11 @@ test('separators and empty names are refused with the name', () => {
   throws(() => encodeProperties([['', 'x']]), { field: 'properties.' })
 })
 
+test('a nameless entry in front of the others does not take them along', () => {
+  for (const front of ['\u0001x\u0002', '\u0002'])
+    deepStrictEqual({ ...decodeProperties(`${front}UNIQ_KEY\u0001A\u0002`) }, { UNIQ_KEY: 'A' })
+})
+
 test('the record has no prototype, so any name is safe', () => {
   const properties = decodeProperties('__proto__\u0001x\u0002constructor\u0001y\u0002')
 
