@@ -202,7 +202,8 @@ export const checkTransactions = async (
     onRequest: onCheck,
     async finish() {
       isOpen = false
-      while (working.size > 0) {
+      // What was asked again in the last moment would count as unknown, whatever became of it before.
+      while (working.size > 0 || (waiting.length > 0 && !isOver(deadline))) {
         work()
         await Promise.all(working)
       }

@@ -114,5 +114,5 @@ export interface Client {
 /** Whether a route may have led to the wrong place: nothing was done there, so the call can be made again. */
 export const isStaleRoute = (error: unknown): boolean => {
   if (error instanceof ConnectError || error instanceof RouteError) return error.retryable
-  return error instanceof BrokerError && [17, 501, 11, 14].includes(error.responseCode ?? 0)
+  return error instanceof BrokerError && [17, 501, 11, 14, 1500].includes(error.responseCode ?? 0)
 }

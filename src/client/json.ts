@@ -33,8 +33,9 @@ const base64: Read<Buffer> = (value, path) => {
   return bytes
 }
 
+/** Any that a producer or a broker may have written, also one that is no time and that a number has not got exactly. */
 const epochMs: Read<number> = (value, path) => {
-  if (Number.isSafeInteger(value)) return value as number
+  if (Number.isInteger(value) && Math.abs(value as number) <= 2 ** 63) return value as number
   throw malformed(path, 'must be epoch ms')
 }
 

@@ -85,9 +85,11 @@ export interface Compression {
 }
 
 const ID_DIGITS = 32
-const IDS_AHEAD = 128
-/** Ids are drawn many at once, and not kept for longer: a snapshot of this process must not wake up with the same ones twice. */
+/** So many are drawn at once at most: one at first, and twice as many each time that these were not enough. */
+const MOST_AHEAD = 128
+/** Ids drawn ahead are not kept for longer: a snapshot of this process must not wake up with the same ones twice. */
 const KEEP_IDS_MS = 100
+let ahead = 1
 let drawn = ''
 let drawnAt = 0
 let next = 0
@@ -114,8 +116,10 @@ const randomBytes = (count: number): Buffer => {
 /** 32 random upper-case hex digits: ids made of address and process collide, because sandboxes are clones. */
 export const createMessageId = (): string => {
   const now = Date.now()
-  if (next >= drawn.length || Math.abs(now - drawnAt) > KEEP_IDS_MS) {
-    drawn = randomBytes((IDS_AHEAD * ID_DIGITS) / 2)
+  const isStale = Math.abs(now - drawnAt) > KEEP_IDS_MS
+  if (isStale || next >= drawn.length) {
+    ahead = isStale ? 1 : Math.min(MOST_AHEAD, ahead * 2)
+    drawn = randomBytes((ahead * ID_DIGITS) / 2)
       .toString('hex')
       .toUpperCase()
     drawnAt = now

@@ -14,8 +14,16 @@ import {
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import { BrokerError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
-import { type CallOptions, type Deadline, isPromise, pause, remainingMs } from '../net/deadline.ts'
+import { ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
+import {
+  atMost,
+  beforeSending,
+  type CallOptions,
+  type Deadline,
+  isPromise,
+  pause,
+  remainingMs,
+} from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
@@ -192,8 +200,8 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
   }
 
   /**
-   * Brokers before 5.0 know no timers and would deliver at once. Each tells its version with any answer: here that it gives no
-   * routes, which needs no permission.
+   * Brokers before 5.0 know no timers and would deliver at once. Each tells its version with any answer, also to what is not
+   * signed: here, to 105, that it gives no routes.
    * @throws ConfigError naming the member
    */
   const checkTimers = async (
@@ -203,13 +211,19 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
     deadline: Deadline,
   ): Promise<void> => {
     const connection = await network.pool.get(address, deadline)
-    if (!connection.version)
-      await network
-        .call(address, AskRouteInfoByTopic, { topic }, undefined, { deadline })
-        .catch((error: unknown) => {
-          if (!(error instanceof BrokerError)) throw error
-        })
-    const { version } = connection
+    const limit = atMost(network.timeoutMs, deadline)
+    // On this connection: of another one nothing would be known. Nothing was sent yet when it fails.
+    const { version } = connection.version
+      ? connection
+      : await beforeSending(
+          connection.request({
+            code: AskRouteInfoByTopic.code,
+            ext: { topic },
+            body: undefined,
+            deadline: limit,
+            write: false,
+          }),
+        )
     if (version && version < V5_0_0)
       refuse(
         timer,
@@ -222,7 +236,7 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
     post: Post<T>,
     parcel: Parcel,
     deadline: Deadline,
-    mostRetries = retries,
+    isOneway = false,
   ): Promise<Delivery<T>> => {
     const { topic, body, sysFlag, flag, properties, batch = false, timer } = parcel
     const tried: string[] = []
@@ -267,7 +281,9 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
         const mayTryAgain = banned
           ? !parcel.queue && route.writable.some(({ brokerName }) => !tried.includes(brokerName))
           : queue && (stale || error.retryable)
-        return !!mayTryAgain && attempt < mostRetries && remainingMs(deadline) > 0
+        // Of a one-way send nobody would ever know that it was stored twice.
+        const isSafe = !isOneway || error.outcome === 'not-sent'
+        return !!mayTryAgain && isSafe && attempt < retries && remainingMs(deadline) > 0
       },
     )
   }
@@ -326,7 +342,7 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
     },
 
     async sendOneway(message, limits) {
-      await deliver(network.oneway, prepareOne(message), client.deadline(limits), 0)
+      await deliver(network.oneway, prepareOne(message), client.deadline(limits), true)
     },
   }
 }

@@ -15,11 +15,18 @@ import {
   SearchOffsetByTimestamp,
   UpdateConsumerOffset,
 } from '../commands/offsets.ts'
-import { AskCheckClientConfig, PULL_SUBSCRIPTION, PULL_SUSPEND, PullMessage } from '../commands/pull.ts'
+import {
+  AskCheckClientConfig,
+  PULL_SUBSCRIPTION,
+  PULL_SUSPEND,
+  PullMessage,
+  type PullMessageResponse,
+} from '../commands/pull.ts'
 import { ConsumerSendMsgBack } from '../commands/send-back.ts'
-import { type BrokerError, OffsetResetError, ProtocolError } from '../errors.ts'
+import { type BrokerError, OffsetResetError, ProtocolError, TimeoutError } from '../errors.ts'
 import { type CallOptions, type Deadline, remainingMs } from '../net/deadline.ts'
 import type { Answer } from '../net/network.ts'
+import { nextTurn } from '../net/pool.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
 import { checkChoice, checkInt, checkText, checkTime, refuse } from '../wire/checks.ts'
 import { decodeMessages, type UndecodableMessage } from '../wire/message.ts'
@@ -52,6 +59,15 @@ export interface PullOptions extends CallOptions {
    * answer may come 5 s later than that; a wait for which the deadline leaves no room is shortened, or left out. @default 0
    */
   waitMs?: number | undefined
+}
+
+/** For the event source. */
+export interface ReadAheadOptions extends PullOptions {
+  /**
+   * When there is more behind the answer, it is asked for before the answer is decoded, so that the broker has work meanwhile.
+   * The next pull of the queue, with the same limits, gets it; the caller has to go on at once, for a broker tells of a reset only once.
+   */
+  readAhead?: boolean
 }
 
 export type StartingPosition = 'TRIM_HORIZON' | 'LATEST' | 'AT_TIMESTAMP'
@@ -144,6 +160,7 @@ interface BrokerAnswer<Body> {
   error?: unknown
 }
 
+type PullAnswer = Answer<PullMessageResponse, Buffer>
 type Decoded = ReturnType<typeof decodeMessages>
 type Found = Decoded & Pick<PullResult, 'nextBeginOffset'>
 
@@ -171,6 +188,8 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
   const ownRetryTopic = retryTopic(consumerGroup)
   /** The replica that a broker suggested, by queue. */
   const suggested = new Map<string, number>()
+  /** What was asked for ahead, by queue. */
+  const ahead = new Map<string, { from: bigint; answer: Promise<PullAnswer> }>()
   /** Where the SQL92 filter was found right, by topic and broker name. */
   const checked = new Set<string>()
 
@@ -273,10 +292,10 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
       }
     },
 
-    async pull(queue, queueOffset, limits = {}) {
+    async pull(queue, queueOffset, limits: ReadAheadOptions = {}) {
       checkQueue(queue)
       checkOffset(queueOffset)
-      const { maxMessages = MOST_MESSAGES, waitMs = 0, deadlineMs } = limits
+      const { maxMessages = MOST_MESSAGES, waitMs = 0, deadlineMs, readAhead } = limits
       checkInt('maxMessages', maxMessages, 1)
       checkInt('waitMs', waitMs)
       const given = client.deadline(limits)
@@ -287,28 +306,61 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
       const whole = queue.topic === ownRetryTopic
       if (!whole && expressionType === 'SQL92') await checkFilter(queue, deadline)
       const key = keyOf(queue)
-      const readFrom = suggested.get(key) ?? MASTER
-      // A replica that cannot be read is not asked again: the next pull goes to the master.
-      suggested.delete(key)
       const request = {
-        queueOffset,
         maxMsgNums: Math.min(maxMessages, MOST_MESSAGES),
-        sysFlag: PULL_SUBSCRIPTION | (suspendMs > 0 ? PULL_SUSPEND : 0),
-        suspendTimeoutMillis: BigInt(suspendMs),
         ...(whole ? EVERYTHING : { subscription, expressionType }),
       }
-      const { code, header, body } = await ask(queue, PullMessage, request, limits, {
-        deadline,
-        timeoutMs: client.timeoutMs + (suspendMs > 0 ? suspendMs + WAIT_GRAIN_MS : 0),
-        readFrom,
+      const post = (from: bigint, readFrom: number, holdMs: number): Promise<PullAnswer> =>
+        ask(
+          queue,
+          PullMessage,
+          {
+            ...request,
+            queueOffset: from,
+            sysFlag: PULL_SUBSCRIPTION | (holdMs > 0 ? PULL_SUSPEND : 0),
+            suspendTimeoutMillis: BigInt(holdMs),
+          },
+          limits,
+          {
+            deadline,
+            readFrom,
+            timeoutMs: holdMs > 0 ? client.timeoutMs + holdMs + WAIT_GRAIN_MS : undefined,
+          },
+        )
+      const asked = ahead.get(key)
+      ahead.delete(key)
+      const replica = suggested.get(key) ?? MASTER
+      // A replica that cannot be read is not asked again: the next pull goes to the master.
+      suggested.delete(key)
+      const posted = asked?.from === queueOffset ? asked.answer : post(queueOffset, replica, suspendMs)
+      let answer = await posted.catch((error: unknown) => {
+        // The connection may have swallowed it; all the time there was to wait is over.
+        if (suspendMs > 0 && error instanceof TimeoutError) return post(queueOffset, replica, 0)
+        throw error
       })
-      const suggestedBrokerId = Number(header.suggestWhichBrokerId)
+      const suggestedBrokerId = Number(answer.header.suggestWhichBrokerId)
       suggested.set(key, suggestedBrokerId)
+      const { nextBeginOffset: from, maxOffset } = answer.header
+      let following: Promise<PullAnswer | undefined> | undefined
+      if (readAhead && answer.code === 0 && from < maxOffset) {
+        const asking = post(from, suggestedBrokerId, 0)
+        following = asking.catch(() => undefined) // it is told to whoever goes on there
+        ahead.set(key, { from, answer: asking })
+        await nextTurn() // what was asked for leaves before
+      }
+      let decoded = answer.code === 0 ? decodeMessages(answer.body, { maxBodyBytes }) : undefined
+      // Nobody may go on behind such a message, but a reset that was told there counts.
+      const told = decoded?.undecodable.length ? await following : undefined
+      if (told && isReset(told, from)) {
+        ahead.delete(key)
+        answer = told
+        decoded = undefined
+      }
+      const { code, header } = answer
       const { nextBeginOffset: next } = header
-      const found: Found =
-        code === 0
-          ? soundPart(decodeMessages(body, { maxBodyBytes }), queueOffset, next)
-          : { messages: [], undecodable: [], nextBeginOffset: next }
+      const found: Found = decoded
+        ? soundPart(decoded, queueOffset, next)
+        : { messages: [], undecodable: [], nextBeginOffset: next }
       const { undecodable, nextBeginOffset } = found
       const messages: Message[] = []
       const { brokerName, queueId } = queue
@@ -411,6 +463,10 @@ export const parseFilter = (given: unknown = '*'): ParsedFilter => {
 const throwFirst = (answers: BrokerAnswer<unknown>[]): void => {
   for (const { error } of answers) if (error) throw error
 }
+
+/** Whether a pull that was right learned so of an administrator's reset. */
+const isReset = ({ code, header }: PullAnswer, from: bigint): boolean =>
+  code === 21 && from >= header.minOffset && from <= header.maxOffset
 
 /**
  * What may be given of an answer to a pull from `from` on, and where to go on: where the broker says (`next`), or before

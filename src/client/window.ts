@@ -6,7 +6,7 @@
 import { HeartBeat, type HeartbeatData, UnregisterClient } from '../commands/heartbeat.ts'
 import { ConfigError, ConnectError, TimeoutError } from '../errors.ts'
 import type { Connection } from '../net/connection.ts'
-import { type CallOptions, type Deadline, ended, isOver, pause, within } from '../net/deadline.ts'
+import { type CallOptions, type Deadline, ended, pause, within } from '../net/deadline.ts'
 import { refuse } from '../wire/checks.ts'
 import type { Frame, FrameInput } from '../wire/frame.ts'
 import { findMasters, type Master } from './admin/masters.ts'
@@ -159,15 +159,20 @@ export const callUser = async <T>(
 ): Promise<T> => {
   const stop = new AbortController()
   const at = Math.min(Date.now() + timeoutMs, deadline.at)
+  // What the clock says is no measure: it may be slow beside the timer.
+  let hasFailed = false
   try {
     const limit = { at, signal: deadline.signal, explicit: false }
     return await within<T>(limit, what, {}, (settle, reject) => {
       Promise.resolve()
         .then(() => call(stop.signal))
-        .then(settle, reject)
+        .then(settle, (error: Error) => {
+          hasFailed = true
+          reject(error)
+        })
     })
   } catch (error) {
-    if (Date.now() < at && !isOver({ ...deadline, at })) throw error
+    if (hasFailed) throw error
     // It is over, and need not go on.
     stop.abort(error)
     throw error instanceof TimeoutError

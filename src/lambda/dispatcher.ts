@@ -111,7 +111,7 @@ export function dispatcher(
   const sources = [...resolveAll(options)].filter(([, { enabled }]) => enabled)
   const client = clientOf(options.client)
   return async (_event, context) => {
-    const end = invocationDeadline(context)
+    const end = invocationDeadline(context, UNLOCK_MS)
     const signal = AbortSignal.timeout(Math.max(1, end - Date.now()))
     await client.thaw()
     const invoker = createInvoker(lambda)

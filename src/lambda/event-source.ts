@@ -35,7 +35,7 @@ import type { StandardSchema } from './standard-schema.ts'
 import { targetHandler, targetVerdict } from './target.ts'
 import { type Handling, Worker } from './worker.ts'
 
-/** How long after the end of the work the leases may be given back, in ms: well before the invocation's real end. */
+/** How long after the end of the work the leases may be given back, in ms. */
 const UNLOCK_MS = 350
 /** How long before it is given up a handler is warned by its signal, in ms, or a tenth of the time: to say what it has done. */
 const WARNING_MS = 1_000
@@ -233,7 +233,7 @@ async function consume(
   context: LambdaContext,
   tell: Tell,
 ): Promise<Ended> {
-  const end = invocationDeadline(context) - (source.continuation ? handOverMs(context) : 0)
+  const end = invocationDeadline(context, UNLOCK_MS) - (source.continuation ? handOverMs(context) : 0)
   const remaining = end - Date.now()
   const warning = abortAfter(remaining - Math.min(WARNING_MS, remaining / 10))
   const stop = abortAfter(remaining)

@@ -1,5 +1,7 @@
 /** Problem documents for what went wrong on the way to a broker. */
+import { inspect } from 'node:util'
 import type { Client } from '../client/client.ts'
+import { AskRouteInfoByTopic } from '../commands/route.ts'
 import { RouteError } from '../errors.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
 import { type Problem, toProblem, type Wording } from './http.ts'
@@ -21,7 +23,8 @@ export async function explain(
   wording?: Wording,
 ): Promise<Problem> {
   const document = toProblem(await reasonOf(error, call), messageId, wording)
-  if (document.status === 500) console.error(error)
+  // In one line of JSON: a remark or what a caller gave may be quoted in it, and must not look like lines of its own.
+  if (document.status === 500) console.error(JSON.stringify({ level: 'ERROR', message: inspect(error) }))
   return document
 }
 
@@ -29,8 +32,9 @@ export async function explain(
 export async function reasonOf(error: unknown, { client, deadlineMs }: Calling): Promise<unknown> {
   if (!isUnknownTopic(error)) return error
   try {
-    // What is known of it from before says nothing.
-    client.routes.forget(await client.routes.get(SELF_TEST, client.deadline({ deadlineMs })))
+    // Not by its route: what is known of it from before says nothing.
+    const request = { topic: SELF_TEST, acceptStandardJsonOnly: true }
+    await client.nameServers.call(AskRouteInfoByTopic, request, undefined, client.deadline({ deadlineMs }))
     return error
   } catch (cause) {
     return new RouteError('no broker is registered', { topic: error.topic, retryable: true, cause })

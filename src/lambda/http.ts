@@ -1,15 +1,16 @@
 /**
  * HTTP for Lambda: payload v2 of HTTP APIs and function URLs, and errors as application/problem+json (RFC 9457).
  */
-import { AuthError, BrokerError, ConfigError, RocketMQError, RouteError } from '../errors.ts'
+import { AuthError, BrokerError, ConfigError, RocketMQError } from '../errors.ts'
 import { isCredentialsFault } from '../net/credentials.ts'
+import { TOPIC_NOT_EXIST } from '../routing/name-servers.ts'
 import { refuse } from '../wire/checks.ts'
 
 /** What is read of a payload v2 event. */
 export interface HttpEvent {
   rawPath: string
   /** Names in lower case. */
-  headers?: Readonly<Record<string, string | undefined>> | undefined
+  headers?: Readonly<Record<string, unknown>> | undefined
   body?: string | undefined
   isBase64Encoded?: boolean | undefined
   requestContext: { http: { method: string } }
@@ -57,9 +58,10 @@ export function readBody(event: HttpEvent): unknown {
   const { body = '', isBase64Encoded } = event
   if (isBase64Encoded && !isBase64(body)) refuse('body', 'is not base64')
   try {
+    if (!isBase64Encoded) return JSON.parse(body)
     // Strict: bytes that are no UTF-8 would be stored as something else.
     const decoder = new TextDecoder('utf-8', { fatal: true })
-    return JSON.parse(isBase64Encoded ? decoder.decode(Buffer.from(body, 'base64')) : body)
+    return JSON.parse(decoder.decode(Buffer.from(body, 'base64')))
   } catch {
     throw new HttpError(400, 'Invalid JSON', 'the request body is not JSON in UTF-8', 'body')
   }
@@ -74,18 +76,23 @@ export function decodePath(encoded: string): string {
   }
 }
 
+/** Whoever may invoke a function can give it an event whose headers are no texts. */
+function headerOf({ headers }: HttpEvent, name: string): string {
+  const value = headers?.[name]
+  return typeof value === 'string' ? value : ''
+}
+
 /** The W3C trace context of a request, as message properties: a handler finds it in `record.properties`. */
-export function traceOf({ headers }: HttpEvent): Readonly<Record<string, string>> | undefined {
-  const { traceparent, tracestate } = headers ?? {}
-  if (traceparent === undefined || !/^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(traceparent))
-    return undefined
-  const isState = tracestate !== undefined && /^[\x20-\x7e]{1,512}$/.test(tracestate)
-  return isState ? { traceparent, tracestate } : { traceparent }
+export function traceOf(event: HttpEvent): Readonly<Record<string, string>> | undefined {
+  const traceparent = headerOf(event, 'traceparent')
+  const tracestate = headerOf(event, 'tracestate')
+  if (!/^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(traceparent)) return undefined
+  return /^[\x20-\x7e]{1,512}$/.test(tracestate) ? { traceparent, tracestate } : { traceparent }
 }
 
 /** @throws HttpError 415 unless the request says that it is JSON */
-export function checkJsonType({ headers }: HttpEvent): void {
-  if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(headers?.['content-type'] ?? '')) return
+export function checkJsonType(event: HttpEvent): void {
+  if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(headerOf(event, 'content-type'))) return
   throw new HttpError(415, 'Not JSON', 'send JSON with content-type: application/json', 'content-type')
 }
 
@@ -94,10 +101,9 @@ export function checkJsonType({ headers }: HttpEvent): void {
  * quotes; many send it without. Of the characters that it may have none needs to be escaped.
  * @throws HttpError
  */
-export function idempotencyKeyOf({ headers }: HttpEvent): string | undefined {
-  const value = headers?.['idempotency-key']
-  if (value === undefined) return undefined
-  const [, , key] = /^("?)([\w.:~+/=-]{1,128})\1$/.exec(value) ?? []
+export function idempotencyKeyOf(event: HttpEvent): string | undefined {
+  if (event.headers?.['idempotency-key'] === undefined) return undefined
+  const [, , key] = /^("?)([\w.:~+/=-]{1,128})\1$/.exec(headerOf(event, 'idempotency-key')) ?? []
   if (key !== undefined) return key
   throw new HttpError(
     400,
@@ -144,7 +150,6 @@ export class TooLargeError extends ConfigError {}
 const MOST_SHOWN = 500
 /** No broker takes an id that is longer. */
 const MOST_ID = 32_767
-const TOPIC_NOT_EXIST = 17
 const MESSAGE_ILLEGAL = 13
 
 export type Refusal = Pick<Problem, 'title' | 'status'>
@@ -204,7 +209,8 @@ export function toProblem(error: unknown, messageId?: string, wording: Wording =
       field: field.slice(0, MOST_SHOWN),
     }
   }
-  if (error instanceof RouteError && error.responseCode === TOPIC_NOT_EXIST) {
+  // Of the name servers, or of a broker that an older route led to.
+  if (error.responseCode === TOPIC_NOT_EXIST) {
     return {
       ...facts,
       title: 'No such topic',

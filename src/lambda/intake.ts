@@ -1,6 +1,6 @@
 /**
  * Where batches come from: pulls all queues side by side, ahead of the handler but within bounds, and deals out batches
- * that take from every queue in turn. With several batches at once a sharding key is in one of them only.
+ * that take from the queues in turn. With several batches at once a sharding key is in one of them only.
  *
  * Nothing of it runs outside of an invocation: `close` ends what is under way.
  */
@@ -43,12 +43,27 @@ export interface Batch {
   parts: ReadonlyMap<QueueProgress, readonly Message[]>
 }
 
+/** What a batch takes of a queue: `count` of `free`. */
+interface Part {
+  queue: QueueProgress
+  free: number
+  count: number
+}
+
+interface Plan {
+  parts: readonly Part[]
+  /** How many more there could be in the batch. */
+  room: number
+}
+
 export class Intake {
   /** Those that were not dealt from for the longest time come first. */
   #queues: readonly QueueProgress[]
   readonly #options: IntakeOptions
   readonly #abort = new AbortController()
   readonly #pulls = new Set<Promise<void>>()
+  /** How many answers these will bring. */
+  #asked = 0
   /** Sharding keys that are being handled, by queue. Undefined: one batch at a time needs none of it. */
   readonly #busy: Set<string> | undefined
   readonly #lastCall: number
@@ -73,13 +88,16 @@ export class Intake {
     let since: number | undefined
     while (!this.isOver) {
       this.#pump()
-      const ready = this.#inTurn()
+      const plan = this.#plan()
       const now = Date.now()
-      since = ready.length === 0 ? undefined : (since ?? now)
+      since = plan.parts.length === 0 ? undefined : (since ?? now)
       if (since !== undefined) {
-        const isFull = ready.reduce((sum, queue) => sum + this.#free(queue), 0) >= this.#sizeOf(ready)
-        const isWaiting = now < this.#closing(since) || (this.#pulls.size > 0 && now < since + GATHER_MS)
-        if (isFull || !isWaiting) return this.#deal(ready)
+        const mayGather = now < since + GATHER_MS
+        const isWaiting =
+          plan.room === 0
+            ? mayGather && plan.parts.some((part) => this.#isGrowing(part))
+            : now < this.#closing(since) || (mayGather && this.#pulls.size > 0)
+        if (!isWaiting) return this.#deal(plan)
       } else if (this.#pulls.size === 0 && this.#running === 0) return undefined
       await this.#change(since === undefined ? undefined : Math.max(this.#closing(since), since + GATHER_MS))
     }
@@ -118,41 +136,51 @@ export class Intake {
     return this.#isClosed || Date.now() >= this.#options.end
   }
 
+  /** How many messages of a queue are dealt at once, as long as others have some: of all together two batches. */
+  get #share(): number {
+    return Math.ceil((2 * this.#options.batchSize) / this.#queues.length)
+  }
+
+  /** Up to how many it is read ahead: so that no pull has to wait while a batch is handled and committed. */
+  get #most(): number {
+    return 2 * this.#share
+  }
+
   /** Begins every pull that has room. */
   #pump(): void {
     if (this.isOver) return
     const now = Date.now()
     const { batchSize } = this.#options
-    const share = (2 * batchSize) / this.#queues.length
-    let count = this.#queues.reduce(
-      (sum, { waiting }) => sum + waiting.length,
-      this.#pulls.size * PULL_MESSAGES,
-    )
-    let bytes = this.#pulls.size * PULL_BYTES + this.#queues.reduce((sum, queue) => sum + queue.bytes, 0)
+    let count = this.#queues.reduce((sum, { waiting }) => sum + waiting.length, this.#asked * PULL_MESSAGES)
+    let bytes = this.#asked * PULL_BYTES + this.#queues.reduce((sum, queue) => sum + queue.bytes, 0)
     for (const queue of this.#queues) {
-      if (bytes >= MAX_BYTES) return
-      const { isPulling, isStopped, isDrained, lookedAt, waiting } = queue
+      const { isPulling, isAhead, isStopped, isDrained, lookedAt, waiting } = queue
       if (isPulling || isStopped || (isDrained && now < lookedAt + LOOK_AGAIN_MS)) continue
-      // Beyond its share a queue is read only for a batch that the others do not fill.
-      if (waiting.length > 0 && waiting.length + PULL_MESSAGES > share && count >= batchSize) continue
-      this.#begin(queue)
-      bytes += PULL_BYTES
-      count += PULL_MESSAGES
+      // Beyond that a queue is read only for a batch that the others do not fill.
+      const isFull = bytes >= MAX_BYTES || (waiting.length >= this.#most && count >= batchSize)
+      if (isFull && !isAhead) continue
+      const readAhead = !isFull && waiting.length + PULL_MESSAGES < this.#most
+      const answers = readAhead ? 2 : 1
+      this.#begin(queue, readAhead, answers)
+      bytes += answers * PULL_BYTES
+      count += answers * PULL_MESSAGES
     }
   }
 
-  #begin(queue: QueueProgress): void {
-    const pull = this.#pull(queue).finally(() => {
+  #begin(queue: QueueProgress, readAhead: boolean, answers: number): void {
+    this.#asked += answers
+    const pull = this.#pull(queue, readAhead).finally(() => {
       this.#pulls.delete(pull)
+      this.#asked -= answers
       this.#pump()
       this.#wake()
     })
     this.#pulls.add(pull)
   }
 
-  async #pull(queue: QueueProgress): Promise<void> {
+  async #pull(queue: QueueProgress, readAhead: boolean): Promise<void> {
     try {
-      const limits = { deadlineMs: this.#options.end, signal: this.#abort.signal }
+      const limits = { deadlineMs: this.#options.end, signal: this.#abort.signal, readAhead }
       for (const each of await queue.pull(limits)) this.#options.onUndecodable(queue, each)
     } catch (error) {
       // What the end of the invocation cuts off is no failure: nothing of it was handed out. A queue that was never read shows it.
@@ -187,22 +215,31 @@ export class Intake {
     return !this.#busy?.has(laneOf(queue, message))
   }
 
-  /** As many as there may be, shared fairly: one of each queue in turn. */
-  #deal(queues: readonly QueueProgress[]): Batch {
-    const shares = queues.map((queue) => ({ queue, free: this.#free(queue), count: 0 }))
+  /**
+   * As many as there may be: of the queues that waited longest their share each, and only then more of them. Each queue that a
+   * batch took from costs a query and a commit.
+   */
+  #plan(): Plan {
+    const queues = this.#inTurn()
+    const parts = queues.map((queue) => ({ queue, free: this.#free(queue), count: 0 }))
     let room = this.#sizeOf(queues)
-    for (let took = true; took && room > 0; ) {
-      took = false
-      for (const share of shares) {
-        if (room === 0 || share.count >= share.free) continue
-        share.count += 1
-        room -= 1
-        took = true
+    for (const most of [this.#share, Infinity])
+      for (const part of parts) {
+        const more = Math.min(part.free, most, part.count + room) - part.count
+        part.count += more
+        room -= more
       }
-    }
+    return { parts: parts.filter(({ count }) => count > 0), room }
+  }
+
+  /** Whether a pull that is under way may bring what the queue's share of a batch lacks. */
+  #isGrowing({ queue, free }: Part): boolean {
+    return queue.isPulling && free < this.#share
+  }
+
+  #deal(plan: Plan): Batch {
     const parts = new Map<QueueProgress, readonly Message[]>()
-    for (const { queue, count } of shares) {
-      if (count === 0) continue
+    for (const { queue, count } of plan.parts) {
       const isFree = this.#busy && ((message: Message) => this.#isFree(queue, message))
       parts.set(queue, queue.take(count, isFree))
     }

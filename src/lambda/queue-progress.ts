@@ -4,7 +4,7 @@
  * sent back or filtered out.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import type { PullConsumer } from '../client/puller.ts'
+import type { PullConsumer, ReadAheadOptions } from '../client/puller.ts'
 import type { Message, PullResult } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { BrokerError, OffsetResetError } from '../errors.ts'
@@ -74,6 +74,8 @@ export class QueueProgress {
   /** When it was last asked for messages, epoch ms. */
   lookedAt = 0
   isPulling = false
+  /** What follows was asked for with the last pull: it has to be taken, as it may tell of a reset. */
+  isAhead = false
   /** A commit has failed. */
   isHalted = false
   /** Of what was handed out: the longest time since it was stored, in ms. */
@@ -171,14 +173,17 @@ export class QueueProgress {
   }
 
   /** Asks for messages. Resolves to those that cannot be decoded: they are open until they are finished or left. */
-  async pull(limits: CallOptions): Promise<PlacedUndecodable[]> {
+  async pull(limits: ReadAheadOptions): Promise<PlacedUndecodable[]> {
     const from = this.#next
     this.isPulling = true
+    this.isAhead = false
     try {
       const result = await this.#consumer.pull(this.queue, from, limits)
-      // Reset or stopped meanwhile: what came belongs to another place.
-      if (this.#next !== from || this.isStopped) return []
-      return await this.#take(result, from, limits)
+      // Reset or stopped meanwhile: what came belongs to another place. A reset is told only once.
+      if (this.isStopped ? !isReset(result, from) : this.#next !== from) return []
+      const undecodable = await this.#take(result, from, limits)
+      this.isAhead = limits.readAhead === true && !this.#isDrained
+      return undecodable
     } finally {
       this.isPulling = false
       this.lookedAt = Date.now()
@@ -212,14 +217,11 @@ export class QueueProgress {
   }
 
   /** The offset is outside of the queue, or an administrator has reset it. */
-  async #move(
-    { nextBeginOffset, minOffset, maxOffset }: PullResult,
-    from: bigint,
-    limits: CallOptions,
-  ): Promise<void> {
+  async #move(result: PullResult, from: bigint, limits: CallOptions): Promise<void> {
+    const { nextBeginOffset, minOffset, maxOffset } = result
     let to = nextBeginOffset
     let reason = 'it was reset'
-    if (from >= minOffset && from <= maxOffset) {
+    if (isReset(result, from)) {
       // As a commit does that learns of it: what was read before belongs to another place.
       this.#restart(to)
       this.#committed = to
@@ -418,6 +420,10 @@ export class QueueProgress {
     }
   }
 }
+
+/** Whether an administrator has reset a queue that was read from `from`. */
+const isReset = ({ status, minOffset, maxOffset }: PullResult, from: bigint): boolean =>
+  status === 'OFFSET_MOVED' && from >= minOffset && from <= maxOffset
 
 const sizeOf = ({ body }: Message): number => body.length + MESSAGE_BYTES
 

@@ -162,5 +162,6 @@ export function writeMetrics(
     ...fixed,
     ...values,
   }
-  console.log(JSON.stringify(event))
+  // Not by console, of which Lambda's JSON log format makes a text within an object: CloudWatch would see no metrics.
+  process.stdout.write(`${JSON.stringify(event)}\n`)
 }

@@ -1,19 +1,17 @@
 /**
- * Checks what comes from outside (events, HTTP bodies, mappings) by a zod/mini schema and words what is wrong.
+ * Checks what comes from outside (events, mappings) by a zod/mini schema and words what is wrong.
  * zod/mini is 15 KB in a bundle and its own messages are bare, so each issue is formatted here: the field, what it
  * takes, what it got, and for an unknown key the nearest one that is known.
  */
 import type * as z from 'zod/mini'
 import { checkKeys } from '../client/options.ts'
-import { inside, refuse } from '../wire/checks.ts'
+import { refuse } from '../wire/checks.ts'
 
 export type Issue = z.core.$ZodIssue
 
 export interface ParseOptions {
   /** The value in errors that are about all of it. */
   what: string
-  /** Before the names of its fields, such as `messages[3].`. @default '' */
-  prefix?: string
   /** Its own keys, from which the nearest to an unknown one is taken. */
   keys?: readonly string[]
   /** For schemas that say more of a value than its keys and types: `schema-rules.ts`. */
@@ -30,7 +28,7 @@ export interface Rules {
 
 /** @throws ConfigError whose `field` is the path of the first issue */
 export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, options: ParseOptions): T {
-  const { what, prefix = '', keys = [], rules } = options
+  const { what, keys = [], rules } = options
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const { issues } = result.error
@@ -40,13 +38,13 @@ export function parseWith<T>(schema: z.ZodMiniType<T>, value: unknown, options: 
   if (issue.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys
     // With the known keys at hand the core's own check words it, nearest name included.
-    if (path === '' && keys.length > 0) inside(prefix, () => checkKeys(what, { [key]: true }, keys))
-    refuse(`${prefix}${path && `${path}.`}${key}`, `is not a field of ${path || what}`)
+    if (path === '' && keys.length > 0) checkKeys(what, { [key]: true }, keys)
+    refuse(`${path && `${path}.`}${key}`, `is not a field of ${path || what}`)
   }
   const got = valueAt(value, issue.path)
   // All of it may be a body in the wrong place, so that only its type is told.
   const name = path === '' && typeof got === 'string' ? 'a string' : nameOf(got)
-  refuse(path === '' ? what : prefix + path, describe(issue, got === undefined, name, rules))
+  refuse(path === '' ? what : path, describe(issue, got === undefined, name, rules))
 }
 
 /** Which issue says most: a misspelt key is a missing one as well. */

@@ -14,7 +14,7 @@ import type { Leases } from './leases.ts'
 import type { ResolvedEventSource } from './options.ts'
 import type { PlacedUndecodable, QueueProgress } from './queue-progress.ts'
 
-/** What the last requests may use of what is kept back before the invocation's real end, in ms; the leases have the rest. */
+/** What the last requests may use of what is kept back behind the end of the work, in ms; the leases have the rest. */
 export const RESERVE_MS = 250
 /** Send-backs on their way at once. */
 const AT_ONCE = 64

@@ -1,6 +1,7 @@
 import { deepStrictEqual, match, ok } from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { UpdateAndCreateSubscriptionGroup } from '../../../src/commands/groups.ts'
+import { GetTopicStatsInfo, RequestCode } from '../../../src/commands/index.ts'
 import {
   type Client,
   type ClientOptions,
@@ -18,8 +19,10 @@ import {
   RocketMQError,
 } from '../../../src/index.ts'
 import { type LocalBroker, type LocalBrokerOptions, startBroker } from '../../../src/testing/index.ts'
+import { fakeCluster } from '../../support/fake-cluster.ts'
 
 const UPDATE_TOPIC = 17
+const BROKER_CONFIG = 26
 const RESET = 222
 const DELETE_IN_BROKER = 215
 const DELETE_IN_NAMESRV = 216
@@ -130,6 +133,16 @@ describe('a call that some masters have done and others have not', () => {
       deepStrictEqual(names(await topics.describe('orders')), ['broker-a', 'broker-b'])
     }))
 
+  it('is told from one that only reads, of which some have answered', () =>
+    withBroker({}, async (broker, client) => {
+      broker.faults.add({ ...refuse, code: ALL_GROUPS })
+      const error = await errorOf(createGroupAdmin(client).list())
+      const [a, b] = broker.brokers.map(({ name, address }) => `${name} (${address})`)
+      deepStrictEqual([error.name, error.outcome, error.retryable], ['PartialError', undefined, true])
+      ok(error.message.startsWith(`reading the groups was answered by ${a}, not by ${b}: `), error.message)
+      ok(error.message.endsWith('; repeat it'), error.message)
+    }))
+
   it('is the error itself when nothing was done anywhere', () =>
     withBroker({}, async (broker, client) => {
       broker.faults.add({ fault: 'refuse', responseCode: 14, code: UPDATE_TOPIC })
@@ -154,15 +167,14 @@ describe('a call that some masters have done and others have not', () => {
         await createProducer(client, { producerGroup: 'p' }).send({ topic: 'orders', body: 'x', queue })
       }
       const plan = await offsets.plan({ consumerGroup: 'billing', topic: 'orders', to: 'latest' })
-      const closed = broker.faults.add({ ...refuse, code: RESET })
+      const closed = broker.faults.add({ fault: 'refuse', responseCode: 14, code: RESET })
       const nothing = await errorOf(offsets.reset(plan))
       closed.remove()
       deepStrictEqual(
         [nothing.name, (await createGroupAdmin(client).stats('billing', { topic: 'orders' })).lag],
         ['BrokerError', 2n],
       )
-      // The first is a question, before anything is changed.
-      const fault = broker.faults.add({ ...refuse, code: RESET, after: 1 })
+      const fault = broker.faults.add({ ...refuse, code: RESET })
       const error = await errorOf(offsets.reset(plan))
       ok(error instanceof PartialError)
       deepStrictEqual(
@@ -175,6 +187,19 @@ describe('a call that some masters have done and others have not', () => {
       fault.remove()
       await offsets.reset(plan)
       deepStrictEqual((await createGroupAdmin(client).stats('billing')).lag, 0n)
+    }))
+
+  it('is not begun where the broker does not say how it resets: that is not guessed', () =>
+    withBroker({ topics: { orders: { queues: 1 } }, brokers: 1 }, async (broker, client) => {
+      broker.createGroup('billing')
+      const offsets = createOffsetAdmin(client)
+      const plan = await offsets.plan({ consumerGroup: 'billing', topic: 'orders', to: 'latest' })
+      const remark =
+        'User:u has no permission to access Cluster:DefaultCluster from 127.0.0.1, no matched policies.'
+      broker.faults.add({ fault: 'refuse', code: BROKER_CONFIG, responseCode: 16, remark })
+      const reset = broker.faults.add({ fault: 'delay', ms: 0, code: RESET })
+      const error = await errorOf(offsets.reset(plan))
+      deepStrictEqual([error.name, error.message.includes(remark), reset.hits], ['AuthError', true, 0])
     }))
 
   it('keeps the name server’s route of a topic that a broker still has', () =>
@@ -409,6 +434,64 @@ describe('a queue that was just added', () => {
     }))
 })
 
+describe('a reset to a time', () => {
+  const time = 1_700_000_000_000
+  for (const [what, answer, to, last] of [
+    ['the first message that is there where the broker tells one that is gone', '0', 5n, time],
+    ['the end where the broker tells one behind it', '12', 9n, time],
+    ['where the broker says between them', '7', 7n, time],
+    ['the last message where that is as late', '8', 8n, time],
+    ['the end where the broker tells the last message, and that is older', '8', 9n, time - 1],
+  ] as const) {
+    it(`leads to ${what}`, async (t) => {
+      const offsets = { minOffset: 5n, maxOffset: 9n, lastUpdateTimestamp: BigInt(last) }
+      const stats = GetTopicStatsInfo.responseBody.encode({
+        offsetTable: [[{ topic: 'orders', brokerName: 'broker-a', queueId: 0 }, offsets]],
+      } as never)
+      const handlers = {
+        [RequestCode.GET_MIN_OFFSET]: () => ({ ext: { offset: '5' } }),
+        [RequestCode.GET_MAX_OFFSET]: () => ({ ext: { offset: '9' } }),
+        [RequestCode.QUERY_CONSUMER_OFFSET]: () => ({ ext: { offset: '6' } }),
+        [RequestCode.SEARCH_OFFSET_BY_TIMESTAMP]: () => ({ ext: { offset: answer } }),
+        [RequestCode.GET_TOPIC_STATS_INFO]: () => ({ body: stats ?? Buffer.alloc(0) }),
+      }
+      const cluster = await fakeCluster(t, { brokers: { 'broker-a': handlers } })
+      const queues = [{ topic: 'orders', brokerName: 'broker-a', queueId: 0 }]
+
+      const plan = await createOffsetAdmin(cluster.client()).plan({
+        consumerGroup: 'billing',
+        queues,
+        to: { timestamp: time },
+      })
+
+      deepStrictEqual(
+        plan.queues.map(({ from, to: target }) => [from, target]),
+        [[6n, to]],
+      )
+    })
+  }
+})
+
+describe('a group of the brokers', () => {
+  it('is neither created nor changed nor deleted', async () => {
+    const client = createClient({ nameServers: '127.0.0.1:1' })
+    const groups = createGroupAdmin(client)
+    const errors = await Promise.all([
+      errorOf(groups.create('CID_RMQ_SYS_x')),
+      errorOf(groups.update('CID_RMQ_SYS_TRANS', { consumeEnable: false })),
+      errorOf(groups.delete('CID_RMQ_SYS_TRANS')),
+    ])
+    await client.close()
+    deepStrictEqual(
+      errors.map(({ name, message }) => [name, message]),
+      ['CID_RMQ_SYS_x', 'CID_RMQ_SYS_TRANS', 'CID_RMQ_SYS_TRANS'].map((group) => [
+        'ConfigError',
+        `consumerGroup: ${group} belongs to the brokers`,
+      ]),
+    )
+  })
+})
+
 describe('an offset message id', () => {
   it('leads to a broker only where that is allowed', () =>
     withBroker({ topics: ['orders'] }, async (broker, client) => {
@@ -420,5 +503,22 @@ describe('an offset message id', () => {
       const error = await errorOf(createMessageQuery(strict).byOffsetId(offsetMessageId))
       await strict.close()
       deepStrictEqual([error.name, error.outcome], ['ConnectError', 'not-sent'])
+    }))
+
+  it('leads nowhere where no broker of ours is, so to no link-local address in any form', () =>
+    withBroker({}, async (_, client) => {
+      const port = '00000050'
+      const addresses = ['a9fea9fe', 'fd000ec2000000000000000000000254', '00000000000000000000ffffa9fea9fe']
+      const messages = createMessageQuery(client)
+
+      const errors = await Promise.all(
+        addresses.map((address) => errorOf(messages.byOffsetId(`${address}${port}${'0'.repeat(16)}`))),
+      )
+
+      deepStrictEqual(
+        errors.map(({ name, field, outcome }) => [name, field, outcome]),
+        addresses.map(() => ['ConfigError', 'offsetMessageId', 'not-sent']),
+      )
+      ok(errors.every(({ message }) => message.includes('where no broker is registered')))
     }))
 })

@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok, throws } from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { RequestCode } from '../../../src/commands/index.ts'
 import {
   consumerDataFromJson,
   createClient,
@@ -18,6 +19,8 @@ import {
   toJson,
 } from '../../../src/index.ts'
 import { startBroker } from '../../../src/testing/index.ts'
+import { fakeCluster } from '../../support/fake-cluster.ts'
+import { storedMessage } from '../../support/stored-message.ts'
 
 const there = <T>(value: T): unknown => JSON.parse(JSON.stringify(value))
 
@@ -157,6 +160,24 @@ describe('values from JSON', () => {
       throws(
         () => read(value),
         (error) => error instanceof ProtocolError && error.field === field,
+      )
+    })
+  }
+
+  for (const time of [1n << 62n, (1n << 63n) - 1n, -(1n << 63n), -1n]) {
+    it(`are whatever was decoded: a message that was born at ${time}`, async (t) => {
+      const bytes = storedMessage({ bornTimestamp: time, storeTimestamp: time })
+      const ext = { suggestWhichBrokerId: '0', nextBeginOffset: '1', minOffset: '0', maxOffset: '1' }
+      const handlers = { [RequestCode.PULL_MESSAGE]: () => ({ ext, body: bytes }) }
+      const cluster = await fakeCluster(t, { brokers: { 'broker-a': handlers } })
+      const consumer = createPullConsumer(cluster.client(), { consumerGroup: 'g' })
+      const pulled = await consumer.pull({ topic: 'orders', brokerName: 'broker-a', queueId: 0 }, 0n)
+
+      const again = pullResultFromJson(there(pulled))
+
+      deepStrictEqual(
+        [again, again.messages.map(({ bornTimestamp, storeTimestamp }) => [bornTimestamp, storeTimestamp])],
+        [pulled, [[Number(time), Number(time)]]],
       )
     })
   }

@@ -1,4 +1,5 @@
 import { deepStrictEqual, ok, strictEqual, throws } from 'node:assert/strict'
+import { Socket } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import { deflateSync } from 'node:zlib'
 import {
@@ -6,6 +7,7 @@ import {
   type Filter,
   type PullConsumer,
   type PullConsumerOptions,
+  type ReadAheadOptions,
   type StartingPosition,
 } from '../../../src/client/puller.ts'
 import type { Message } from '../../../src/client/values.ts'
@@ -433,7 +435,7 @@ describe('a long poll', () => {
     ])
   })
 
-  it('is waited for until 5 s after its wait, since brokers look only every 5 s', async (t) => {
+  it('is waited for until 5 s after its wait, since brokers look only every 5 s, and made again without one', async (t) => {
     t.mock.timers.enable({ apis: ['Date', 'setTimeout'], now: 1_700_000_000_000 })
     const { cluster, consumer } = await open(
       t,
@@ -449,11 +451,16 @@ describe('a long poll', () => {
     await cluster.broker().arrived(1)
     t.mock.timers.tick(8_500)
     await new Promise((resolve) => setImmediate(resolve))
-    const before = settled
+    const before = cluster.codes().length
     t.mock.timers.tick(600)
+    for (const count of [2, 3]) {
+      await cluster.broker().arrived(count)
+      t.mock.timers.tick(1_001)
+    }
     await waiting
 
-    deepStrictEqual([before, settled], [undefined, 'RMQ_TIMEOUT'])
+    const flags = cluster.broker().frames.map(({ ext }) => ext['sysFlag'])
+    deepStrictEqual([before, flags, settled], [1, ['6', '4', '4'], 'RMQ_TIMEOUT'])
   })
 
   it('ends at the deadline though the broker holds it longer', async (t) => {
@@ -477,6 +484,101 @@ describe('a long poll', () => {
     )
 
     deepStrictEqual(offsets((await consumer.pull(queue, 4n, { waitMs: 10_000 })).messages), [4n])
+  })
+})
+
+describe('a pull that reads ahead', () => {
+  const ahead: ReadAheadOptions = { readAhead: true }
+  /** Of a queue of 20 messages, ten at a time. */
+  const ten: Handler = ({ ext: { queueOffset } }) =>
+    pulled(0, [{ queueOffset: BigInt(queueOffset as string) }], {
+      nextBeginOffset: `${Number(queueOffset) + 10}`,
+      maxOffset: '20',
+    })
+  const asked = (cluster: FakeCluster): unknown[] =>
+    cluster.broker().frames.map(({ ext: { queueOffset } }) => queueOffset)
+
+  it('asks for what follows, which the pull from there gets', async (t) => {
+    const { cluster, consumer } = await open(t, answering(PULL, ten))
+
+    const first = await consumer.pull(queue, 0n, ahead)
+    await cluster.broker().arrived(2)
+    const before = asked(cluster)
+    const second = await consumer.pull(queue, 10n, ahead)
+
+    deepStrictEqual(
+      [offsets(first.messages), before, offsets(second.messages), asked(cluster)],
+      [[0n], ['0', '10'], [10n], ['0', '10']],
+    )
+  })
+
+  it('asks before it decodes what came, also behind another request', async (t) => {
+    const [one, other] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const held: Handler = async (frame, ...rest) => {
+      const { queueId, queueOffset } = frame.ext
+      if (queueOffset === '0') await (queueId === '0' ? one : other).promise
+      return await ten(frame, ...rest)
+    }
+    const { cluster, consumer } = await open(t, answering(PULL, held))
+    const { mock } = t.mock.method(Socket.prototype, 'write')
+    const writes = (): number => {
+      const { address } = cluster.broker()
+      const isOurs = ({ remoteAddress, remotePort }: Socket): boolean =>
+        `${remoteAddress}:${remotePort}` === address
+      return mock.calls.filter((call) => isOurs(call.this as Socket)).length
+    }
+
+    const pulls = [0, 1].map((queueId) => consumer.pull({ ...queue, queueId }, 0n, ahead))
+    await cluster.broker().arrived(2)
+    const before = writes()
+    one.resolve()
+    await pulls[0]
+    const asking = writes() - before
+    other.resolve()
+    await pulls[1]
+
+    strictEqual(asking, 1)
+  })
+
+  it('is of no use to a pull from elsewhere, or to the next but one', async (t) => {
+    const { cluster, consumer } = await open(t, answering(PULL, ten))
+
+    await consumer.pull(queue, 0n, ahead)
+    const other = await consumer.pull(queue, 5n)
+    await consumer.pull(queue, 10n)
+
+    deepStrictEqual([offsets(other.messages), asked(cluster)], [[5n], ['0', '10', '5', '10']])
+  })
+
+  it('tells whoever goes on there that it failed, and the next pull asks again', async (t) => {
+    let count = 0
+    const { cluster, consumer } = await open(
+      t,
+      answering(PULL, (...given) => (++count === 2 ? { code: 1, remark: 'broken' } : ten(...given))),
+    )
+
+    await consumer.pull(queue, 0n, ahead)
+    const failure = await rejection(consumer.pull(queue, 10n, ahead))
+    const { messages } = await consumer.pull(queue, 10n, ahead)
+
+    deepStrictEqual(
+      [failure['responseCode'], offsets(messages), asked(cluster)],
+      [1, [10n], ['0', '10', '10']],
+    )
+  })
+
+  it('goes to the broker that the answer suggests', async (t) => {
+    const suggesting: Handler = (...given) => {
+      const answer = ten(...given) as FakeAnswer
+      return { ...answer, ext: { ...answer.ext, suggestWhichBrokerId: '1' } }
+    }
+    const replicas = { 'broker-a': { 1: { [PULL]: ten } } }
+    const { cluster, consumer } = await open(t, { brokers: { 'broker-a': { [PULL]: suggesting } }, replicas })
+
+    await consumer.pull(queue, 0n, ahead)
+    const { suggestedBrokerId } = await consumer.pull(queue, 10n)
+
+    deepStrictEqual([asked(cluster), suggestedBrokerId], [['0'], 0])
   })
 })
 

@@ -1,6 +1,7 @@
-import { deepStrictEqual, match, ok } from 'node:assert/strict'
+import { deepStrictEqual, match, ok, rejects } from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { callUser } from '../../../src/client/window.ts'
 import {
   ConsumeMessageDirectly,
   GetConsumerRunningInfo,
@@ -26,7 +27,8 @@ import { type FakeCluster, fakeCluster, json } from '../../support/fake-cluster.
 import type { FakeConnection } from '../../support/fake-server.ts'
 
 const CONSUMER = { consumerGroup: 'billing', clientId: 'one' }
-const WINDOW_MS = 400
+/** Long enough that a busy machine asks within it; the tests that wait for its end run side by side. */
+const WINDOW_MS = 3_000
 
 interface Run {
   broker: LocalBroker
@@ -73,7 +75,9 @@ async function serving<T>(
 ): Promise<{ result: Awaited<ReturnType<typeof serve>>; seen: T }> {
   const served = serve(client, { ...CONSUMER, windowMs: WINDOW_MS, ...options })
   const groups = createGroupAdmin(client)
-  while ((await groups.members('billing')).length === 0) await delay(5)
+  const over = served.then(() => Promise.reject(new Error('the window ended before there was a member')))
+  over.catch(() => undefined)
+  while ((await groups.members('billing')).length === 0) await Promise.race([delay(5), over])
   const seen = await meanwhile()
   return { result: await served, seen }
 }
@@ -95,7 +99,7 @@ const failureOf = async (call: Promise<unknown>): Promise<unknown> => {
   }
 }
 
-describe('serve', () => {
+describe('serve', { concurrency: true }, () => {
   it('is a member for as long as its window, and tells who asks what the group does', () =>
     withBroker(async ({ client, ask, sent }) => {
       await createPullConsumer(client, CONSUMER).pull(sent.queue, 0n)
@@ -260,7 +264,7 @@ describe('serve', () => {
       await transactions.begin({ topic: 'orders', body: 'half', messageId: 'H1' })
       const { result } = await serving(
         client,
-        { producerGroup: 'shop', windowMs: 600, handlers: { resolve: async () => 'commit' } },
+        { producerGroup: 'shop', handlers: { resolve: async () => 'commit' } },
         async () => broker.clock.now(),
       )
       deepStrictEqual(
@@ -301,6 +305,22 @@ describe('serve', () => {
       responseCode: undefined,
       field: undefined,
     })
+  })
+})
+
+describe('what a handler may take', () => {
+  it('is over when its timer is, also where the clock is slow beside it', async (t) => {
+    const now = Date.now()
+    t.mock.method(Date, 'now', () => now)
+    let aborted = false
+
+    const called = callUser('resolve()', 1, { at: now + 60_000, explicit: false }, (signal) => {
+      signal.addEventListener('abort', () => (aborted = true))
+      return new Promise(() => undefined)
+    })
+
+    await rejects(called, { name: 'TimeoutError', message: 'resolve() took longer than it may' })
+    deepStrictEqual(aborted, true)
   })
 })
 

@@ -1,6 +1,7 @@
 import { deepStrictEqual, match, ok, rejects, throws } from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createTransactor } from '../../../src/client/transactor.ts'
 import { SendMessageV2 } from '../../../src/commands/send.ts'
 import { EndTransaction } from '../../../src/commands/transaction.ts'
@@ -20,6 +21,7 @@ import {
   type LocalBrokerOptions,
   startBroker,
 } from '../../../src/testing/index.ts'
+import { TRANSACTION } from '../../support/transaction.ts'
 
 const SECRET = 'a secret of at least 32 characters'
 const SEND = 310
@@ -47,17 +49,6 @@ async function withBroker(
 
 const bodies = (broker: LocalBroker, topic = 'orders'): string[] =>
   broker.messages(topic).map(({ body }) => body.toString())
-
-const TRANSACTION: Transaction = {
-  version: 1,
-  producerGroup: 'shop',
-  topic: 'orders',
-  messageId: 'ORDER-1',
-  brokerName: 'broker-a',
-  queueOffset: '0',
-  commitLogOffset: '0',
-  begunAt: 1_800_000_000_000,
-}
 
 const unused = (): Client => createClient({ nameServers: '127.0.0.1:1' })
 
@@ -388,6 +379,24 @@ describe('check', () => {
       ok(first.tranStateTableOffset > 1n)
     }))
 
+  it('resolves what it was asked before its window ended, also behind others', () =>
+    withBroker(quick, async ({ client }) => {
+      const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
+      for (const body of ['a', 'b', 'c']) await transactions.begin({ topic: 'orders', body })
+      const end = Date.now() + 1_500
+
+      const { resolved, unknown } = await transactions.check({
+        windowMs: 1_500,
+        concurrency: 1,
+        async resolve() {
+          await delay(Math.max(0, end + 100 - Date.now()))
+          return 'commit'
+        },
+      })
+
+      deepStrictEqual([resolved.committed.length, unknown], [3, []])
+    }))
+
   it('is there again after its connection was lost', () =>
     withBroker({ transactionCheckInterval: 100, transactionTimeOut: 5_200 }, async ({ broker, client }) => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
@@ -494,7 +503,7 @@ describe('check', () => {
         },
       )
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
-      const { failed } = await transactions.check({ windowMs: 500, resolve: commit })
+      const { failed } = await transactions.check({ windowMs: 2_000, resolve: commit })
       deepStrictEqual(
         failed.map(({ messageId, error }) => [messageId, (error as { code?: string }).code]),
         [['ORDER-1', 'RMQ_PROTOCOL']],
@@ -511,7 +520,7 @@ describe('check', () => {
         const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
         await transactions.begin({ topic: 'orders', body: 'order' })
         const resolve = (async () => answer) as unknown as Resolve
-        const { failed } = await transactions.check({ windowMs: 500, resolve })
+        const { failed } = await transactions.check({ windowMs: 2_000, resolve })
         const text = `resolve(): takes commit or rollback or unknown, got ${shown}`
         deepStrictEqual([failed.map(({ error }) => (error as Error).message), bodies(broker)], [[text], []])
       }))

@@ -46,7 +46,7 @@ async function setting(t: TestContext, messages: number): Promise<Setting> {
   }
   return {
     events,
-    async run(handle, options = {}, event = scheduledEvent(), remainingMs = 1_500) {
+    async run(handle, options = {}, event = scheduledEvent(), remainingMs = 2_050) {
       const all = {
         topic: 'orders',
         consumerGroup: 'billing',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { RequestCode } from '../../../src/commands/index.ts'
 import { RocketMQError } from '../../../src/errors.ts'
 import {
@@ -28,6 +29,14 @@ const filled = (count: number, committed?: bigint): Log => ({
   committed,
   commits: [],
 })
+
+/** Its checksum is wrong. */
+function undecodable(offset: number): Buffer {
+  const broken = storedMessage({ queueOffset: BigInt(offset), body: `${offset}` })
+  broken[broken.length - 20] = (broken[broken.length - 20] ?? 0) ^ 0xff
+  broken.writeInt32BE(7, 8)
+  return broken
+}
 
 /** Handlers of a broker with one queue of `orders`; `change` replaces some of them. */
 function holding(log: Log, change: Handlers = {}): Handlers {
@@ -226,10 +235,7 @@ describe('the event source', () => {
 
   it('stops before a message that cannot be decoded, with everything before it handled', async (t) => {
     const log = filled(10, 0n)
-    const broken = Buffer.from(log.messages[4] ?? Buffer.alloc(0))
-    broken[broken.length - 20] = (broken[broken.length - 20] ?? 0) ^ 0xff
-    broken.writeInt32BE(7, 8) // the checksum
-    log.messages[4] = broken
+    log.messages[4] = undecodable(4)
 
     const result = await run(await consuming(t, holding(log)), async () => undefined, { onFailure: 'block' })
 
@@ -266,6 +272,70 @@ describe('the event source', () => {
       [result.handled, result.queues[0]?.committedOffset, result.queues[0]?.stopped],
       [0, '2', 'its offset was reset again'],
     )
+  })
+
+  it('takes over a reset that was told ahead of a message that cannot be decoded', async (t) => {
+    const log = filled(10, 5n)
+    log.messages[6] = undecodable(6)
+    const handled: unknown[] = []
+    const reset: Handlers = {
+      [RequestCode.PULL_MESSAGE]: ({ ext: { queueOffset } }) => {
+        const from = Number(queueOffset)
+        if (from === 8 && log.committed === 5n) {
+          log.committed = 3n
+          return { code: 21, ext: pullHeader(3, 10) }
+        }
+        return { ext: pullHeader(8, 10), body: Buffer.concat(log.messages.slice(from, 8)) }
+      },
+    }
+
+    const result = await run(
+      await consuming(t, holding(log, reset)),
+      async (event) => void handled.push(...flat(event).map(({ offset }) => offset)),
+      { onFailure: 'block' },
+    )
+
+    assert.deepStrictEqual(
+      [handled, result.queues[0]?.moved, log.commits],
+      [['3', '4', '5'], 'from 5 to 3: it was reset', [6n]],
+    )
+  })
+
+  it('takes over a reset that was told when a record had failed', async (t) => {
+    const log = filled(10, 5n)
+    const told = Promise.withResolvers<void>()
+    let queries = 0
+    const reset: Handlers = {
+      [RequestCode.PULL_MESSAGE]: async ({ ext: { queueOffset } }) => {
+        if (queueOffset === '5')
+          return { ext: pullHeader(7, 10), body: Buffer.concat(log.messages.slice(5, 7)) }
+        await told.promise
+        return { code: 21, ext: pullHeader(3, 10) }
+      },
+      // The first one opens the queue, the second one comes before the commit.
+      [RequestCode.QUERY_CONSUMER_OFFSET]: async () => {
+        queries += 1
+        if (queries > 1) {
+          log.committed = 3n
+          told.resolve()
+          await setImmediate()
+        }
+        return { ext: { offset: String(log.committed) } }
+      },
+    }
+
+    const result = await run(
+      await consuming(t, holding(log, reset)),
+      async (event) => ({
+        batchItemFailures: flat(event).flatMap(({ offset, recordId }) =>
+          offset === '6' ? [{ itemIdentifier: recordId }] : [],
+        ),
+      }),
+      { onFailure: 'block' },
+    )
+
+    const [{ committedOffset, moved } = {}] = result.queues
+    assert.deepStrictEqual([log.committed, committedOffset, moved], [3n, '3', 'from 7 to 3: it was reset'])
   })
 
   it('does not end up polling a broker whose answers never move on', async (t) => {
@@ -310,7 +380,7 @@ describe('the event source', () => {
         })
       })
 
-    const running = run(await consuming(t, holding(log)), hanging, {}, 650)
+    const running = run(await consuming(t, holding(log)), hanging, {}, 1_100)
 
     await assert.rejects(running, (error) => RocketMQError.is(error) && error.code === 'RMQ_DEADLINE')
     assert.deepStrictEqual([aborted, log.commits], [true, []])
@@ -384,7 +454,7 @@ describe('the event source', () => {
       },
     }
 
-    const result = await run(await consuming(t, holding(log, filtering)), async () => undefined, {}, 1_500)
+    const result = await run(await consuming(t, holding(log, filtering)), async () => undefined, {}, 2_050)
 
     assert.deepStrictEqual([log.commits, result.filtered, result.remainingLag], [[4n], 4, 6])
   })
@@ -392,7 +462,7 @@ describe('the event source', () => {
   it('begins no batch that would probably not be over when the invocation ends', async (t) => {
     t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const log = filled(10, 0n)
-    const slow: RecordHandler = async () => t.mock.timers.tick(2_000)
+    const slow: RecordHandler = async () => t.mock.timers.tick(1_900)
 
     const result = await run(await consuming(t, holding(log)), slow, { batchSize: 1 })
 

@@ -1,6 +1,8 @@
 /** How batches are made: sizes, windows, several at once. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import type { ReadAheadOptions } from '../../../src/client/puller.ts'
 import { type Client, createClient, createProducer } from '../../../src/index.ts'
 import {
   type EventSourceResult,
@@ -25,6 +27,35 @@ async function run(
   return await handler(scheduledEvent(), lambdaContext({ remainingMs }))
 }
 
+const INTAKE = {
+  batchSize: 1_000,
+  windowMs: 0,
+  parallelizationFactor: 1,
+  mostAttempts: 16,
+  onUndecodable: () => undefined,
+}
+
+/** A queue that has as much as is asked of it. */
+const endlessQueue = (queueId: number): QueueProgress => {
+  const waiting: object[] = []
+  const queue = {
+    queue: { topic: 'orders', brokerName: 'broker-a', queueId },
+    waiting,
+    bytes: 0,
+    lookedAt: 0,
+    isPulling: false,
+    take: (count: number) => waiting.splice(0, count),
+    async pull() {
+      queue.isPulling = true
+      await setImmediate()
+      waiting.push(...Array.from({ length: 32 }, () => ({ systemProperties: {} })))
+      queue.isPulling = false
+      return []
+    },
+  }
+  return queue as unknown as QueueProgress
+}
+
 describe('batches', () => {
   it('are no reason to read on while 32 MiB wait, whatever their number', async () => {
     const read: number[] = []
@@ -39,20 +70,42 @@ describe('batches', () => {
           return []
         },
       }) as unknown as QueueProgress
-    const options = {
-      batchSize: 1_000,
-      windowMs: 0,
-      parallelizationFactor: 1,
-      mostAttempts: 16,
-      end: Date.now() + 100,
-      onUndecodable: () => undefined,
-    }
+    const options = { ...INTAKE, end: Date.now() + 100 }
 
     await new Intake([queue(0, 32 << 20)], options).next()
     const full = read.length
     await new Intake([queue(1, (32 << 20) - 1)], options).next()
 
     assert.deepStrictEqual([full, read.includes(1)], [0, true])
+  })
+
+  it('are read ahead while there is room, and what was asked for ahead is taken in any case', async () => {
+    const read: unknown[] = []
+    const queue = (bytes: number, isAhead: boolean): QueueProgress => {
+      const own = {
+        queue: { topic: 'orders', brokerName: 'broker-a', queueId: 0 },
+        waiting: [],
+        bytes,
+        lookedAt: 0,
+        isAhead,
+        isDrained: false,
+        async pull({ readAhead }: ReadAheadOptions) {
+          read.push(readAhead)
+          own.isAhead = false
+          own.isDrained = true
+          own.lookedAt = Date.now()
+          return []
+        },
+      }
+      return own as unknown as QueueProgress
+    }
+    const options = { ...INTAKE, end: Date.now() + 100 }
+
+    await new Intake([queue(0, false)], options).next()
+    await new Intake([queue(32 << 20, true)], options).next()
+    await new Intake([queue(32 << 20, false)], options).next()
+
+    assert.deepStrictEqual(read, [true, false])
   })
 
   it('are full while there is enough, whatever a single pull gives', async () => {
@@ -94,6 +147,25 @@ describe('batches', () => {
     })
 
     assert.deepStrictEqual(sizes, [100, 100, 100])
+  })
+
+  it('take from half of the queues while these have enough, and from the others next', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() }) // a batch waits for pulls, however slow the machine
+    const options = { ...INTAKE, batchSize: 200, end: Date.now() + 60_000 }
+    const intake = new Intake([0, 1, 2, 3].map(endlessQueue), options)
+    const batches: [number, number][][] = []
+
+    for (let n = 0; n < 6; n++) {
+      const batch = await intake.next()
+      if (batch) batches.push(Array.from(batch.parts, ([{ queue }, { length }]) => [queue.queueId, length]))
+    }
+    await intake.close()
+
+    const [first = [], second = []] = batches
+    assert.deepStrictEqual(
+      [new Map([...first, ...second]), batches],
+      [new Map([0, 1, 2, 3].map((queueId) => [queueId, 100])), [first, second, first, second, first, second]],
+    )
   })
 
   it('are kept open for the window, and closed when they are full', async () => {

@@ -311,6 +311,17 @@ describe('the publisher', () => {
     })
   }
 
+  it('answers 404 when a broker says that there is no such topic any more', async (t) => {
+    const { post } = await publishing(t, { brokers: { 'broker-a': answering(17) } })
+
+    const { status, body } = await post({ body: 'x' })
+
+    assert.deepStrictEqual(
+      [status, body['detail'], body['outcome']],
+      [404, 'topic orders does not exist', 'refused'],
+    )
+  })
+
   it('answers 503 with Retry-After when the broker is busy', async (t) => {
     const { post } = await publishing(t, { brokers: { 'broker-a': answering(2) } })
 

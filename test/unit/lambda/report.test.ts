@@ -13,6 +13,7 @@ import {
   type RecordHandler,
 } from '../../../src/lambda/index.ts'
 import { httpEvent, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+import { printedJson } from '../../support/printed.ts'
 
 const SECRET = 'nobody-reads-this'
 
@@ -120,7 +121,7 @@ describe('the log', () => {
 describe('the metrics', () => {
   it('are one line in the embedded metric format, under the names of Lambda’s own mappings', async (t) => {
     const client = await setting(t)
-    const written = t.mock.method(console, 'log', () => undefined)
+    const written = printedJson(t)
     const { logger } = noting()
 
     await consume(client, failingFirst, {
@@ -130,7 +131,7 @@ describe('the metrics', () => {
       metrics: { namespace: 'shop', dimensions: { service: 'billing-api' } },
     })
 
-    const [line, ...more] = written.mock.calls.map(({ arguments: [text] }) => JSON.parse(String(text)))
+    const [line, ...more] = written as ReturnType<typeof JSON.parse>[]
     const { _aws, OldestRecordAge, ...values } = line
     assert.deepStrictEqual(more, [])
     assert.deepStrictEqual(values, {
@@ -161,11 +162,11 @@ describe('the metrics', () => {
 
   it('are not written unless they are asked for', async (t) => {
     const client = await setting(t)
-    const written = t.mock.method(console, 'log', () => undefined)
+    const written = printedJson(t)
 
     await consume(client, async () => undefined, { logger: noting().logger })
 
-    assert.deepStrictEqual(written.mock.calls, [])
+    assert.deepStrictEqual(written, [])
   })
 })
 

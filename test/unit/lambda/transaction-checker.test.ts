@@ -13,6 +13,7 @@ import {
   scheduledEvent,
   startBroker,
 } from '../../../src/testing/index.ts'
+import { printedJson } from '../../support/printed.ts'
 
 const GROUP = 'order-api'
 /** Rounds come often, so that one falls into a short window. */
@@ -122,7 +123,7 @@ describe('a checker of transactions', () => {
       (message: string, fields: Readonly<Record<string, unknown>>): void =>
         void lines.push([level, message, fields])
     const logger = { debug: write('debug'), info: write('info'), warn: write('warn') }
-    const log = t.mock.method(console, 'log', () => {})
+    const printed = printedJson(t)
     const check = all.checker(byBody, {
       logger,
       warnAfterChecks: 2,
@@ -141,9 +142,7 @@ describe('a checker of transactions', () => {
     )
     deepStrictEqual(lines[0]?.[2]['reason'], 'the database is away')
     deepStrictEqual(lines[2]?.[2], { producerGroup: GROUP, ...result })
-    const [written] = log.mock.calls.map(
-      ({ arguments: [text] }) => JSON.parse(text) as Record<string, unknown>,
-    )
+    const [written] = printed
     const { _aws, ...values } = written ?? {}
     deepStrictEqual(values, {
       ProducerGroup: GROUP,

@@ -663,7 +663,7 @@ describe('a transaction over functions', () => {
   })
 
   it('is ended in time when nothing is answered about earlier ends', async (t) => {
-    const { broker, begun, end } = await functions(t, {}, 300)
+    const { broker, begun, end } = await functions(t, {}, 800)
     const { transaction } = await begun()
     broker.faults.add({ fault: 'drop', code: RequestCode.QUERY_MESSAGE })
     t.mock.method(console, 'warn', () => {})
