@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util'
 const HELP = `npm test [-- [options] [folder or file …]]
 
   npm test                         everything
-  npm test -- unit                 one folder of test/ (unit, property, types, issues, conformance, interop, delivery, lambda, cli, deploy)
+  npm test -- unit                 one folder of test/ (unit, property, types, issues, conformance, interop, delivery, reliability, lambda, cli, deploy)
   npm test -- test/unit/wire       a folder or a file by its path
 
   --test-name-pattern <regex>      only tests whose name matches; may be repeated
@@ -40,6 +40,8 @@ const SLOW: readonly Phase[] = [
   { folders: ['conformance', 'interop'], concurrency: 2 },
   // Alone: what it cuts off must end within half a second.
   { folders: ['delivery'], concurrency: 1 },
+  // Mostly they wait for servers.
+  { folders: ['reliability'], concurrency: 2 },
   { folders: ['lambda', 'cli', 'deploy'], concurrency: 1 },
 ]
 

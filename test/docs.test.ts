@@ -10,6 +10,7 @@ import { build } from 'esbuild'
 import { bundleOptions, functionNames } from '../scripts/bundle.ts'
 import { ErrorCode } from '../src/errors.ts'
 import { differences } from './conformance/local-differences.ts'
+import { lackedRows } from './conformance/versions.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -56,6 +57,63 @@ describe('the documents', () => {
       }
     }
     deepStrictEqual(broken, [])
+  })
+
+  it('link elsewhere by addresses that are well formed', () => {
+    const outside = pages.flatMap((path) => {
+      const page = withoutCode(read(path))
+      const links = [...page.matchAll(/\]\(([a-z]+:[^)\s]+)\)|(?<![(`"'\w])(https?:[^\s)>`"'|]+)/g)]
+      return links.map(([, linked, bare = '']) => [path, linked ?? bare] as const)
+    })
+    const wrong = outside.filter(([, target]) => {
+      const url = URL.parse(target)
+      const isLocal = url?.hostname === '127.0.0.1' || url?.hostname === 'localhost'
+      return (
+        !isLocal &&
+        !(url?.protocol === 'https:' && /\w\.[a-z]{2,}$/.test(url.hostname) && !/[.,;]$/.test(target))
+      )
+    })
+    ok(outside.length > 0)
+    deepStrictEqual(wrong, [])
+  })
+
+  it('have no link that is none because of a space or a line end in it', () => {
+    const broken = pages.flatMap((path) =>
+      [
+        ...withoutCode(read(path))
+          .replaceAll(/`[^`\n]*`/g, '')
+          .matchAll(/\]\((?![^)\s]+\))[^\n]{0,40}/g),
+      ].map(([text]) => `${path}: ${text}`),
+    )
+    deepStrictEqual(broken, [])
+  })
+
+  it('are there, with their headings, where code, templates and error texts name them', () => {
+    const files = globSync(
+      ['{src,functions,scripts,test,bench,examples}/**/*.{ts,yml,yaml}', '*.yml', '.ci/run'],
+      {
+        cwd: root,
+        exclude: (path) => path.includes('node_modules'),
+      },
+    )
+    const missing = files.flatMap((path) =>
+      [
+        ...read(path).matchAll(
+          /(?<![\w/.-])((?:docs|examples)\/[\w/-]+\.md)(?:#([\w-]+))?(?:, ([A-Z][\w ]+))?/g,
+        ),
+      ]
+        .filter(([, page = '', anchor, heading]) => {
+          if (!existsSync(join(root, page))) return true
+          const anchors = anchorsOf(read(page))
+          const isAlarm = path === 'serverless.yml' && heading !== undefined
+          const wanted = [anchor, isAlarm ? anchorOf(heading) : undefined].filter(
+            (each) => each !== undefined,
+          )
+          return wanted.some((each) => !anchors.includes(each))
+        })
+        .map(([text]) => `${path}: ${text}`),
+    )
+    deepStrictEqual(missing, [])
   })
 
   it('describe every error code, and no other', () => {
@@ -135,6 +193,20 @@ describe('docs/testing.md', () => {
       .map(([, name = '', why = '']) => [name, why])
       .slice(1) // below the head
     deepStrictEqual(Object.fromEntries(named), differences)
+  })
+})
+
+describe('docs/brokers.md', () => {
+  it('lists what older versions lack as the conformance suite asserts it', () => {
+    const [, table = ''] = read('docs/brokers.md').split('## What a version lacks')
+    const rows = [...table.matchAll(/^\| ([^|]+?) \| ((?:\d\.\d\.\d(?:, )?)+) \|/gm)]
+    const stated = Object.fromEntries(
+      rows.map(([, name = '', versions = '']) => [name, versions.split(', ')]),
+    )
+    const lacked = lackedRows(['5.3.3', '5.1.4', '4.9.7'])
+    const found = Object.keys(lacked).map((name) => [name, stated[name]])
+
+    deepStrictEqual(Object.fromEntries(found), lacked)
   })
 })
 
@@ -245,10 +317,12 @@ function withoutCode(page: string): string {
 
 /** The anchors of a page's headings, as GitHub makes them. */
 function anchorsOf(page: string): string[] {
-  return [...withoutCode(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
-      .replaceAll(' ', '-'),
-  )
+  return [...withoutCode(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchorOf(heading))
+}
+
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
 }

@@ -1,6 +1,6 @@
 /**
- * 200 invocations for the same 8 queues, judged from a ledger outside of them. They run in this process, each with a client
- * of its own: what they fight for is at the broker, which sees 200 clients either way, and 200 processes at once would
+ * 200 invocations for the same 8 queues (1,000 in `npm run figures`), judged from a ledger outside of them. They run in this process, each with a client
+ * of its own: what they fight for is at the broker, which sees as many clients either way, and so many processes at once would
  * measure this machine's scheduler. Each wants some of the queues, begins at its own moment and has little time, so that
  * queues go from hand to hand while others ask for them.
  */
@@ -14,69 +14,105 @@ import { type Cluster, type Context, createContext, doubleOwners, timesDone } fr
 import type { Entry } from './orders.ts'
 
 const INVOCATIONS = 200
-const MESSAGES = 2_400
+/** So many messages and so much of its time belong to each invocation. */
+const MESSAGES_EACH = 12
+const SPREAD_MS_EACH = 40
 const QUEUES_PER_BROKER = 4
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** What became of invocations for the same 8 queues. */
+export interface ContentionFigures {
+  /** How often each message was done. */
+  times: number[]
+  /** What two invocations had at once. */
+  doubleOwners: string[]
+  /** By queue: where it ends, and where the group stands. */
+  progress: [end: string, committed: string][]
+  changes: number
+  /** One line. */
+  told: string
+}
+
+/** So many invocations for the same 8 queues. */
+export async function contend(c: Context, invocations: number): Promise<ContentionFigures> {
+  const messages = MESSAGES_EACH * invocations
+  await c.createTopic({ readQueueNums: QUEUES_PER_BROKER, writeQueueNums: QUEUES_PER_BROKER })
+  await c.order(messages)
+  const ledger: Entry[] = []
+  await consume(c, ledger, 'first', { remainingMs: 1_250, workMs: 10 }) // the group begins
+
+  const results = await Promise.all(
+    Array.from({ length: invocations }, async (_, index) => {
+      await wait(Math.random() * SPREAD_MS_EACH * invocations)
+      const remainingMs = 2_250 + Math.random() * 2_000
+      return await consume(c, ledger, `${index}`, { remainingMs, workMs: 10, event: someQueues(c) })
+    }),
+  )
+  // One that was cut off may have had no time to give its queues back: they are free when their leases end.
+  let kept = 0
+  for (let left = 1; left > 0; await c.pass(left > 0 ? 5_000 : 0)) {
+    left = (await consume(c, ledger, 'last', { remainingMs: 60_000 }))?.leftToOthers ?? 1
+    kept = Math.max(kept, left)
+  }
+
+  const times = timesDone(ledger)
+  const { changes, longest } = handOvers(ledger)
+  const owners = results.filter((result) => result === undefined || result.handled > 0).length
+  const cut = results.filter((result) => result === undefined).length
+  const twice = times.filter((n) => n > 1).length
+  return {
+    times,
+    doubleOwners: doubleOwners(ledger),
+    progress: Object.values(await c.progress(c.group, c.topic)),
+    changes,
+    told: `${invocations} invocations, ${owners} of them got queues, ${cut} were cut off, ${kept} queues not given back; ${changes} changes of owner, ${twice} of ${messages} records twice; ${longest}`,
+  }
+}
 
 export function contention(open: (t: TestContext) => Promise<Cluster>): void {
   describe('200 invocations for the same 8 queues', () => {
     it('lose no message, and no queue has two owners', async (t) => {
       const c = await createContext(t, await open(t))
-      const numbers = { readQueueNums: QUEUES_PER_BROKER, writeQueueNums: QUEUES_PER_BROKER }
-      await c.createTopic(numbers)
-      await c.order(MESSAGES)
-      const ledger: Entry[] = []
-      await consume(c, ledger, 'first', { remainingMs: 700, workMs: 10 }) // the group begins
 
-      const results = await Promise.all(
-        Array.from({ length: INVOCATIONS }, async (_, index) => {
-          await wait(Math.random() * 8_000)
-          const remainingMs = 1_200 + Math.random() * 1_300
-          return await consume(c, ledger, `${index}`, { remainingMs, workMs: 10, event: someQueues(c) })
-        }),
-      )
-      // One that was cut off may have had no time to give its queues back: they are free when their leases end.
-      let kept = 0
-      for (let left = 1; left > 0; await c.pass(left > 0 ? 5_000 : 0)) {
-        left = (await consume(c, ledger, 'last', { remainingMs: 60_000 }))?.leftToOthers ?? 1
-        kept = Math.max(kept, left)
-      }
+      const { times, doubleOwners, progress, changes, told } = await contend(c, INVOCATIONS)
 
-      const times = timesDone(ledger)
-      const progress = Object.values(await c.progress(c.group, c.topic))
-      assert.deepStrictEqual([times.length, times.every((n) => n >= 1)], [MESSAGES, true])
-      assert.deepStrictEqual(doubleOwners(ledger), [])
+      t.diagnostic(told)
+      assert.deepStrictEqual([times.length, times.every((n) => n >= 1)], [MESSAGES_EACH * INVOCATIONS, true])
+      assert.deepStrictEqual(doubleOwners, [])
       for (const [end, committed] of progress) assert.deepStrictEqual(committed, end)
-      const { changes, longest } = handOvers(ledger)
       // Or nobody has contended.
       assert.ok(changes >= 8, `${changes} changes of owner`)
-      const owners = results.filter((result) => result === undefined || result.handled > 0).length
-      const cut = results.filter((result) => result === undefined).length
-      const twice = times.filter((n) => n > 1).length
-      t.diagnostic(
-        `${INVOCATIONS} invocations, ${owners} of them got queues, ${cut} were cut off, ${kept} queues not given back; ${changes} changes of owner, ${twice} of ${MESSAGES} records twice; ${longest}`,
-      )
     })
 
     it('get the queues of one that has ended at once', async (t) => {
       const c = await createContext(t, await open(t))
-      await c.createTopic({ readQueueNums: QUEUES_PER_BROKER, writeQueueNums: QUEUES_PER_BROKER })
-      const ledger: Entry[] = []
-      const gaps: number[] = []
 
-      for (let turn = 0; turn < 10; turn++) {
-        await c.order(8)
-        const before = ledger.length
-        const began = Date.now()
-        const result = await consume(c, ledger, `${turn}`, { remainingMs: 10_000 })
-        gaps.push((ledger[before]?.at ?? Number.NaN) - began)
-        assert.deepStrictEqual(result?.leftToOthers, 0)
-      }
+      const { times, doubleOwners, left, gaps } = await takeTurns(c, 10)
 
-      assert.deepStrictEqual([timesDone(ledger).length, doubleOwners(ledger)], [80, []])
+      assert.deepStrictEqual([times.length, doubleOwners, left], [80, [], 0])
       t.diagnostic(`the next owner's handler began ${Math.max(...gaps)} ms after the start at the latest`)
     })
   })
+}
+
+/** One invocation after the other for all queues, which each gives back at its end. */
+export async function takeTurns(
+  c: Context,
+  turns: number,
+): Promise<{ times: number[]; doubleOwners: string[]; left: number; gaps: number[] }> {
+  await c.createTopic({ readQueueNums: QUEUES_PER_BROKER, writeQueueNums: QUEUES_PER_BROKER })
+  const ledger: Entry[] = []
+  const gaps: number[] = []
+  let left = 0
+  for (let turn = 0; turn < turns; turn++) {
+    await c.order(8)
+    const before = ledger.length
+    const began = performance.timeOrigin + performance.now()
+    const result = await consume(c, ledger, `${turn}`, { remainingMs: 10_000 })
+    gaps.push((ledger[before]?.at ?? Number.NaN) - began)
+    left += result?.leftToOthers ?? 1
+  }
+  return { times: timesDone(ledger), doubleOwners: doubleOwners(ledger), left, gaps }
 }
 
 /** One invocation, with a client of its own as a new environment has. Undefined: it was cut off. */

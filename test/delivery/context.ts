@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { build } from 'esbuild'
 import { bundleOptions } from '../../scripts/bundle.ts'
 import {
@@ -19,6 +18,7 @@ import {
 } from '../../src/index.ts'
 import type { EventSourceMapping, EventSourceResult } from '../../src/lambda/index.ts'
 import { type LocalFunction, type LocalLambda, startLambda } from '../../src/testing/index.ts'
+import type { Scope } from '../support/local-lambda.ts'
 import type { Entry, Order } from './orders.ts'
 
 /** Brokers close a connection that was silent for 120 s. */
@@ -95,7 +95,7 @@ async function bundle(): Promise<string> {
 
 let count = 0
 
-export async function createContext(t: TestContext, cluster: Cluster): Promise<Context> {
+export async function createContext(t: Scope, cluster: Cluster): Promise<Context> {
   count += 1
   const topic = `delivery-${count}`
   const group = `group-${count}`

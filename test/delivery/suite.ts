@@ -6,8 +6,10 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { deflateSync } from 'node:zlib'
 import { createPullConsumer } from '../../src/index.ts'
 import { queueKey } from '../../src/lambda/event.ts'
+import { sendCompressed } from '../support/consuming.ts'
 import { gate } from '../support/local-lambda.ts'
 import { choice } from './choice.ts'
 import {
@@ -191,6 +193,24 @@ export function delivery(open: (t: TestContext) => Promise<Cluster>): void {
         dead.map(({ body }) => JSON.parse(body.toString())),
         [{ n: 2, failures: 99 }],
       )
+      await assertAllCommitted(c)
+    })
+
+    it('makes a dead letter of a body that would take 100 MiB of memory, and handles its neighbours', async (t) => {
+      const c = await context(t)
+      await c.createTopic({}, 'broker-a')
+      await c.order(1, undefined, c.queue())
+      await sendCompressed(c.client, deflateSync(Buffer.alloc(100 << 20)), c.queue())
+      await c.order(1, undefined, c.queue())
+      const { invoke, ledger } = await c.func({ maximumRetryAttempts: 0 })
+
+      const { result, error } = await invoke()
+
+      assert.deepStrictEqual(
+        [result.handled, result.failed, result.deadLettered, error],
+        [2, 1, 1, undefined],
+      )
+      assert.deepStrictEqual(timesDone(ledger), [1, 1])
       await assertAllCommitted(c)
     })
 

@@ -135,6 +135,21 @@ describe('a connection that swallows what is written', () => {
 
     deepStrictEqual([calls, cluster.broker().connections.length], [2, 2])
   })
+
+  it('costs a pull one timeout and not the call either', async (t) => {
+    let calls = 0
+    const empty = {
+      code: 19,
+      ext: { nextBeginOffset: '0', minOffset: '0', maxOffset: '0', suggestWhichBrokerId: '0' },
+    }
+    const broker = { [RequestCode.PULL_MESSAGE]: () => (calls++ === 0 ? undefined : empty) }
+    const cluster = await fakeCluster(t, { brokers: { 'broker-a': broker } })
+    const consumer = createPullConsumer(cluster.client({ timeoutMs: 150 }), { consumerGroup: 'g' })
+
+    const { status } = await consumer.pull(queue, 0n)
+
+    deepStrictEqual([status, calls, cluster.broker().connections.length], ['NO_NEW_MESSAGE', 2, 2])
+  })
 })
 
 describe('closing a client', () => {

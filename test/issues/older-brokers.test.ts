@@ -10,7 +10,7 @@ import {
   type RocketMQError,
 } from '../../src/index.ts'
 import { versionName } from '../../src/wire/server-version.ts'
-import { fakeCluster } from '../support/fake-cluster.ts'
+import { fakeCluster, type Handler, storing } from '../support/fake-cluster.ts'
 import type { FakeAnswer } from '../support/fake-server.ts'
 
 const V4_9_7 = 407
@@ -68,6 +68,48 @@ describe('older brokers', () => {
     }
   })
 
+  it('are sent no timer message by way of a connection that has not told their version', async (t) => {
+    const lost: Handler = (_, connection) => connection.reset()
+    const told: Handler = () => ({ code: 3, remark: 'not supported', version: V4_9_7 })
+    const answers = [lost, told]
+    const cluster = await fakeCluster(t, {
+      brokers: {
+        'broker-a': {
+          ...storing(),
+          [RequestCode.GET_ROUTEINFO_BY_TOPIC]: (frame, connection) => answers.shift()?.(frame, connection),
+        },
+      },
+    })
+    const producer = createProducer(cluster.client(), { producerGroup: 'g' })
+
+    const refused = await producer
+      .send({ ...ORDER, delayMs: 60_000 })
+      .catch(({ name, field }) => [name, field])
+
+    deepStrictEqual(
+      [refused, cluster.codes()],
+      [
+        ['ConfigError', 'delayMs'],
+        [RequestCode.GET_ROUTEINFO_BY_TOPIC, RequestCode.GET_ROUTEINFO_BY_TOPIC],
+      ],
+    )
+  })
+
+  it('that do not tell their version in time are sent no timer message, and the error says so', async (t) => {
+    const silent = { 'broker-a': { ...storing(), [RequestCode.GET_ROUTEINFO_BY_TOPIC]: () => undefined } }
+    const cluster = await fakeCluster(t, { brokers: silent })
+    const producer = createProducer(cluster.client({ timeoutMs: 100 }), { producerGroup: 'g', retries: 0 })
+
+    const told = await producer
+      .send({ ...ORDER, delayMs: 60_000 })
+      .catch(({ name, outcome }: RocketMQError) => [name, outcome])
+
+    deepStrictEqual(
+      [told, cluster.codes()],
+      [['TimeoutError', 'not-sent'], [RequestCode.GET_ROUTEINFO_BY_TOPIC]],
+    )
+  })
+
   it('that tell no offset as 0 are asked which groups have one', async (t) => {
     const groups = { groupList: ['billing'] }
     const cluster = await fakeCluster(t, {
@@ -105,7 +147,7 @@ describe('older brokers', () => {
     const remark = 'org.apache.rocketmq.acl.common.AclException: No accessKey is configured, …'
     const { told, address } = await sendTo(t, { code: 1, remark, version: V4_9_7 })
 
-    const text = `${address} answered SEND_MESSAGE_V2 for topic orders with code 1: No accessKey is configured; check the grants`
+    const text = `${address} answered SEND_MESSAGE_V2 for topic orders with code 1: No accessKey is configured; check the credentials`
     deepStrictEqual(told, ['AuthError', 'refused', false, text])
   })
 

@@ -143,3 +143,31 @@ export async function cfnLint(templatePath: string): Promise<string> {
   )
   return stdout.trim()
 }
+
+/** What the policies of a role allow, a line for each statement. */
+export function allowed({ Properties }: Resource): string[] {
+  return Properties.Policies.flatMap(
+    ({ PolicyDocument }: { PolicyDocument: { Statement: Record<string, never>[] } }) =>
+      PolicyDocument.Statement.flatMap((each) => {
+        const [condition, statement] = (each['Fn::If'] ?? ['', each]) as [string, Record<string, unknown>]
+        if (statement['Effect'] !== 'Allow') return []
+        const actions = [statement['Action']].flat().join(',')
+        const resources = [statement['Resource']].flat().map(nameIn).join(',')
+        return [`${condition ? `if ${condition} ` : ''}${actions} on ${resources}`]
+      }),
+  )
+}
+
+/** Of a function in a VPC, by Lambda's guide: all of these, and the last two on nothing narrower. */
+export const networkGrants: readonly string[] = [
+  'ec2:CreateNetworkInterface,ec2:DeleteNetworkInterface,ec2:AssignPrivateIpAddresses,ec2:UnassignPrivateIpAddresses on */*',
+  'ec2:DescribeNetworkInterfaces,ec2:DescribeSubnets on *',
+]
+
+/** `function:name` of an ARN. By `!Sub`, because `!GetAtt` of a function in a role that the function has is a circle. */
+export function nameIn(arn: unknown): string {
+  if (typeof arn === 'string') return arn
+  const { 'Fn::Sub': text, 'Fn::GetAtt': attribute } = arn as { 'Fn::Sub'?: string; 'Fn::GetAtt'?: string[] }
+  if (attribute) return attribute.join('.')
+  return /:(?:\$\{AWS::AccountId\}|\*):(.*)/.exec(text ?? '')?.[1] ?? JSON.stringify(arn)
+}

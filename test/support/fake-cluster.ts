@@ -142,6 +142,10 @@ export function handling(t: TestContext, handlers: Handlers): Promise<FakeServer
   })
 }
 
+/** Handlers that answer every request in the same way. */
+export const everything = (handler: Handler): Handlers =>
+  Object.fromEntries(Object.values(RequestCode).map((code) => [code, handler]))
+
 export function json(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value))
 }

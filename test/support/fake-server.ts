@@ -94,6 +94,8 @@ export interface FakeServerOptions {
   tls?: TlsOptions
   /** @default '127.0.0.1' */
   host?: string
+  /** @default a free one */
+  port?: number
   /** Called for each connection before anything is read from it. */
   onConnection?: (connection: FakeConnection) => void
   /** Reads nothing, so that the client's writes fill the buffers of the kernel and then its own. @default false */
@@ -157,7 +159,7 @@ export async function fakeServer(
   script: Script = () => undefined,
   options: FakeServerOptions = {},
 ): Promise<FakeServer> {
-  const { host = '127.0.0.1', deaf = false, tls, onConnection } = options
+  const { host = '127.0.0.1', port = 0, deaf = false, tls, onConnection } = options
   const arrivals = new Arrivals()
   const sockets = new Set<Socket>()
   const failures: unknown[] = []
@@ -184,7 +186,7 @@ export async function fakeServer(
     socket.on('close', () => sockets.delete(socket)).on('error', () => undefined)
   })
   server.on('tlsClientError', () => undefined)
-  await new Promise<void>((resolve, reject) => server.on('error', reject).listen(0, host, resolve))
+  await new Promise<void>((resolve, reject) => server.on('error', reject).listen(port, host, resolve))
   const bound = server.address()
   if (bound === null || typeof bound === 'string') throw new Error('the server has no port')
   const address = host.includes(':') ? `[${host}]:${bound.port}` : `${host}:${bound.port}`

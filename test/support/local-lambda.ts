@@ -85,8 +85,13 @@ export function manualClock(start: number = Date.UTC(2026, 0, 1)): Clock & { adv
   }
 }
 
+/** What is left when it is over is ended: a test's context, or whatever else runs something. */
+export interface Scope {
+  after(end: () => unknown): void
+}
+
 /** A server at which handlers wait (`await fetch(event.gate)`) until the test lets them go on. */
-export async function gate(t: TestContext): Promise<{
+export async function gate(t: Scope): Promise<{
   url: string
   /** Resolves when so many have come in all. */
   arrived(count: number): Promise<void>

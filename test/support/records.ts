@@ -8,6 +8,9 @@ export interface MessageFacts {
   queueOffset?: bigint
   uniqKey?: string
   body?: Buffer
+  reconsumeTimes?: number
+  /** @default of 2023 */
+  bornTimestamp?: bigint
   properties?: Record<string, string>
 }
 
@@ -18,6 +21,8 @@ export function message(facts: MessageFacts = {}): Message {
     queueOffset = 0n,
     uniqKey = 'ID',
     body = Buffer.from('{"a":1}'),
+    reconsumeTimes = 0,
+    bornTimestamp = 1_700_000_000_000n,
   } = facts
   const stored = {
     storeSize: 200,
@@ -28,11 +33,11 @@ export function message(facts: MessageFacts = {}): Message {
     queueOffset,
     commitLogOffset: 4_096n,
     sysFlag: 0,
-    bornTimestamp: 1_700_000_000_000n,
+    bornTimestamp,
     bornHost: '10.0.0.1:50000',
     storeTimestamp: 1_700_000_000_007n,
     storeHost: '10.0.0.2:10911',
-    reconsumeTimes: 0,
+    reconsumeTimes,
     preparedTransactionOffset: 0n,
     topic,
     body,

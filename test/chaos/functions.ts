@@ -1,0 +1,107 @@
+/** The bundled functions as they are deployed, in the local Lambda, and what each of them is set to. */
+import { join } from 'node:path'
+import { build as bundleWith, type Plugin } from 'esbuild'
+import { bundleOptions, functionNames } from '../../scripts/bundle.ts'
+import { type LocalFunction, type LocalLambda, startLambda } from '../../src/testing/index.ts'
+import type { History } from './history.ts'
+
+export const ORDERS = 'orders'
+export const PAYMENTS = 'payments'
+/** On each broker, of each topic. */
+export const QUEUES = 4
+/** Consumer groups, and how their functions are called: the name says how the judge judges. */
+export const GROUPS = ['chaos-block', 'chaos-retry', 'chaos-dispatched'] as const
+const PRODUCER_GROUP = 'chaos'
+const WINDOW_MS = 7_000
+
+/** How many invocations of each function there are at once. */
+export const WORKERS: Readonly<Record<string, number>> = {
+  'consume-block': 3,
+  'consume-retry': 2,
+  dispatch: 1,
+}
+
+/** What stands in for the parts of functions/ that users write. */
+const replaced: Plugin = {
+  name: 'what users write',
+  setup(build) {
+    build.onResolve({ filter: /\/(handle-records|resolve-transaction)\.ts$/ }, ({ path }) => ({
+      path: join(import.meta.dirname, path),
+    }))
+  },
+}
+
+async function bundle(folder: string): Promise<(name: string) => string> {
+  const fileOf = (name: string): string => join(folder, 'functions', name, 'index.mjs')
+  for (const name of functionNames)
+    await bundleWith({
+      ...bundleOptions,
+      plugins: [replaced],
+      entryPoints: { index: join(import.meta.dirname, `../../functions/${name}.ts`) },
+      outdir: join(folder, 'functions', name),
+    })
+  return fileOf
+}
+
+export async function startFunctions(
+  nameServers: string,
+  folder: string,
+  history: History,
+): Promise<LocalLambda> {
+  const fileOf = await bundle(folder)
+  const common = {
+    ROCKETMQ_NAMESRV_ADDR: nameServers,
+    ROCKETMQ_PRODUCER_GROUP: PRODUCER_GROUP,
+    ROCKETMQ_TOPICS: `${ORDERS},${PAYMENTS}`,
+    ROCKETMQ_TRANSACTION_SECRET: 'a secret of more than thirty-two characters',
+  }
+  const func = (
+    bundled: string,
+    timeoutSeconds: number,
+    environment: Record<string, string> = {},
+  ): LocalFunction => ({
+    handler: fileOf(bundled),
+    timeoutSeconds,
+    maximumRetryAttempts: 0,
+    environment: { ...common, ...environment },
+  })
+  const mapping = (consumerGroup: string, more: object): Record<string, string> => ({
+    GROUP: consumerGroup,
+    ROCKETMQ_EVENT_SOURCES: JSON.stringify({
+      [ORDERS]: { topic: ORDERS, consumerGroup, batchSize: 10, ...more },
+    }),
+  })
+  const dispatched = mapping('chaos-dispatched', {
+    lagThreshold: 20,
+    maximumConcurrency: 3,
+    retryLevels: [1],
+  })
+  const functions = {
+    publish: func('publish', 10),
+    'consume-block': func('consume', 20, mapping('chaos-block', { onFailure: 'block' })),
+    'consume-retry': func('consume', 20, { ...mapping('chaos-retry', { retryLevels: [1] }), FAILS: 'true' }),
+    'consume-dispatched': func('consume', 20, dispatched),
+    dispatch: func('dispatch', 10, { ...dispatched, ROCKETMQ_WORKER_FUNCTION: 'consume-dispatched' }),
+    'end-transaction': func('end-transaction', 10),
+    'check-transactions': func('check-transactions', 15, { ROCKETMQ_CHECK_WINDOW_MS: String(WINDOW_MS) }),
+  }
+  return await startLambda({
+    functions,
+    onLog: ({ functionName: name, line }) => {
+      if (line.startsWith('{"kind":"record"')) history.add(JSON.parse(line))
+      else if (/Uncaught|Unhandled/.test(line)) history.add({ kind: 'crash', at: Date.now(), name, line })
+    },
+    onInvocation: ({ functionName, requestId, report, payload, functionError }) => {
+      history.add({
+        kind: 'invocation',
+        name: functionName,
+        invocation: requestId,
+        at: Date.now(),
+        durationMs: report.durationMs,
+        limitMs: (functions[functionName as keyof typeof functions].timeoutSeconds ?? 3) * 1_000,
+        status: report.status,
+        ...(functionError ? { error: payload.slice(0, 2_000) } : {}),
+      })
+    },
+  })
+}

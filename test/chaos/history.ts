@@ -1,0 +1,88 @@
+/**
+ * What happened in a run, as those saw it who had a part in it: one JSON object a line. The judge has nothing else, so that a run
+ * can be judged again.
+ */
+import { createWriteStream, readFileSync } from 'node:fs'
+
+/** All times are epoch ms. */
+export type Happening =
+  /** The first line. */
+  | {
+      kind: 'run'
+      seed: number
+      at: number
+      minutes: number
+      everyMs: number
+      commit: string
+      settings: string
+    }
+  /** A message that a publisher has acknowledged. */
+  | { kind: 'stored'; at: number; messageId: string; key: string; n: number }
+  /** A publisher did not say that it was stored. */
+  | { kind: 'not-stored'; at: number; messageId: string; outcome: string }
+  /** What a handler did: a line of its log. `fail`: it asked for it again. */
+  | {
+      kind: 'record'
+      group: string
+      what: 'start' | 'end' | 'fail'
+      invocation: string
+      pid: number
+      /** `<topic>/<broker>/<queueId>` of where it was read, which may be the group's retry topic. */
+      queue: string
+      offset: number
+      messageId: string
+      key: string
+      at: number
+    }
+  /** An invocation has ended, well or not. */
+  | {
+      kind: 'invocation'
+      name: string
+      invocation: string
+      at: number
+      durationMs: number
+      limitMs: number
+      status: 'success' | 'error' | 'timeout'
+      error?: string
+    }
+  /** `target`: a broker's name, `name server 1`, or the function and the pid of its environment. */
+  | { kind: 'fault'; at: number; until: number; what: string; target: string }
+  /** A timer of this process came so much too late: the machine had no time for it. */
+  | { kind: 'stall'; at: number; until: number }
+  /** Where a group stands, asked at the broker without a proxy between. */
+  | { kind: 'offset'; at: number; group: string; queue: string; offset: string }
+  /** What a topic holds in the end. */
+  | { kind: 'held'; queue: string; offset: number; messageId: string; key: string; storedAt: number }
+  | { kind: 'begun'; at: number; messageId: string; fate: 'commit' | 'rollback' }
+  /** A line that no function may print: an uncaught error, a rejection nobody handled. */
+  | { kind: 'crash'; at: number; name: string; line: string }
+  /** Faults are over; from now on everything has to come to its end. */
+  | { kind: 'healed'; at: number }
+  /** The run ended like this. */
+  | { kind: 'over'; at: number; isDrained: boolean; connections: number }
+
+export interface History {
+  readonly all: readonly Happening[]
+  add(happening: Happening): void
+  close(): Promise<void>
+}
+
+export function writeHistory(file: string): History {
+  const stream = createWriteStream(file)
+  const all: Happening[] = []
+  return {
+    all,
+    add(happening) {
+      all.push(happening)
+      stream.write(`${JSON.stringify(happening)}\n`)
+    },
+    close: () => new Promise((resolve) => stream.end(resolve)),
+  }
+}
+
+export function readHistory(file: string): Happening[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Happening)
+}

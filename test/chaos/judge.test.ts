@@ -1,0 +1,303 @@
+/** A history without a flaw, and what the judge says when one thing in it is different. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Happening } from './history.ts'
+import { judge } from './judge.ts'
+
+type RecordLine = Extract<Happening, { kind: 'record' }>
+
+const QUEUE = 'orders/broker-a/0'
+
+/** One of three messages of one sharding key, at the offset that it is called by. */
+const record = (
+  what: RecordLine['what'],
+  offset: number,
+  at: number,
+  more: Partial<RecordLine> = {},
+): Happening => ({
+  kind: 'record',
+  group: 'chaos-block',
+  what,
+  invocation: 'first',
+  pid: 1,
+  queue: QUEUE,
+  offset,
+  messageId: `id-${offset}`,
+  key: 'k',
+  at,
+  ...more,
+})
+const [stored, held, handled] = [[], [], []] as Happening[][] as [Happening[], Happening[], Happening[]]
+for (const offset of [0, 1, 2]) {
+  const messageId = `id-${offset}`
+  stored.push({ kind: 'stored', at: 1_000, messageId, key: 'k', n: offset })
+  held.push({ kind: 'held', queue: QUEUE, offset, messageId, key: 'k', storedAt: 900 })
+  handled.push(record('start', offset, 2_000 + offset * 10), record('end', offset, 2_005 + offset * 10))
+}
+const over: Happening = { kind: 'over', at: 9_000, isDrained: true, connections: 1 }
+const sound = [...stored, ...handled, ...held, over]
+const fault = (what: string, target: string, at: number, until: number): Happening => ({
+  kind: 'fault',
+  what,
+  target,
+  at,
+  until,
+})
+const invocation = (more: object): Happening => ({
+  kind: 'invocation',
+  name: 'publish',
+  invocation: 'x',
+  at: 5_000,
+  durationMs: 9_000,
+  limitMs: 10_000,
+  status: 'success',
+  ...more,
+})
+const offset = (value: string, at: number): Happening => ({
+  kind: 'offset',
+  at,
+  group: 'chaos-block',
+  queue: QUEUE,
+  offset: value,
+})
+
+describe('the judge of a chaos run', () => {
+  it('finds nothing in a run in which all was handled once, in order', () => {
+    const { violations, explained, figures } = judge(sound)
+
+    assert.deepStrictEqual([violations, explained], [[], []])
+    assert.deepStrictEqual([figures['acknowledged'], figures['handled, all groups']], [3, 3])
+  })
+
+  for (const [what, history, violations] of [
+    [
+      'a message that was acknowledged and never done',
+      sound.filter((each) => each !== handled.at(-1)),
+      ['lost: id-2 by chaos-block'],
+    ],
+    [
+      'a record that was begun before the one before it was done',
+      [...sound, record('start', 2, 2_001), record('end', 2, 2_002)].filter(
+        (each) => each !== handled[4] && each !== handled[5],
+      ),
+      ['order: chaos-block began orders/broker-a/0/2 before 0 was done'],
+    ],
+    [
+      'a record that was done twice',
+      [...sound, record('start', 1, 3_000), record('end', 1, 3_005)],
+      ['twice: id-1 by chaos-block at orders/broker-a/0/1', '1 of 4 records twice'],
+    ],
+    [
+      'two invocations in one queue',
+      [
+        ...sound,
+        record('start', 1, 2_001, { invocation: 'second' }),
+        record('end', 1, 2_003, { invocation: 'second' }),
+      ].filter((each) => each !== handled[2] && each !== handled[3]),
+      [
+        'order: chaos-block began orders/broker-a/0/1 before 0 was done',
+        'two owners: chaos-block at orders/broker-a/0/1: second, and first at 0',
+      ],
+    ],
+    [
+      'an offset that went back',
+      [...sound, offset('3', 3_000), offset('2', 4_000)],
+      ['offset: chaos-block orders/broker-a/0 went back from 3 to 2'],
+    ],
+    [
+      'a transaction that was to be committed and is not there',
+      [...sound, { kind: 'begun', at: 1, messageId: 'tx', fate: 'commit' }],
+      ['transaction tx: to be a commit, and 0 times in its topic'],
+    ],
+    [
+      'a transaction that was rolled back and is there',
+      [...sound, { kind: 'begun', at: 1, messageId: 'id-0', fate: 'rollback' }],
+      ['transaction id-0: to be a rollback, and 1 times in its topic'],
+    ],
+    [
+      'a transaction that was delivered twice',
+      [
+        ...sound,
+        { kind: 'begun', at: 1, messageId: 'id-0', fate: 'commit' },
+        { kind: 'held', queue: 'payments/broker-a/0', offset: 0, messageId: 'id-0', key: '', storedAt: 900 },
+      ],
+      ['transaction id-0: to be a commit, and 2 times in its topic'],
+    ],
+    [
+      'an invocation that had hardly any time left',
+      [...sound, invocation({ durationMs: 9_600 })],
+      ['late: publish took 9600 of 10000 ms'],
+    ],
+    [
+      'an invocation that ran into its limit',
+      [...sound, invocation({ durationMs: 10_000, status: 'timeout' })],
+      ['late: publish took 10000 of 10000 ms'],
+    ],
+    [
+      'an error that nobody caught',
+      [...sound, { kind: 'crash', at: 1, name: 'publish', line: 'Uncaught' }],
+      ['crash: publish: Uncaught'],
+    ],
+    [
+      'a run that did not come to its end',
+      sound.with(-1, { ...over, isDrained: false }),
+      ['the queues were not drained in the end'],
+    ],
+  ] satisfies [string, Happening[], string[]][])
+    it(`finds ${what}`, () => assert.deepStrictEqual(judge(history).violations, violations))
+
+  it('takes a kill of the broker as the cause of what its lost commits bring', () => {
+    const history = [
+      ...sound,
+      fault('kill', 'broker-a', 2_500, 2_600),
+      offset('3', 2_400),
+      offset('1', 2_700),
+      ...[1, 2].flatMap((each) => [record('start', each, 3_000 + each), record('end', each, 3_000 + each)]),
+    ]
+
+    const { violations, explained } = judge(history)
+
+    assert.deepStrictEqual(
+      [violations, explained],
+      [
+        [],
+        [
+          'twice: id-1 by chaos-block at orders/broker-a/0/1 (kill of broker-a)',
+          'twice: id-2 by chaos-block at orders/broker-a/0/2 (kill of broker-a)',
+          'offset: chaos-block orders/broker-a/0 went back from 3 to 1 (kill of broker-a)',
+        ],
+      ],
+    )
+  })
+
+  it('does not take as a cause what befell another broker, or came before', () => {
+    const twice = [record('start', 1, 3_000), record('end', 1, 3_005)]
+    const faults = [fault('kill', 'broker-b', 2_500, 2_600), fault('kill', 'broker-a', 1_000, 1_100)]
+
+    const { explained } = judge([...sound, ...faults, ...twice])
+
+    assert.deepStrictEqual(explained, [])
+  })
+
+  it('does not take what comes long after a record was done as the cause of its copy', () => {
+    const twice = [record('start', 1, 40_000), record('end', 1, 40_005)]
+
+    const cut = judge([...sound, fault('cut', 'broker-a', 9_000, 9_500), ...twice])
+    const killed = judge([...sound, fault('kill', 'broker-a', 30_000, 35_000), ...twice])
+    const early = judge([
+      ...sound,
+      offset('3', 3_000),
+      offset('2', 4_000),
+      fault('kill', 'broker-a', 2_000, 2_500),
+    ])
+
+    assert.deepStrictEqual([cut.explained, killed.explained, early.explained], [[], [], []])
+  })
+
+  it('finds a queue that nobody took for longer than its lease, from when a message was there', () => {
+    const late = 2_030 + 70_000
+    const message = { kind: 'held', queue: QUEUE, offset: 3, messageId: 'id-3', key: 'k' } as const
+    const taken = [record('start', 3, late, { pid: 2 }), record('end', 3, late + 5, { pid: 2 })]
+    const history = [...sound, fault('kill', 'consume-block 1', 2_030, 2_030), ...taken]
+
+    const waited = judge([...history, { ...message, storedAt: 2_000 }])
+    const nothingThere = judge([...history, { ...message, storedAt: late - 100 }])
+    const brokerWasGone = judge([
+      ...history,
+      { ...message, storedAt: 2_000 },
+      fault('silent', 'broker-a', 60_000, 64_000),
+    ])
+
+    const text =
+      'takeover: chaos-block had nobody at orders/broker-a/0 for 70000 ms after consume-block 1 was killed'
+    assert.deepStrictEqual([waited.violations, waited.figures['longest takeover, ms']], [[text], 70_000])
+    assert.deepStrictEqual([nothingThere.violations, nothingThere.figures['longest takeover, ms']], [[], 100])
+    assert.deepStrictEqual(
+      [brokerWasGone.violations, brokerWasGone.explained],
+      [[], [`${text} (silent of broker-a)`]],
+    )
+  })
+
+  it('explains a second owner by a broker that lost its leases, or by an owner that slept longer than its lease', () => {
+    const second = [
+      record('start', 2, 2_000 + 63_000, { invocation: 'second', pid: 2 }),
+      record('end', 2, 2_000 + 63_005, { invocation: 'second', pid: 2 }),
+    ]
+    const open = record('start', 2, 2_020)
+    const history = [...sound.filter((each) => each !== handled[4] && each !== handled[5]), open, ...second]
+
+    const alone = judge(history)
+    const slept = judge([...history, fault('suspend', 'consume-block 1', 2_022, 64_000)])
+    const napped = judge([...history, fault('suspend', 'consume-block 1', 2_022, 12_000)])
+    const lost = judge([...history, fault('kill', 'broker-a', 30_000, 35_000)])
+
+    const text = 'two owners: chaos-block at orders/broker-a/0/2: second, and first at 2'
+    assert.deepStrictEqual(alone.violations, [text])
+    assert.deepStrictEqual(
+      [slept.violations, slept.explained],
+      [[], [`${text} (suspend of consume-block 1)`]],
+    )
+    assert.deepStrictEqual(napped.violations, [text])
+    assert.deepStrictEqual([lost.violations, lost.explained], [[], [`${text} (kill of broker-a)`]])
+  })
+
+  it('explains a late invocation by a machine that had no time at its end, and what it left unsettled by its end', () => {
+    const cut = invocation({
+      name: 'consume-block',
+      invocation: 'first',
+      durationMs: 10_000,
+      status: 'timeout',
+    })
+    const twice = [
+      record('start', 1, 7_000, { invocation: 'second' }),
+      record('end', 1, 7_005, { invocation: 'second' }),
+    ]
+    const stall = (at: number): Happening => ({ kind: 'stall', at, until: at + 300 })
+
+    const atItsEnd = judge([...sound, cut, ...twice, stall(4_500)])
+    const before = judge([...sound, cut, ...twice, stall(2_000)])
+
+    const late = 'late: consume-block took 10000 of 10000 ms'
+    const done = 'twice: id-1 by chaos-block at orders/broker-a/0/1 (late end of consume-block)'
+    assert.deepStrictEqual(
+      [atItsEnd, before].map(({ explained }) => explained),
+      [[done, `${late} (stall of the machine)`], [done]],
+    )
+    assert.deepStrictEqual(before.violations[0], late)
+  })
+
+  it('explains a transaction that was delivered twice by what befell its broker while it noted the end', () => {
+    const history: Happening[] = [
+      ...sound,
+      { kind: 'begun', at: 1, messageId: 'tx', fate: 'commit' },
+      ...[30_000, 50_000].map((storedAt, at) => ({
+        kind: 'held' as const,
+        queue: 'payments/broker-a/0',
+        offset: at,
+        messageId: 'tx',
+        key: '',
+        storedAt,
+      })),
+    ]
+
+    const meanwhile = judge([...history, fault('suspend', 'broker-a', 32_000, 36_000)])
+    const later = judge([...history, fault('suspend', 'broker-a', 36_000, 38_000)])
+
+    const text = 'transaction tx: to be a commit, and 2 times in its topic'
+    assert.deepStrictEqual(
+      [meanwhile.violations, meanwhile.explained, later.violations],
+      [[], [`${text} (suspend of broker-a)`], [text]],
+    )
+  })
+
+  it('does not count one as an owner that was killed with a record in its hands', () => {
+    const history = [
+      ...sound.filter((each) => each !== handled[5]),
+      invocation({ name: 'consume-block', invocation: 'first', at: 3_000, status: 'error', durationMs: 1 }),
+      record('start', 2, 4_000, { invocation: 'second' }),
+      record('end', 2, 4_005, { invocation: 'second' }),
+    ]
+
+    assert.deepStrictEqual(judge(history).violations, [])
+  })
+})

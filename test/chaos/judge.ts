@@ -1,0 +1,371 @@
+/**
+ * Finds out of a history what was lost, done twice, done out of order, owned by two, moved back or left unfinished, and which of it
+ * a fault explains. What is not explained is a violation.
+ */
+import type { Happening } from './history.ts'
+
+type Of<Kind extends Happening['kind']> = Extract<Happening, { kind: Kind }>
+type RecordLine = Of<'record'>
+type Fault = Of<'fault'>
+/** What explains something. */
+type Cause = Pick<Fault, 'what' | 'target'>
+
+export interface Verdict {
+  /** In this order they are printed. */
+  figures: Readonly<Record<string, number>>
+  /** What must not be. */
+  violations: readonly string[]
+  /** What looks like one and has a cause in the history, with it. */
+  explained: readonly string[]
+}
+
+/** Commits that a killed broker may not have saved: it does every 5 s, 10 s after its start for the first time. */
+const COMMITS_LOST_MS = 10_000
+/** From its begin: it is ended by its caller or by a check, and that is noted. */
+const TRANSACTION_NOTED_MS = 45_000
+/** From its begin until a check has ended it: the time-out of the runs, a round, and the pause between two windows. */
+const LATE_END_MS = 20_000
+/** An end is noted up to 3 s later. */
+const END_NOTED_MS = 5_000
+/** A broker that was restarted knows no leases; whoever had one asks again by then. */
+const LEASE_MS = 60_000
+/** What was handled is committed so much later at most, unless something befalls its broker by then. */
+const SETTLED_MS = 5_000
+/** An invocation lasts no longer. */
+const INVOCATION_MS = 20_000
+/** A lease of one that was killed ends by itself, and somebody has to come. */
+const TAKEOVER_MS = 61_000
+/** An invocation must leave so much of its time. */
+const MARGIN_MS = 500
+/** What an invocation does at its end, it does in this time. */
+const ENDING_MS = 2_000
+const MOST_DUPLICATES = 0.01
+
+export function judge(history: readonly Happening[]): Verdict {
+  const of = <Kind extends Happening['kind']>(kind: Kind): Of<Kind>[] =>
+    history.filter((each): each is Of<Kind> => each.kind === kind)
+  const violations: string[] = []
+  const explained: string[] = []
+  const faults = of('fault')
+  const records = of('record').sort((a, b) => a.at - b.at)
+  const groups = Map.groupBy(records, ({ group }) => group)
+  const held = of('held')
+  const invocations = of('invocation')
+  const late = invocations.filter(
+    ({ status, durationMs, limitMs }) => status === 'timeout' || limitMs - durationMs < MARGIN_MS,
+  )
+  const stored = of('stored')
+
+  const lost = lostOf(stored, groups)
+  violations.push(...lost.map((each) => `lost: ${each}`))
+  const swaps = [...groups].flatMap(([group, lines]) => (isOrdered(group) ? swapsOf(lines, held) : []))
+  sort(swaps, (swap) => lockLossOf(faults, swap))
+  const twice = [...groups.values()].flatMap((lines) => duplicatesOf(lines, held))
+  const lostCommitOf = ({ queue, first, at }: Duplicate): Fault | undefined =>
+    faultOn(faults, queue, first, Math.min(at, first + SETTLED_MS + COMMITS_LOST_MS), isBrokerKill)
+  const byLostCommits = twice.filter(lostCommitOf)
+  sort(
+    twice.map((each) => ({ ...each, text: `twice: ${each.text}` })),
+    (each) => lostCommitOf(each) ?? interruptionOf(each.lines, faults) ?? lateEndOf(each.lines, late),
+  )
+  const owners = [...groups.values()].flatMap((lines) => doubleOwnersOf(lines, invocations))
+  sort(owners, (owner) => lockLossOf(faults, owner))
+  const back = regressionsOf(of('offset'))
+  sort(back, ({ queue, since, at }) => faultOn(faults, queue, since, at, isBrokerKill))
+  const transactions = transactionsOf(of('begun'), held)
+  violations.push(...transactions.wrong)
+  // A broker notes an end up to 3 s later: killed or suspended meanwhile it asks again, and takes the second answer for the first.
+  // So it does with an end that comes late.
+  sort(
+    transactions.twice,
+    ({ queue, at, since = at }) =>
+      faultOn(faults, queue, since, since + TRANSACTION_NOTED_MS, isBrokerKill) ??
+      faultOn(faults, queue, since, since + LATE_END_MS, () => true) ??
+      faultOn(faults, queue, at, at + END_NOTED_MS, () => true),
+  )
+  for (const { name, line } of of('crash')) violations.push(`crash: ${name}: ${line}`)
+  sort(
+    late.map(({ name, at, durationMs, limitMs }) => ({
+      at,
+      name,
+      text: `late: ${name} took ${Math.round(durationMs)} of ${limitMs} ms`,
+    })),
+    ({ at, name }) =>
+      faultNear(
+        faults,
+        at - INVOCATION_MS,
+        at,
+        ({ what, target }) => what === 'suspend' && target.startsWith(`${name} `),
+      ) ?? stallOf(of('stall'), at),
+  )
+  const takeovers = takeoversOf(records, faults, held)
+  sort(
+    takeovers.filter(({ ms }) => ms > TAKEOVER_MS),
+    ({ queue, since, at }) => faultOn(faults, queue, since, at, () => true),
+  )
+  const over = of('over').at(-1)
+  if (over?.isDrained !== true) violations.push('the queues were not drained in the end')
+
+  const ends = records.filter(({ what }) => what === 'end').length
+  const others = twice.length - byLostCommits.length
+  if (others > ends * MOST_DUPLICATES) violations.push(`${others} of ${ends} records twice`)
+  const figures = {
+    acknowledged: stored.length,
+    'sends without an acknowledgement': of('not-stored').length,
+    'handled, all groups': ends,
+    'records lost': lost.length,
+    'gaps and swaps of order': swaps.length,
+    'records twice': twice.length,
+    'of them by commits of a killed broker': byLostCommits.length,
+    'double owners': owners.length,
+    'offsets that went back': back.length,
+    'transactions begun': of('begun').length,
+    'transactions in the wrong state': transactions.wrong.length,
+    'transactions delivered twice': transactions.twice.length,
+    'longest takeover, ms': Math.max(0, ...takeovers.map(({ ms }) => ms)),
+    invocations: invocations.length,
+    'failed invocations': invocations.filter(({ status }) => status !== 'success').length,
+    'invocations with less than 500 ms left': late.length,
+    crashes: of('crash').length,
+    faults: faults.length,
+    'stalls of the machine': of('stall').length,
+    connections: over?.connections ?? 0,
+  }
+  return { figures, violations, explained }
+
+  /** What has a cause is explained by it, everything else a violation. */
+  function sort<T extends { text: string }>(
+    found: readonly T[],
+    cause: (each: T) => Cause | undefined,
+  ): void {
+    for (const each of found) {
+      const fault = cause(each)
+      if (fault) explained.push(`${each.text} (${fault.what} of ${fault.target})`)
+      else violations.push(each.text)
+    }
+  }
+}
+
+/** Groups whose mapping has `onFailure: 'block'`. */
+const isOrdered = (group: string): boolean => group.endsWith('-block')
+const isBrokerKill = ({ what, target }: Fault): boolean => what === 'kill' && target.startsWith('broker-')
+/** Which environment it befell. */
+const pidOf = ({ target }: Fault): number => Number(/^[a-z-]+ (\d+)$/.exec(target)?.[1])
+
+const faultNear = (
+  faults: readonly Fault[],
+  from: number,
+  to: number,
+  is: (fault: Fault) => boolean,
+): Fault | undefined => faults.find((fault) => fault.at <= to && fault.until >= from && is(fault))
+
+/** What lets a lease be given to somebody else while its owner works: its broker forgets it, or it sleeps longer than it lasts. */
+function lockLossOf(
+  faults: readonly Fault[],
+  { queue, at, since: from = at - LEASE_MS, pids = [] }: Found,
+): Fault | undefined {
+  const slept = (fault: Fault): boolean =>
+    fault.what === 'suspend' && fault.until - fault.at >= LEASE_MS && pids.includes(pidOf(fault))
+  return faultOn(faults, queue, from, at, isBrokerKill) ?? faultNear(faults, from, at, slept)
+}
+
+/** A fault of the broker that has the queue. */
+function faultOn(
+  faults: readonly Fault[],
+  queue: string,
+  from: number,
+  to: number,
+  is: (fault: Fault) => boolean,
+): Fault | undefined {
+  return faultNear(faults, from, to, (fault) => is(fault) && fault.target === brokerOf(queue))
+}
+
+/** The name of the broker that has a queue. */
+const brokerOf = (queue: string): string | undefined => queue.split('/').at(-2)
+
+/** Acknowledged, and never handled by a group to its end. */
+function lostOf(
+  stored: readonly Of<'stored'>[],
+  groups: ReadonlyMap<string, readonly RecordLine[]>,
+): string[] {
+  return [...groups].flatMap(([group, lines]) => {
+    const done = new Set(lines.filter(({ what }) => what === 'end').map(({ messageId }) => messageId))
+    return stored
+      .filter(({ messageId }) => !done.has(messageId))
+      .map(({ messageId }) => `${messageId} by ${group}`)
+  })
+}
+
+interface Found {
+  text: string
+  at: number
+  queue: string
+  /** When what it is about began. */
+  since?: number
+  /** The environments that had the queue. */
+  pids?: readonly number[]
+}
+
+/** Begun before everything of its sharding key that lies before it in its queue was done. */
+function swapsOf(lines: readonly RecordLine[], held: readonly Of<'held'>[]): Found[] {
+  const lanes = Map.groupBy(held, ({ queue, key }) => `${queue} ${key}`)
+  for (const lane of lanes.values()) lane.sort((a, b) => a.offset - b.offset)
+  const done = new Set<string>()
+  /** Up to which index of a lane all are done. */
+  const reached = new Map<string, number>()
+  const swaps: Found[] = []
+  for (const { what, queue, key, offset, at, group } of lines) {
+    if (what === 'end') done.add(`${queue}/${offset}`)
+    if (what !== 'start') continue
+    const name = `${queue} ${key}`
+    const lane = lanes.get(name) ?? []
+    let index = reached.get(name) ?? 0
+    while (index < lane.length && done.has(`${queue}/${lane[index]?.offset}`)) index += 1
+    reached.set(name, index)
+    const next = lane[index]
+    if (next && next.offset < offset)
+      swaps.push({
+        text: `order: ${group} began ${queue}/${offset} before ${next.offset} was done`,
+        at,
+        queue,
+      })
+  }
+  return swaps
+}
+
+/** What kept a broker from learning that a message was done: something that befell the broker, or who did it. */
+function interruptionOf(lines: readonly RecordLine[], faults: readonly Fault[]): Fault | undefined {
+  for (const { at, queue, pid } of lines) {
+    const cause =
+      faultOn(faults, queue, at, at + SETTLED_MS, () => true) ??
+      faultNear(faults, at, at + INVOCATION_MS, (fault) => pidOf(fault) === pid)
+    if (cause) return cause
+  }
+  return undefined
+}
+
+/** An invocation that had no time left to settle what it had done; that it had none is another matter. */
+function lateEndOf(lines: readonly RecordLine[], late: readonly Of<'invocation'>[]): Cause | undefined {
+  const ids = new Set(lines.map(({ invocation }) => invocation))
+  const found = late.find(({ invocation }) => ids.has(invocation))
+  return found && { what: 'late end', target: found.name }
+}
+
+/** The machine had no time for a process that wanted it. */
+const stallOf = (stalls: readonly Of<'stall'>[], at: number): Cause | undefined =>
+  stalls.some((each) => each.at <= at && each.until >= at - ENDING_MS)
+    ? { what: 'stall', target: 'the machine' }
+    : undefined
+
+interface Duplicate extends Found {
+  /** When it was done for the first time. */
+  first: number
+  /** All that the group did with it. */
+  lines: readonly RecordLine[]
+}
+
+/** Done more often than it is stored. */
+function duplicatesOf(lines: readonly RecordLine[], held: readonly Of<'held'>[]): Duplicate[] {
+  const copies = new Map<string, number>()
+  for (const { messageId } of held) copies.set(messageId, (copies.get(messageId) ?? 0) + 1)
+  const ends = Map.groupBy(
+    lines.filter(({ what }) => what === 'end'),
+    ({ messageId }) => messageId,
+  )
+  return [...ends].flatMap(([messageId, all]) =>
+    all.slice(copies.get(messageId) ?? 1).map(({ at, queue, offset, group }) => ({
+      text: `${messageId} by ${group} at ${queue}/${offset}`,
+      at,
+      queue,
+      first: all[0]?.at ?? at,
+      lines: lines.filter((each) => each.messageId === messageId),
+    })),
+  )
+}
+
+/** Two invocations that were at work in one queue at the same time. */
+function doubleOwnersOf(lines: readonly RecordLine[], invocations: readonly Of<'invocation'>[]): Found[] {
+  const ended = new Map(invocations.map(({ invocation, at }) => [invocation, at]))
+  const found: Found[] = []
+  for (const [queue, all] of Map.groupBy(lines, (each) => each.queue)) {
+    const open = new Map<string, RecordLine>()
+    for (const line of all) {
+      if (line.what !== 'start') {
+        open.delete(line.invocation)
+        continue
+      }
+      for (const [other, began] of open) {
+        // Killed with a record in its hands.
+        if ((ended.get(other) ?? Infinity) <= line.at) open.delete(other)
+        else if (other !== line.invocation)
+          found.push({
+            text: `two owners: ${line.group} at ${queue}/${line.offset}: ${line.invocation}, and ${other} at ${began.offset}`,
+            at: line.at,
+            since: began.at,
+            queue,
+            pids: [began.pid, line.pid],
+          })
+      }
+      open.set(line.invocation, line)
+    }
+  }
+  return found
+}
+
+function regressionsOf(offsets: readonly Of<'offset'>[]): (Found & { since: number })[] {
+  const found: (Found & { since: number })[] = []
+  for (const [name, all] of Map.groupBy(offsets, ({ group, queue }) => `${group} ${queue}`))
+    for (const [index, { at, offset, queue }] of all.entries()) {
+      const before = all[index - 1]
+      if (before && BigInt(offset) < BigInt(before.offset))
+        found.push({
+          text: `offset: ${name} went back from ${before.offset} to ${offset}`,
+          at,
+          since: before.at,
+          queue,
+        })
+    }
+  return found
+}
+
+/** A commit is in its topic, once; a rollback is not. */
+function transactionsOf(
+  begun: readonly Of<'begun'>[],
+  held: readonly Of<'held'>[],
+): { wrong: string[]; twice: Found[] } {
+  const found = Map.groupBy(held, ({ messageId }) => messageId)
+  const wrong: string[] = []
+  const twice: Found[] = []
+  for (const { messageId, fate, at } of begun) {
+    const copies = found.get(messageId) ?? []
+    const [first] = copies
+    const text = `transaction ${messageId}: to be a ${fate}, and ${copies.length} times in its topic`
+    if (first && fate === 'commit' && copies.length > 1)
+      twice.push({ text, since: at, at: first.storedAt, queue: first.queue })
+    else if (copies.length !== (fate === 'commit' ? 1 : 0)) wrong.push(text)
+  }
+  return { wrong, twice }
+}
+
+/** From the kill of a worker, or from when a message was there, to the next record that is begun in the queue of its last. */
+function takeoversOf(
+  records: readonly RecordLine[],
+  faults: readonly Fault[],
+  held: readonly Of<'held'>[],
+): (Found & { ms: number; since: number })[] {
+  const storedAt = new Map(held.map((each) => [`${each.queue}/${each.offset}`, each.storedAt]))
+  return faults.flatMap((fault) => {
+    if (fault.what !== 'kill') return []
+    const last = records.findLast((each) => each.pid === pidOf(fault) && each.at <= fault.at)
+    if (!last) return []
+    const { queue, group } = last
+    const next = records.find((each) => each.queue === queue && each.group === group && each.at > fault.at)
+    // Of a retry topic nobody knows when its messages came.
+    const stored = next && storedAt.get(`${queue}/${next.offset}`)
+    if (!next || stored === undefined) return []
+    const since = Math.max(fault.at, stored)
+    const ms = Math.round(next.at - since)
+    const text = `takeover: ${group} had nobody at ${queue} for ${ms} ms after ${fault.target} was killed`
+    return [{ text, ms, since, at: next.at, queue }]
+  })
+}

@@ -1,0 +1,102 @@
+/** What topics hold and where groups stand, asked of the brokers, and whether the machine has time for all of it. */
+import { setTimeout as wait } from 'node:timers/promises'
+import { QueryConsumerOffset } from '../../src/commands/index.ts'
+import { type Client, createPullConsumer, type MessageQueue } from '../../src/index.ts'
+import { retryTopic } from '../../src/wire/names.ts'
+import type { ChaosCluster } from './cluster.ts'
+import { GROUPS, ORDERS, PAYMENTS, QUEUES } from './functions.ts'
+import type { History } from './history.ts'
+
+const SAMPLE_MS = 2_000
+const TICK_MS = 100
+/** A timer that is later than this tells of a machine that has no time; with enough of it they are 1 ms late, and 20 at a collection. */
+const STALL_MS = 200
+
+export async function noteHeld(client: Client, history: History): Promise<void> {
+  for (const topic of [ORDERS, PAYMENTS])
+    for (const held of await contentOf(client, topic)) history.add({ kind: 'held', ...held })
+}
+
+interface Held {
+  messageId: string
+  queue: string
+  offset: number
+  key: string
+  /** Epoch ms. */
+  storedAt: number
+}
+
+export async function contentOf(client: Client, topic: string): Promise<Held[]> {
+  const consumer = createPullConsumer(client, { consumerGroup: 'chaos-judge' })
+  const held: Held[] = []
+  for (const queue of await consumer.queues(topic))
+    for (let offset = 0n, more = true; more; ) {
+      const { messages, nextBeginOffset, maxOffset } = await consumer.pull(queue, offset)
+      for (const { messageId, queueOffset, systemProperties, storeTimestamp } of messages)
+        held.push({
+          messageId,
+          queue: nameOf(queue),
+          offset: Number(queueOffset),
+          key: systemProperties['__SHARDINGKEY'] ?? '',
+          storedAt: storeTimestamp,
+        })
+      more = nextBeginOffset > offset && nextBeginOffset < maxOffset
+      offset = nextBeginOffset
+    }
+  return held
+}
+
+const nameOf = ({ topic, brokerName, queueId }: MessageQueue): string => `${topic}/${brokerName}/${queueId}`
+
+/** Asks every broker where the groups stand, without a proxy between, for as long as there is one that answers. */
+export function sampleOffsets(
+  client: Client,
+  { direct }: ChaosCluster,
+  history: History,
+): { stop(): Promise<void> } {
+  const ending = new AbortController()
+  const sample = async (group: string, queue: MessageQueue): Promise<void> => {
+    const { topic, brokerName, queueId } = queue
+    const request = { consumerGroup: group, topic, queueId, setZeroIfNotFound: false }
+    const call = client.network.call(direct[brokerName] ?? '', QueryConsumerOffset, request, undefined, {
+      deadline: client.deadline({ deadlineMs: Date.now() + SAMPLE_MS }),
+    })
+    // A broker that is down or suspended says nothing of its offsets.
+    const answer = await call.catch(() => undefined)
+    const offset = answer?.header.offset
+    if (offset === undefined) return
+    history.add({ kind: 'offset', at: Date.now(), group, queue: nameOf(queue), offset: offset.toString() })
+  }
+  const running = (async () => {
+    while (!ending.signal.aborted) {
+      const queues = GROUPS.flatMap((group) =>
+        Object.keys(direct).flatMap((brokerName) => [
+          { group, queue: { topic: retryTopic(group), brokerName, queueId: 0 } },
+          ...Array.from({ length: QUEUES }, (_, queueId) => ({
+            group,
+            queue: { topic: ORDERS, brokerName, queueId },
+          })),
+        ]),
+      )
+      await Promise.all(queues.map(({ group, queue }) => sample(group, queue)))
+      await wait(SAMPLE_MS, undefined, { signal: ending.signal }).catch(() => {})
+    }
+  })()
+  return {
+    async stop() {
+      ending.abort()
+      await running
+    },
+  }
+}
+
+/** Notes when the machine had no time for this process; no promise of time can be judged then. */
+export function noteStalls(history: History): { stop(): void } {
+  let last = Date.now()
+  const timer = setInterval(() => {
+    const now = Date.now()
+    if (now - last > TICK_MS + STALL_MS) history.add({ kind: 'stall', at: last + TICK_MS, until: now })
+    last = now
+  }, TICK_MS)
+  return { stop: () => clearInterval(timer) }
+}

@@ -1,0 +1,166 @@
+/**
+ * `npm run chaos`: the bundled functions on real brokers while faults come, and what a judge finds in the history of it.
+ * docs/reliability.md says what is promised, and which figure tells of it.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { type Client, createClient } from '../../src/index.ts'
+import type { LocalLambda } from '../../src/testing/index.ts'
+import { seeded } from '../support/random.ts'
+import { ROCKETMQ_VERSION } from '../support/rocketmq/install.ts'
+import { startCluster } from './cluster.ts'
+import { letFaultsCome } from './faults.ts'
+import { GROUPS, ORDERS, PAYMENTS, QUEUES, startFunctions } from './functions.ts'
+import { type History, readHistory, writeHistory } from './history.ts'
+import { judge } from './judge.ts'
+import { contentOf, noteHeld, noteStalls, sampleOffsets } from './observe.ts'
+import { planFaults } from './schedule.ts'
+import { startWorkload, type Workload } from './workload.ts'
+
+const HELP = `npm run chaos [-- options]
+
+Kills, suspends and cuts off what the functions need, by a schedule that follows from the seed, and judges what became of
+every message. Exit code 1, and the history is kept, when something was lost, swapped, owned by two or left unfinished and no
+fault of the schedule explains it.
+
+  --seed <n>       (default: the time)
+  --minutes <n>    how long faults come; everything has to come to its end behind them (default 10)
+  --every <s>      a process is killed or suspended so often (default 30)
+  --keep           keep the history, too, when nothing was found
+  --judge <file>   judge a history again, and run nothing
+  --help
+`
+const BROKERS = 2
+const NAME_SERVERS = 2
+/** Brokers as shipped, but for the checks of transactions, which would take most of the run. */
+const SETTINGS = {
+  transactionTimeOut: 6_000,
+  transactionCheckInterval: 5_000,
+  registerNameServerPeriod: 10_000,
+  waitTimeMillsInSendQueue: 5_000,
+}
+/** Leases of those that were killed last end after 60 s. */
+const PATIENCE_MS = 240_000
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    minutes: { type: 'string', default: '10' },
+    every: { type: 'string', default: '30' },
+    keep: { type: 'boolean', default: false },
+    judge: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+const [seed, minutes, every] = [values.seed, values.minutes, values.every].map(Number) as [
+  number,
+  number,
+  number,
+]
+
+if (values.help) console.log(HELP)
+else if (values.judge !== undefined) tell(values.judge)
+else if (!Number.isSafeInteger(seed) || !(minutes > 0) || !(every > 0)) {
+  console.error(`--seed, --minutes and --every take numbers\n\n${HELP}`)
+  process.exitCode = 2
+} else await main()
+
+async function main(): Promise<void> {
+  const folder = join(import.meta.dirname, '../../.build/chaos', String(seed))
+  // What a run with this seed has left is what a second one is compared with.
+  await rm(`${folder}-before`, { recursive: true, force: true })
+  if (existsSync(folder)) await rename(folder, `${folder}-before`)
+  await mkdir(folder, { recursive: true })
+  const file = join(folder, 'history.jsonl')
+  const history = writeHistory(file)
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
+  const at = Date.now()
+  const everyMs = every * 1_000
+  const settings = JSON.stringify({
+    brokers: BROKERS,
+    nameServers: NAME_SERVERS,
+    queues: QUEUES,
+    ...SETTINGS,
+  })
+  console.log(
+    `${new Date(at).toISOString().slice(0, 10)}, seed ${seed}, ${minutes} minutes, a process killed or suspended every ${every} s
+commit ${commit}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with ${settings}`,
+  )
+  history.add({ kind: 'run', seed, at, minutes, everyMs, commit, settings })
+  const random = seeded(seed)
+  const cluster = await startCluster(
+    { brokers: BROKERS, nameServers: NAME_SERVERS, settings: SETTINGS },
+    folder,
+    random,
+  )
+  let lambda: LocalLambda | undefined
+  const client = createClient({ nameServers: cluster.nameServers, timeoutMs: 10_000 })
+  try {
+    for (const topic of [ORDERS, PAYMENTS]) await cluster.createTopic(topic, QUEUES)
+    lambda = await startFunctions(cluster.nameServers, folder, history)
+    const workload = startWorkload(lambda, history, seed)
+    const sampling = sampleOffsets(client, cluster, history)
+    const watching = noteStalls(history)
+    const durationMs = minutes * 60_000
+    const brokers = cluster.rocketmq.brokers.map(({ name }) => name)
+    const planned = planFaults({ seed, durationMs, everyMs, brokers, nameServers: NAME_SERVERS })
+    await letFaultsCome(planned, durationMs, { cluster, lambda, history, random })
+    await workload.stopPublishing()
+    history.add({ kind: 'healed', at: Date.now() })
+    const isDrained = await drained(client, workload, history)
+    await workload.stop()
+    await sampling.stop()
+    watching.stop()
+    await noteHeld(client, history)
+    const connections = Object.values(cluster.proxies).reduce((sum, proxy) => sum + proxy.connections, 0)
+    history.add({ kind: 'over', at: Date.now(), isDrained, connections })
+  } finally {
+    await client.close()
+    await lambda?.close()
+    await cluster.stop()
+    await history.close()
+  }
+  const isSound = tell(file)
+  if (isSound && !values.keep) await rm(folder, { recursive: true, force: true })
+  else console.log(`history and bytes: ${folder}`)
+}
+
+/** Prints the figures and what was found. */
+function tell(file: string): boolean {
+  const { figures, violations, explained } = judge(readHistory(file))
+  const width = Math.max(...Object.keys(figures).map(({ length }) => length))
+  for (const [name, figure] of Object.entries(figures)) console.log(`  ${name.padEnd(width)}  ${figure}`)
+  const causes = Map.groupBy(
+    explained,
+    (each) => `${each.slice(0, each.indexOf(':'))} … ${each.slice(each.lastIndexOf('('))}`,
+  )
+  for (const [cause, all] of causes) console.log(`  explained: ${all.length} × ${cause}`)
+  for (const each of violations.slice(0, 50)) console.log(`  VIOLATION ${each}`)
+  console.log(violations.length === 0 ? 'nothing that no fault explains' : `${violations.length} violations`)
+  process.exitCode = violations.length === 0 ? 0 : 1
+  return violations.length === 0
+}
+
+/** Whether everything was handled and ended in time. */
+async function drained(client: Client, workload: Workload, history: History): Promise<boolean> {
+  const limit = Date.now() + PATIENCE_MS
+  while (Date.now() < limit) {
+    await wait(5_000)
+    const done = new Map<string, Set<string>>(GROUPS.map((group) => [group, new Set()]))
+    for (const each of history.all)
+      if (each.kind === 'record' && each.what === 'end') done.get(each.group)?.add(each.messageId)
+    const isHandled = [...done.values()].every((ids) => isPartOf(workload.stored, ids))
+    if (!isHandled) continue
+    const payments = new Set((await contentOf(client, PAYMENTS)).map(({ messageId }) => messageId))
+    if (isPartOf(workload.commits, payments)) return true
+  }
+  return false
+}
+
+function isPartOf(some: ReadonlySet<string>, all: ReadonlySet<string>): boolean {
+  return [...some].every((each) => all.has(each))
+}

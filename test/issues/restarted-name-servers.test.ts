@@ -1,0 +1,69 @@
+/**
+ * A name server that was just started knows no topics and no brokers until they report: warm functions failed for up to 30 s, for
+ * brokers that were well, or could not commit what they had handled.
+ */
+import { deepStrictEqual } from 'node:assert/strict'
+import { it } from 'node:test'
+import { RequestCode } from '../../src/commands/index.ts'
+import { createProducer, createPullConsumer } from '../../src/index.ts'
+import { fakeCluster, storing } from '../support/fake-cluster.ts'
+import { rejection } from '../support/net.ts'
+
+it('what was routed before is sent and read while the name server does not know the topic yet', async (t) => {
+  const cluster = await fakeCluster(t, {
+    brokers: { 'broker-a': { ...storing(), [RequestCode.GET_MAX_OFFSET]: () => ({ ext: { offset: '7' } }) } },
+  })
+  const client = cluster.client({ routeTtlMs: 1 })
+  const producer = createProducer(client, { producerGroup: 'g' })
+  const consumer = createPullConsumer(client, { consumerGroup: 'g' })
+  await producer.send({ topic: 'orders', body: 'x' })
+
+  delete cluster.topics['orders']
+  client.routes.forget(await client.route('orders', client.deadline()))
+  const { queue } = await producer.send({ topic: 'orders', body: 'y' })
+  const end = await consumer.maxOffset(queue)
+
+  deepStrictEqual([queue.brokerName, end], ['broker-a', 7n])
+})
+
+it('what was begun at a broker that has not reported yet is ended there for a minute, and nothing new is begun', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+  const committing = { ...storing(), [RequestCode.UPDATE_CONSUMER_OFFSET]: () => ({}) }
+  const cluster = await fakeCluster(t, { brokers: { 'broker-a': storing(), 'broker-b': committing } })
+  const client = cluster.client({ routeTtlMs: 1 })
+  const producer = createProducer(client, { producerGroup: 'g' })
+  const consumer = createPullConsumer(client, { consumerGroup: 'g' })
+  const queue = { topic: 'orders', brokerName: 'broker-b', queueId: 0 }
+  await client.route('orders', client.deadline())
+
+  cluster.topics['orders'] = { brokers: ['broker-a'] }
+  for (const ms of [1, 59_999]) {
+    t.mock.timers.tick(ms)
+    await consumer.commitOffset(queue, 7n)
+    for (let n = 0; n < 4; n++) await producer.send({ topic: 'orders', body: 'x' })
+  }
+  t.mock.timers.tick(1)
+  const gone = await rejection(consumer.commitOffset(queue, 7n))
+  cluster.topics['orders'] = {}
+  t.mock.timers.tick(1)
+  await consumer.commitOffset(queue, 7n)
+
+  deepStrictEqual(cluster.codes('broker-b'), [15, 15, 15])
+  deepStrictEqual([gone['code'], gone['outcome']], ['RMQ_ROUTE', 'not-sent'])
+})
+
+it('a topic that is gone is refused by its broker meanwhile, and nothing is stored', async (t) => {
+  const cluster = await fakeCluster(t, {
+    brokers: {
+      'broker-a': { [RequestCode.SEND_MESSAGE_V2]: () => ({ code: 17, remark: 'topic[orders] not exist' }) },
+    },
+  })
+  const client = cluster.client()
+  const producer = createProducer(client, { producerGroup: 'g' })
+  await client.route('orders', client.deadline())
+
+  delete cluster.topics['orders']
+  const error = await rejection(producer.send({ topic: 'orders', body: 'x' }))
+
+  deepStrictEqual([error['code'], error['responseCode'], error['outcome']], ['RMQ_BROKER', 17, 'refused'])
+})

@@ -1,0 +1,36 @@
+/** Functions that thaw: the first call of each succeeds, however long they were frozen and whatever became of their connections. */
+import { deepStrictEqual, ok } from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { realBrokerAvailable } from '../support/rocketmq/install.ts'
+import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
+import { measureThaws } from './freeze.ts'
+
+const ROUNDS = 1
+
+describe('a function that thaws', { skip: !(await realBrokerAvailable()) }, () => {
+  let rocketmq: RocketMQ
+  before(async () => {
+    rocketmq = await startRocketMQ({ settings: { waitTimeMillsInSendQueue: 20_000 } })
+  })
+  after(() => rocketmq?.stop())
+
+  it('sends, pulls and commits at its first call, and settles the calls that it had in flight', async (t) => {
+    const figures = await measureThaws(rocketmq, ROUNDS)
+
+    for (const [name, all = []] of Map.groupBy(figures, (each) => each.name)) {
+      const slowest = Math.max(...all.map(({ tookMs }) => tookMs))
+      const done = all.filter(({ outcome }) => outcome === 'done').length
+      t.diagnostic(`${name}: ${done} of ${all.length}, ${Math.round(slowest)} ms at most`)
+    }
+    ok(figures.length >= 100)
+    deepStrictEqual(
+      figures.filter(({ outcome }) => outcome !== 'done'),
+      [],
+    )
+    const inFlight = figures.filter(({ name }) => name.endsWith('in flight'))
+    deepStrictEqual(
+      inFlight.filter(({ left }) => !/^(done|RMQ_(TIMEOUT|CONNECTION_LOST|CONNECT))$/.test(left ?? '')),
+      [],
+    )
+  })
+})

@@ -1,0 +1,52 @@
+/** Who has the queues on real brokers: of invocations that contend for them, and for how long nobody has when an owner is gone. */
+import { type ContentionFigures, contend, takeTurns } from '../delivery/contention.ts'
+import { type Context, createContext } from '../delivery/context.ts'
+import { startCluster } from '../delivery/rocketmq-cluster.ts'
+import { gate, type Scope } from '../support/local-lambda.ts'
+
+const TURNS = 20
+const KILLS = 3
+
+export interface LeaseFigures {
+  contention: ContentionFigures
+  /** From the start of the next invocation to its handler, when the last one had ended. */
+  afterEndMs: number[]
+  /** From the kill to the next owner's handler, with one invocation after the other. */
+  afterKillMs: number[]
+}
+
+export async function measureLeases(invocations: number): Promise<LeaseFigures> {
+  await using stack = new AsyncDisposableStack()
+  const scope: Scope = { after: (end) => stack.defer(async () => void (await end())) }
+  const cluster = await startCluster()
+  stack.defer(() => cluster.stop())
+  const context = async (): Promise<Context> => await createContext(scope, cluster)
+
+  const contention = await contend(await context(), invocations)
+  const { gaps } = await takeTurns(await context(), TURNS)
+  const contexts = await Promise.all(Array.from({ length: KILLS }, context))
+  return {
+    contention,
+    afterEndMs: gaps,
+    afterKillMs: await Promise.all(contexts.map((c) => takeFromKilled(scope, c))),
+  }
+}
+
+async function takeFromKilled(scope: Scope, c: Context): Promise<number> {
+  const door = await gate(scope)
+  await c.createTopic()
+  await c.order(2, (n) => (n === 0 ? { gate: door.url } : {}))
+  const { lambda, invoke, ledger } = await c.func()
+  const running = invoke()
+  await door.arrived(1)
+
+  const [pid = 0] = lambda.pids()['consume'] ?? []
+  process.kill(-pid, 'SIGKILL')
+  const killedAt = Date.now()
+  door.open()
+  await running
+  const before = ledger.length
+  while (ledger.length === before) await invoke()
+
+  return (ledger[before]?.at ?? Number.NaN) - killedAt
+}
