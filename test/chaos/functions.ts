@@ -91,11 +91,12 @@ export async function startFunctions(
       if (line.startsWith('{"kind":"record"')) history.add(JSON.parse(line))
       else if (/Uncaught|Unhandled/.test(line)) history.add({ kind: 'crash', at: Date.now(), name, line })
     },
-    onInvocation: ({ functionName, requestId, report, payload, functionError }) => {
+    onInvocation: ({ functionName, requestId, pid, report, payload, functionError }) => {
       history.add({
         kind: 'invocation',
         name: functionName,
         invocation: requestId,
+        ...(pid === undefined ? {} : { pid }),
         at: Date.now(),
         durationMs: report.durationMs,
         limitMs: (functions[functionName as keyof typeof functions].timeoutSeconds ?? 3) * 1_000,

@@ -39,6 +39,8 @@ export type Happening =
       kind: 'invocation'
       name: string
       invocation: string
+      /** Of its environment; undefined: that could not be started. */
+      pid?: number
       at: number
       durationMs: number
       limitMs: number
@@ -54,8 +56,12 @@ export type Happening =
   /** What a topic holds in the end. */
   | { kind: 'held'; queue: string; offset: number; messageId: string; key: string; storedAt: number }
   | { kind: 'begun'; at: number; messageId: string; fate: 'commit' | 'rollback' }
+  /** What a broker still has of transactions in the end: those that it will ask about, and those that it gave up. */
+  | { kind: 'half'; at: number; broker: string; open: number; givenUp: number }
   /** A line that no function may print: an uncaught error, a rejection nobody handled. */
   | { kind: 'crash'; at: number; name: string; line: string }
+  /** Faults come from now on; times that are printed count from here. */
+  | { kind: 'begin'; at: number }
   /** Faults are over; from now on everything has to come to its end. */
   | { kind: 'healed'; at: number }
   /** The run ended like this. */

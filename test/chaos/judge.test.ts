@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Happening } from './history.ts'
-import { judge } from './judge.ts'
+import { type Verdict, judge as verdictOf } from './judge.ts'
+
+/** With what is explained as text. */
+function judge(history: readonly Happening[]): Omit<Verdict, 'explained'> & { explained: string[] } {
+  const { explained, ...verdict } = verdictOf(history)
+  return {
+    ...verdict,
+    explained: explained.map(({ text, cause: { what, target } }) => `${text} (${what} of ${target})`),
+  }
+}
 
 type RecordLine = Extract<Happening, { kind: 'record' }>
 
@@ -134,6 +143,24 @@ describe('the judge of a chaos run', () => {
       ['late: publish took 10000 of 10000 ms'],
     ],
     [
+      'a record that was passed over when those before it were handed over again',
+      [
+        ...sound,
+        ...[0, 2].flatMap((each) => [record('start', each, 3_000 + each), record('end', each, 3_000 + each)]),
+      ],
+      [
+        'order: chaos-block began orders/broker-a/0/2 before 1 was done',
+        'twice: id-0 by chaos-block at orders/broker-a/0/0',
+        'twice: id-2 by chaos-block at orders/broker-a/0/2',
+        '2 of 5 records twice',
+      ],
+    ],
+    [
+      'a transaction that was never ended, and one that its broker gave up',
+      [...sound, { kind: 'half', at: 9_000, broker: 'broker-a', open: 1, givenUp: 2 }],
+      ['transactions of broker-a: 1 never ended, 2 given up'],
+    ],
+    [
       'an error that nobody caught',
       [...sound, { kind: 'crash', at: 1, name: 'publish', line: 'Uncaught' }],
       ['crash: publish: Uncaught'],
@@ -179,6 +206,47 @@ describe('the judge of a chaos run', () => {
     assert.deepStrictEqual(explained, [])
   })
 
+  it('does not take a kill of the broker as the cause of what was committed more than 10 s before', () => {
+    const again = [record('start', 1, 40_000), record('end', 1, 40_005)]
+    const kill = fault('kill', 'broker-a', 13_000, 15_000)
+
+    const before = judge([...sound, kill, ...again])
+    // Its commit came late: so long the group was seen to stand before it.
+    const late = judge([...sound, kill, offset('1', 5_000), offset('3', 7_000), ...again])
+
+    assert.deepStrictEqual(
+      [before.explained, late.explained],
+      [[], ['twice: id-1 by chaos-block at orders/broker-a/0/1 (kill of broker-a)']],
+    )
+  })
+
+  it('takes as the cause of a copy only what came before the invocation that had done it was over', () => {
+    const ended = invocation({
+      name: 'consume-block',
+      invocation: 'first',
+      pid: 1,
+      at: 2_100,
+      durationMs: 200,
+    })
+    const again = [
+      record('start', 1, 40_000, { invocation: 'second' }),
+      record('end', 1, 40_005, { invocation: 'second' }),
+    ]
+    const judged = (...faults: Happening[]): string[] =>
+      judge([...sound, ended, ...again, ...faults]).explained
+
+    const text = 'twice: id-1 by chaos-block at orders/broker-a/0/1'
+    assert.deepStrictEqual(
+      [
+        judged(fault('cut', 'broker-a', 2_050, 2_080)),
+        judged(fault('kill', 'consume-block 1', 2_060, 2_060)),
+        judged(fault('cut', 'broker-a', 2_200, 2_300)),
+        judged(fault('kill', 'consume-block 1', 2_200, 2_200)),
+      ],
+      [[`${text} (cut of broker-a)`], [`${text} (kill of consume-block 1)`], [], []],
+    )
+  })
+
   it('does not take what comes long after a record was done as the cause of its copy', () => {
     const twice = [record('start', 1, 40_000), record('end', 1, 40_005)]
 
@@ -207,6 +275,17 @@ describe('the judge of a chaos run', () => {
       { ...message, storedAt: 2_000 },
       fault('silent', 'broker-a', 60_000, 64_000),
     ])
+    // Whoever comes finds it there again.
+    const goneBefore = judge([
+      ...history,
+      { ...message, storedAt: 2_000 },
+      fault('silent', 'broker-a', 40_000, 61_000),
+    ])
+    const shortlyGone = judge([
+      ...history,
+      { ...message, storedAt: 2_000 },
+      fault('cut', 'broker-a', 61_500, 61_600),
+    ])
 
     const text =
       'takeover: chaos-block had nobody at orders/broker-a/0 for 70000 ms after consume-block 1 was killed'
@@ -216,6 +295,7 @@ describe('the judge of a chaos run', () => {
       [brokerWasGone.violations, brokerWasGone.explained],
       [[], [`${text} (silent of broker-a)`]],
     )
+    assert.deepStrictEqual([goneBefore.violations, shortlyGone.violations], [[text], [text]])
   })
 
   it('explains a second owner by a broker that lost its leases, or by an owner that slept longer than its lease', () => {
@@ -239,6 +319,21 @@ describe('the judge of a chaos run', () => {
     )
     assert.deepStrictEqual(napped.violations, [text])
     assert.deepStrictEqual([lost.violations, lost.explained], [[], [`${text} (kill of broker-a)`]])
+  })
+
+  it('explains a late invocation by a suspension of its own environment only', () => {
+    const slow = invocation({ pid: 3, durationMs: 9_900, at: 20_000 })
+    const judged = (...more: Happening[]): string[] => judge([...sound, slow, ...more]).explained
+
+    const text = 'late: publish took 9900 of 10000 ms'
+    assert.deepStrictEqual(
+      [
+        judged(fault('suspend', 'publish 3', 12_000, 15_000)),
+        judged(fault('suspend', 'publish 4', 12_000, 15_000)),
+        judged(fault('suspend', 'publish 3', 5_000, 9_000)),
+      ],
+      [[`${text} (suspend of publish 3)`], [], []],
+    )
   })
 
   it('explains a late invocation by a machine that had no time at its end, and what it left unsettled by its end', () => {

@@ -7,27 +7,38 @@ import type { Happening } from './history.ts'
 type Of<Kind extends Happening['kind']> = Extract<Happening, { kind: Kind }>
 type RecordLine = Of<'record'>
 type Fault = Of<'fault'>
-/** What explains something. */
-type Cause = Pick<Fault, 'what' | 'target'>
+/** What explains something, and when it was. */
+type Cause = Pick<Fault, 'what' | 'target' | 'at' | 'until'>
 
 export interface Verdict {
   /** In this order they are printed. */
   figures: Readonly<Record<string, number>>
   /** What must not be. */
   violations: readonly string[]
-  /** What looks like one and has a cause in the history, with it. */
-  explained: readonly string[]
+  /** What looks like one and has a cause in the history. */
+  explained: readonly Explained[]
+}
+
+export interface Explained {
+  text: string
+  /** Epoch ms. */
+  at: number
+  cause: Cause
+  /** Of what a killed broker forgot that it was done: there are many of them. */
+  forgotten?: Pick<RecordLine, 'group' | 'queue' | 'offset'>
 }
 
 /** Commits that a killed broker may not have saved: it does every 5 s, 10 s after its start for the first time. */
 const COMMITS_LOST_MS = 10_000
+/** So long after the end of what kept a broker from it, a lease that has run out is taken: calls have ended, and somebody comes. */
+const TAKEN_MS = 10_000
 /** From its begin: it is ended by its caller or by a check, and that is noted. */
 const TRANSACTION_NOTED_MS = 45_000
 /** From its begin until a check has ended it: the time-out of the runs, a round, and the pause between two windows. */
 const LATE_END_MS = 20_000
 /** An end is noted up to 3 s later. */
 const END_NOTED_MS = 5_000
-/** A broker that was restarted knows no leases; whoever had one asks again by then. */
+/** A lease ends by itself after it. */
 const LEASE_MS = 60_000
 /** What was handled is committed so much later at most, unless something befalls its broker by then. */
 const SETTLED_MS = 5_000
@@ -45,7 +56,7 @@ export function judge(history: readonly Happening[]): Verdict {
   const of = <Kind extends Happening['kind']>(kind: Kind): Of<Kind>[] =>
     history.filter((each): each is Of<Kind> => each.kind === kind)
   const violations: string[] = []
-  const explained: string[] = []
+  const explained: Explained[] = []
   const faults = of('fault')
   const records = of('record').sort((a, b) => a.at - b.at)
   const groups = Map.groupBy(records, ({ group }) => group)
@@ -61,19 +72,24 @@ export function judge(history: readonly Happening[]): Verdict {
   const swaps = [...groups].flatMap(([group, lines]) => (isOrdered(group) ? swapsOf(lines, held) : []))
   sort(swaps, (swap) => lockLossOf(faults, swap))
   const twice = [...groups.values()].flatMap((lines) => duplicatesOf(lines, held))
-  const lostCommitOf = ({ queue, first, at }: Duplicate): Fault | undefined =>
-    faultOn(faults, queue, first, Math.min(at, first + SETTLED_MS + COMMITS_LOST_MS), isBrokerKill)
-  const byLostCommits = twice.filter(lostCommitOf)
-  sort(
-    twice.map((each) => ({ ...each, text: `twice: ${each.text}` })),
-    (each) => lostCommitOf(each) ?? interruptionOf(each.lines, faults) ?? lateEndOf(each.lines, late),
-  )
-  const owners = [...groups.values()].flatMap((lines) => doubleOwnersOf(lines, invocations))
+  const reached = Map.groupBy(of('offset'), ({ group, queue }) => `${group} ${queue}`)
+  const lostCommitOf = ({ before, at }: Duplicate): Fault | undefined => {
+    const committed = committedAt(before, reached.get(`${before.group} ${before.queue}`) ?? [])
+    return faultOn(faults, before.queue, before.at, Math.min(at, committed + COMMITS_LOST_MS), isBrokerKill)
+  }
+  const byLostCommits = new Set(twice.filter(lostCommitOf))
+  const ended = new Map(invocations.map(({ invocation, at }) => [invocation, at]))
+  sort(twice, (each) => lostCommitOf(each) ?? interruptionOf(each, faults, ended) ?? lateEndOf(each, late))
+  const owners = [...groups.values()].flatMap((lines) => doubleOwnersOf(lines, ended))
   sort(owners, (owner) => lockLossOf(faults, owner))
   const back = regressionsOf(of('offset'))
   sort(back, ({ queue, since, at }) => faultOn(faults, queue, since, at, isBrokerKill))
   const transactions = transactionsOf(of('begun'), held)
   violations.push(...transactions.wrong)
+  const halves = of('half')
+  for (const { broker, open, givenUp } of halves)
+    if (open + givenUp > 0)
+      violations.push(`transactions of ${broker}: ${open} never ended, ${givenUp} given up`)
   // A broker notes an end up to 3 s later: killed or suspended meanwhile it asks again, and takes the second answer for the first.
   // So it does with an end that comes late.
   sort(
@@ -85,29 +101,27 @@ export function judge(history: readonly Happening[]): Verdict {
   )
   for (const { name, line } of of('crash')) violations.push(`crash: ${name}: ${line}`)
   sort(
-    late.map(({ name, at, durationMs, limitMs }) => ({
+    late.map(({ name, pid, at, durationMs, limitMs }) => ({
       at,
-      name,
+      pid,
+      since: at - durationMs,
       text: `late: ${name} took ${Math.round(durationMs)} of ${limitMs} ms`,
     })),
-    ({ at, name }) =>
-      faultNear(
-        faults,
-        at - INVOCATION_MS,
-        at,
-        ({ what, target }) => what === 'suspend' && target.startsWith(`${name} `),
-      ) ?? stallOf(of('stall'), at),
+    ({ since, at, pid }) =>
+      faultNear(faults, since, at, (fault) => fault.what === 'suspend' && pidOf(fault) === pid) ??
+      stallOf(of('stall'), at),
   )
   const takeovers = takeoversOf(records, faults, held)
   sort(
     takeovers.filter(({ ms }) => ms > TAKEOVER_MS),
-    ({ queue, since, at }) => faultOn(faults, queue, since, at, () => true),
+    ({ queue, since, at }) =>
+      faultOn(faults, queue, since + LEASE_MS, since + TAKEOVER_MS, ({ until }) => until >= at - TAKEN_MS),
   )
   const over = of('over').at(-1)
   if (over?.isDrained !== true) violations.push('the queues were not drained in the end')
 
   const ends = records.filter(({ what }) => what === 'end').length
-  const others = twice.length - byLostCommits.length
+  const others = twice.length - byLostCommits.size
   if (others > ends * MOST_DUPLICATES) violations.push(`${others} of ${ends} records twice`)
   const figures = {
     acknowledged: stored.length,
@@ -116,12 +130,13 @@ export function judge(history: readonly Happening[]): Verdict {
     'records lost': lost.length,
     'gaps and swaps of order': swaps.length,
     'records twice': twice.length,
-    'of them by commits of a killed broker': byLostCommits.length,
+    'of them by commits of a killed broker': byLostCommits.size,
     'double owners': owners.length,
     'offsets that went back': back.length,
     'transactions begun': of('begun').length,
     'transactions in the wrong state': transactions.wrong.length,
     'transactions delivered twice': transactions.twice.length,
+    'transactions never ended or given up': sum(halves.map(({ open, givenUp }) => open + givenUp)),
     'longest takeover, ms': Math.max(0, ...takeovers.map(({ ms }) => ms)),
     invocations: invocations.length,
     'failed invocations': invocations.filter(({ status }) => status !== 'success').length,
@@ -134,17 +149,23 @@ export function judge(history: readonly Happening[]): Verdict {
   return { figures, violations, explained }
 
   /** What has a cause is explained by it, everything else a violation. */
-  function sort<T extends { text: string }>(
+  function sort<T extends Pick<Found, 'text' | 'at'>>(
     found: readonly T[],
-    cause: (each: T) => Cause | undefined,
+    causeOf: (each: T) => Cause | undefined,
   ): void {
     for (const each of found) {
-      const fault = cause(each)
-      if (fault) explained.push(`${each.text} (${fault.what} of ${fault.target})`)
-      else violations.push(each.text)
+      const { text, at } = each
+      const cause = causeOf(each)
+      if (!cause) violations.push(text)
+      else if (isDuplicate(each) && byLostCommits.has(each)) {
+        const { group, queue, offset } = each
+        explained.push({ text, at, cause, forgotten: { group, queue, offset } })
+      } else explained.push({ text, at, cause })
     }
   }
 }
+
+const sum = (all: readonly number[]): number => all.reduce((total, each) => total + each, 0)
 
 /** Groups whose mapping has `onFailure: 'block'`. */
 const isOrdered = (group: string): boolean => group.endsWith('-block')
@@ -159,10 +180,13 @@ const faultNear = (
   is: (fault: Fault) => boolean,
 ): Fault | undefined => faults.find((fault) => fault.at <= to && fault.until >= from && is(fault))
 
-/** What lets a lease be given to somebody else while its owner works: its broker forgets it, or it sleeps longer than it lasts. */
+/**
+ * What lets a lease be given to somebody else while its owner works: its broker forgets it, or it sleeps longer than it lasts. Its
+ * owner works no longer than an invocation lasts.
+ */
 function lockLossOf(
   faults: readonly Fault[],
-  { queue, at, since: from = at - LEASE_MS, pids = [] }: Found,
+  { queue, at, since: from = at - INVOCATION_MS, pids = [] }: Found,
 ): Fault | undefined {
   const slept = (fault: Fault): boolean =>
     fault.what === 'suspend' && fault.until - fault.at >= LEASE_MS && pids.includes(pidOf(fault))
@@ -206,60 +230,73 @@ interface Found {
   pids?: readonly number[]
 }
 
-/** Begun before everything of its sharding key that lies before it in its queue was done. */
+/**
+ * Begun before what lies before it in its queue and has its sharding key was done. What is handed over again begins anew: behind a
+ * record comes the next one, however often that was done.
+ */
 function swapsOf(lines: readonly RecordLine[], held: readonly Of<'held'>[]): Found[] {
-  const lanes = Map.groupBy(held, ({ queue, key }) => `${queue} ${key}`)
+  const lanes = Map.groupBy(held, laneOf)
   for (const lane of lanes.values()) lane.sort((a, b) => a.offset - b.offset)
-  const done = new Set<string>()
-  /** Up to which index of a lane all are done. */
-  const reached = new Map<string, number>()
+  const places = new Map(
+    [...lanes.values()].flatMap((lane) => lane.map((each, place) => [placeOf(each), place])),
+  )
+  /** Which place of a lane may be begun at most. */
+  const next = new Map<string, number>()
   const swaps: Found[] = []
-  for (const { what, queue, key, offset, at, group } of lines) {
-    if (what === 'end') done.add(`${queue}/${offset}`)
-    if (what !== 'start') continue
-    const name = `${queue} ${key}`
-    const lane = lanes.get(name) ?? []
-    let index = reached.get(name) ?? 0
-    while (index < lane.length && done.has(`${queue}/${lane[index]?.offset}`)) index += 1
-    reached.set(name, index)
-    const next = lane[index]
-    if (next && next.offset < offset)
-      swaps.push({
-        text: `order: ${group} began ${queue}/${offset} before ${next.offset} was done`,
-        at,
-        queue,
-      })
+  for (const line of lines) {
+    const { what, queue, offset, at, group, pid } = line
+    const place = places.get(placeOf(line))
+    if (place === undefined || what === 'fail') continue
+    const lane = laneOf(line)
+    const expected = next.get(lane) ?? 0
+    if (what === 'start' && place > expected) {
+      const before = lanes.get(lane)?.[expected]?.offset
+      const text = `order: ${group} began ${queue}/${offset} before ${before} was done`
+      swaps.push({ text, at, queue, pids: [pid] })
+    }
+    // Not back: of two owners the slower one may end last.
+    next.set(lane, what === 'end' ? Math.max(expected, place + 1) : place)
   }
   return swaps
 }
 
-/** What kept a broker from learning that a message was done: something that befell the broker, or who did it. */
-function interruptionOf(lines: readonly RecordLine[], faults: readonly Fault[]): Fault | undefined {
-  for (const { at, queue, pid } of lines) {
+const laneOf = ({ queue, key }: Pick<RecordLine, 'queue' | 'key'>): string => `${queue} ${key}`
+const placeOf = ({ queue, offset }: Pick<RecordLine, 'queue' | 'offset'>): string => `${queue}/${offset}`
+
+/** What kept a broker from learning that a message was done: something that befell it, or who did it, before the invocation had ended. */
+function interruptionOf(
+  { lines, at: again }: Duplicate,
+  faults: readonly Fault[],
+  ended: ReadonlyMap<string, number>,
+): Fault | undefined {
+  for (const { at, queue, pid, invocation } of lines.filter((each) => each.at < again)) {
+    const end = Math.min(ended.get(invocation) ?? Infinity, at + INVOCATION_MS)
     const cause =
-      faultOn(faults, queue, at, at + SETTLED_MS, () => true) ??
-      faultNear(faults, at, at + INVOCATION_MS, (fault) => pidOf(fault) === pid)
+      faultOn(faults, queue, at, Math.min(end, at + SETTLED_MS), () => true) ??
+      faultNear(faults, at, end, (fault) => pidOf(fault) === pid)
     if (cause) return cause
   }
   return undefined
 }
 
 /** An invocation that had no time left to settle what it had done; that it had none is another matter. */
-function lateEndOf(lines: readonly RecordLine[], late: readonly Of<'invocation'>[]): Cause | undefined {
+function lateEndOf({ lines }: Duplicate, late: readonly Of<'invocation'>[]): Cause | undefined {
   const ids = new Set(lines.map(({ invocation }) => invocation))
   const found = late.find(({ invocation }) => ids.has(invocation))
-  return found && { what: 'late end', target: found.name }
+  return found && { what: 'late end', target: found.name, at: found.at - found.durationMs, until: found.at }
 }
 
 /** The machine had no time for a process that wanted it. */
-const stallOf = (stalls: readonly Of<'stall'>[], at: number): Cause | undefined =>
-  stalls.some((each) => each.at <= at && each.until >= at - ENDING_MS)
-    ? { what: 'stall', target: 'the machine' }
-    : undefined
+function stallOf(stalls: readonly Of<'stall'>[], at: number): Cause | undefined {
+  const found = stalls.find((each) => each.at <= at && each.until >= at - ENDING_MS)
+  return found && { what: 'stall', target: 'the machine', at: found.at, until: found.until }
+}
 
 interface Duplicate extends Found {
-  /** When it was done for the first time. */
-  first: number
+  group: string
+  offset: number
+  /** The time before that it was done. */
+  before: RecordLine
   /** All that the group did with it. */
   lines: readonly RecordLine[]
 }
@@ -273,19 +310,28 @@ function duplicatesOf(lines: readonly RecordLine[], held: readonly Of<'held'>[])
     ({ messageId }) => messageId,
   )
   return [...ends].flatMap(([messageId, all]) =>
-    all.slice(copies.get(messageId) ?? 1).map(({ at, queue, offset, group }) => ({
-      text: `${messageId} by ${group} at ${queue}/${offset}`,
-      at,
-      queue,
-      first: all[0]?.at ?? at,
+    all.slice(copies.get(messageId) ?? 1).map((line) => ({
+      text: `twice: ${messageId} by ${line.group} at ${placeOf(line)}`,
+      at: line.at,
+      queue: line.queue,
+      offset: line.offset,
+      group: line.group,
+      before: all[all.indexOf(line) - 1] ?? line,
       lines: lines.filter((each) => each.messageId === messageId),
     })),
   )
 }
 
+const isDuplicate = (each: object): each is Duplicate => 'before' in each
+
+/** Not before it was done, and not before the last time that its group was seen to stand before it. */
+function committedAt({ at, offset }: RecordLine, samples: readonly Of<'offset'>[]): number {
+  const past = samples.findIndex((each) => each.at > at && BigInt(each.offset) > BigInt(offset))
+  return Math.max(at, samples[past - 1]?.at ?? at)
+}
+
 /** Two invocations that were at work in one queue at the same time. */
-function doubleOwnersOf(lines: readonly RecordLine[], invocations: readonly Of<'invocation'>[]): Found[] {
-  const ended = new Map(invocations.map(({ invocation, at }) => [invocation, at]))
+function doubleOwnersOf(lines: readonly RecordLine[], ended: ReadonlyMap<string, number>): Found[] {
   const found: Found[] = []
   for (const [queue, all] of Map.groupBy(lines, (each) => each.queue)) {
     const open = new Map<string, RecordLine>()

@@ -1,11 +1,13 @@
 /** What topics hold and where groups stand, asked of the brokers, and whether the machine has time for all of it. */
 import { setTimeout as wait } from 'node:timers/promises'
-import { QueryConsumerOffset } from '../../src/commands/index.ts'
+import { GetMaxOffset, QueryConsumerOffset } from '../../src/commands/index.ts'
 import { type Client, createPullConsumer, type MessageQueue } from '../../src/index.ts'
 import { retryTopic } from '../../src/wire/names.ts'
 import type { ChaosCluster } from './cluster.ts'
 import { GROUPS, ORDERS, PAYMENTS, QUEUES } from './functions.ts'
-import type { History } from './history.ts'
+import type { Happening, History } from './history.ts'
+
+type Of<Kind extends Happening['kind']> = Extract<Happening, { kind: Kind }>
 
 const SAMPLE_MS = 2_000
 const TICK_MS = 100
@@ -47,6 +49,27 @@ export async function contentOf(client: Client, topic: string): Promise<Held[]> 
 }
 
 const nameOf = ({ topic, brokerName, queueId }: MessageQueue): string => `${topic}/${brokerName}/${queueId}`
+
+const HALF = { topic: 'RMQ_SYS_TRANS_HALF_TOPIC', queueId: 0 }
+/** Of those that were asked about as often as a broker does. */
+const GIVEN_UP = { topic: 'TRANS_CHECK_MAX_TIME_TOPIC', queueId: 0 }
+/** In its name a broker notes how far it is with the half topic: it passes what was ended. */
+const CHECKING_GROUP = 'CID_RMQ_SYS_TRANS'
+
+/** How many transactions each broker has still to ask about, and has given up. */
+export async function halvesOf(client: Client, { direct }: ChaosCluster): Promise<Of<'half'>[]> {
+  const deadline = client.deadline()
+  return await Promise.all(
+    Object.entries(direct).map(async ([broker, address]) => {
+      const max = async (queue: typeof HALF): Promise<bigint> =>
+        (await client.network.call(address, GetMaxOffset, queue, undefined, { deadline })).header.offset
+      const request = { ...HALF, consumerGroup: CHECKING_GROUP, setZeroIfNotFound: false }
+      const passed = await client.network.call(address, QueryConsumerOffset, request, undefined, { deadline })
+      const open = Number((await max(HALF)) - (passed.header.offset ?? 0n))
+      return { kind: 'half', at: Date.now(), broker, open, givenUp: Number(await max(GIVEN_UP)) }
+    }),
+  )
+}
 
 /** Asks every broker where the groups stand, without a proxy between, for as long as there is one that answers. */
 export function sampleOffsets(

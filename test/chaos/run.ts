@@ -12,12 +12,13 @@ import { type Client, createClient } from '../../src/index.ts'
 import type { LocalLambda } from '../../src/testing/index.ts'
 import { seeded } from '../support/random.ts'
 import { ROCKETMQ_VERSION } from '../support/rocketmq/install.ts'
-import { startCluster } from './cluster.ts'
+import { type ChaosCluster, startCluster } from './cluster.ts'
 import { letFaultsCome } from './faults.ts'
+import { findingsOf } from './findings.ts'
 import { GROUPS, ORDERS, PAYMENTS, QUEUES, startFunctions } from './functions.ts'
 import { type History, readHistory, writeHistory } from './history.ts'
 import { judge } from './judge.ts'
-import { contentOf, noteHeld, noteStalls, sampleOffsets } from './observe.ts'
+import { contentOf, halvesOf, noteHeld, noteStalls, sampleOffsets } from './observe.ts'
 import { planFaults } from './schedule.ts'
 import { startWorkload, type Workload } from './workload.ts'
 
@@ -77,7 +78,7 @@ async function main(): Promise<void> {
   await mkdir(folder, { recursive: true })
   const file = join(folder, 'history.jsonl')
   const history = writeHistory(file)
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
+  const commit = git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') ? ' with changes' : '')
   const at = Date.now()
   const everyMs = every * 1_000
   const settings = JSON.stringify({
@@ -108,14 +109,16 @@ commit ${commit}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with 
     const durationMs = minutes * 60_000
     const brokers = cluster.rocketmq.brokers.map(({ name }) => name)
     const planned = planFaults({ seed, durationMs, everyMs, brokers, nameServers: NAME_SERVERS })
+    history.add({ kind: 'begin', at: Date.now() })
     await letFaultsCome(planned, durationMs, { cluster, lambda, history, random })
     await workload.stopPublishing()
     history.add({ kind: 'healed', at: Date.now() })
-    const isDrained = await drained(client, workload, history)
+    const isDrained = await drained(client, cluster, workload, history)
     await workload.stop()
     await sampling.stop()
     watching.stop()
     await noteHeld(client, history)
+    for (const half of await halvesOf(client, cluster)) history.add(half)
     const connections = Object.values(cluster.proxies).reduce((sum, proxy) => sum + proxy.connections, 0)
     history.add({ kind: 'over', at: Date.now(), isDrained, connections })
   } finally {
@@ -129,24 +132,28 @@ commit ${commit}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with 
   else console.log(`history and bytes: ${folder}`)
 }
 
+function git(...args: string[]): string {
+  return execFileSync('git', args, { encoding: 'utf8' }).trim()
+}
+
 /** Prints the figures and what was found. */
 function tell(file: string): boolean {
-  const { figures, violations, explained } = judge(readHistory(file))
-  const width = Math.max(...Object.keys(figures).map(({ length }) => length))
-  for (const [name, figure] of Object.entries(figures)) console.log(`  ${name.padEnd(width)}  ${figure}`)
-  const causes = Map.groupBy(
-    explained,
-    (each) => `${each.slice(0, each.indexOf(':'))} … ${each.slice(each.lastIndexOf('('))}`,
-  )
-  for (const [cause, all] of causes) console.log(`  explained: ${all.length} × ${cause}`)
-  for (const each of violations.slice(0, 50)) console.log(`  VIOLATION ${each}`)
-  console.log(violations.length === 0 ? 'nothing that no fault explains' : `${violations.length} violations`)
-  process.exitCode = violations.length === 0 ? 0 : 1
-  return violations.length === 0
+  const history = readHistory(file)
+  const verdict = judge(history)
+  const begin = history.find(({ kind }) => kind === 'begin')
+  for (const line of findingsOf(verdict, begin && 'at' in begin ? begin.at : 0)) console.log(line)
+  const isSound = verdict.violations.length === 0
+  process.exitCode = isSound ? 0 : 1
+  return isSound
 }
 
 /** Whether everything was handled and ended in time. */
-async function drained(client: Client, workload: Workload, history: History): Promise<boolean> {
+async function drained(
+  client: Client,
+  cluster: ChaosCluster,
+  workload: Workload,
+  history: History,
+): Promise<boolean> {
   const limit = Date.now() + PATIENCE_MS
   while (Date.now() < limit) {
     await wait(5_000)
@@ -156,7 +163,8 @@ async function drained(client: Client, workload: Workload, history: History): Pr
     const isHandled = [...done.values()].every((ids) => isPartOf(workload.stored, ids))
     if (!isHandled) continue
     const payments = new Set((await contentOf(client, PAYMENTS)).map(({ messageId }) => messageId))
-    if (isPartOf(workload.commits, payments)) return true
+    const halves = await halvesOf(client, cluster).catch(() => undefined)
+    if (isPartOf(workload.commits, payments) && halves?.every(({ open }) => open === 0)) return true
   }
   return false
 }

@@ -261,8 +261,10 @@ export class Environment {
       status,
     }
     const log = this.#log.end(requestId, report, note)
+    const { pid } = this
     running.resolve({
       requestId,
+      ...(pid === undefined ? {} : { pid }),
       payload: answer.payload,
       ...(answer.isError ? { functionError: 'Unhandled' } : {}),
       log,

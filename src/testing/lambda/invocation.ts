@@ -41,6 +41,8 @@ export interface InvocationReport {
 /** How an invocation ended. */
 export interface InvocationOutcome {
   requestId: string
+  /** Process id of the environment that had it; undefined when that could not be started. */
+  pid?: number
   /** JSON: what the handler returned, or AWS's error body. */
   payload: Buffer
   /** The payload is an error. */

@@ -47,8 +47,8 @@ describe('an Event', () => {
     door.open()
     await lambda.idle()
     assert.deepStrictEqual(
-      records.map(({ functionName, type, payload }) => ({ functionName, type, payload })),
-      [{ functionName: 'wait', type: 'Event', payload: 'null' }],
+      records.map(({ functionName, type, pid, payload }) => ({ functionName, type, pid, payload })),
+      [{ functionName: 'wait', type: 'Event', pid: lambda.pids()['wait']?.[0], payload: 'null' }],
     )
   })
 
