@@ -27,9 +27,18 @@ import { findPort } from '../support/rocketmq/ports.ts'
 import type { Server } from '../support/rocketmq/server.ts'
 import { type Broker, type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
 
+/**
+ * A broker reports to name servers once in 10 s, and waits up to 24 s for one that does not answer; on a machine without time
+ * everything of it takes longer.
+ */
+const ROUTED_MS = 60_000
+/** A replica copies topics once in 60 s, or a minute later where its master did not answer. */
+const COPIED_MS = 150_000
 /** For as long a broker that is stopped answers that it is going away; longer than the test needs. */
 const DRAIN_SECONDS = 60
 const GROUP = 'topologies'
+/** The id of a master in a route. */
+const MASTER = 0
 const isOld = ROCKETMQ_VERSION.startsWith('4.')
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -69,7 +78,7 @@ if (await realBrokerAvailable()) {
           deadline: client.deadline(),
         })
     }
-    /** Every one of the name servers routes to so many brokers. */
+    /** Every one of the name servers routes to so many masters. */
     const isRouted = async (
       topic: string,
       brokers: number,
@@ -77,12 +86,17 @@ if (await realBrokerAvailable()) {
     ): Promise<void> => {
       const { client } = admin
       for (const address of addresses)
-        await until(`the route of ${topic}`, async () => {
-          const answer = await client.network
-            .call(address, GetRouteInfoByTopic, { topic }, undefined, { deadline: client.deadline() })
-            .catch(() => undefined)
-          return (answer?.body.brokerDatas.length ?? 0) === brokers
-        })
+        await until(
+          `the route of ${topic} at ${address}`,
+          async () => {
+            const answer = await client.network
+              .call(address, GetRouteInfoByTopic, { topic }, undefined, { deadline: client.deadline() })
+              .catch(() => undefined)
+            const masters = answer?.body.brokerDatas.filter(({ brokerAddrs }) => brokerAddrs.has(MASTER))
+            return masters?.length === brokers
+          },
+          ROUTED_MS,
+        )
     }
     const createTopic = async (topic: string, on: readonly Broker[], queues = 2): Promise<string> => {
       await setTopic(topic, on, queues)
@@ -381,7 +395,7 @@ if (await realBrokerAvailable()) {
           const answer = await replicaPull(admin.client, replica, queue).catch(() => undefined)
           return answer?.code === 0 && answer.header.maxOffset === 3n
         },
-        75_000,
+        COPIED_MS,
       )
       const patient = warm(t)
       await patient.consumer.pull(queue, 0n)
