@@ -10,7 +10,7 @@ import { globSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
 import { Readable } from 'node:stream'
-import { run } from 'node:test'
+import { type EventData, run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { parseArgs } from 'node:util'
 
@@ -26,6 +26,8 @@ const HELP = `npm test [-- [options] [folder or file …]]
 `
 
 const ROOT = join(import.meta.dirname, '..')
+/** So much of why a test has failed is told at the end. */
+const REASON_CHARACTERS = 500
 /** A file that hangs fails after this. */
 const FILE_TIMEOUT_MS = 600_000
 
@@ -97,9 +99,13 @@ function selected(name: string): string[] {
   process.exit(2)
 }
 
-/** The events of all phases, one after the other; their closing lines are held back and added up. */
+/**
+ * The events of all phases, one after the other; their closing lines are held back and added up. What has failed is told behind
+ * them once more, a line each: of a long run often the end is all that is kept.
+ */
 async function* events(phases: readonly { files: string[]; concurrency: number }[]): AsyncGenerator<object> {
   const counts = new Map(COUNTS.map((name) => [name, 0]))
+  const failed: string[] = []
   for (const { files, concurrency } of phases) {
     const stream = run({
       files,
@@ -109,13 +115,25 @@ async function* events(phases: readonly { files: string[]; concurrency: number }
       testNamePatterns: values['test-name-pattern'].map((pattern) => new RegExp(pattern)),
     })
     for await (const event of stream) {
-      if (event.type === 'test:fail' && event.data.todo === undefined) process.exitCode = 1
+      if (event.type === 'test:fail' && event.data.todo === undefined) {
+        process.exitCode = 1
+        failed.push(...failureOf(event.data))
+      }
       const closing = event.type === 'test:diagnostic' ? CLOSING_LINE.exec(event.data.message) : null
       if (closing?.[1] === undefined || event.data.file !== undefined) yield event
       else counts.set(closing[1], (counts.get(closing[1]) ?? 0) + Number(closing[2]))
     }
   }
-  for (const [name, count] of counts) {
-    yield { type: 'test:diagnostic', data: { nesting: 0, message: `${name} ${count}`, level: 'info' } }
-  }
+  for (const message of [...[...counts].map(([name, count]) => `${name} ${count}`), ...failed])
+    yield { type: 'test:diagnostic', data: { nesting: 0, message, level: 'info' } }
+}
+
+/** Nothing of a suite, which fails because of what is in it. */
+function failureOf({ name, file = '', line, details }: EventData.TestFail): string[] {
+  const { failureType, cause, message } = details.error as Error & { failureType?: string }
+  if (failureType === 'subtestsFailed') return []
+  const reason = (cause instanceof Error ? cause.message : message)
+    .replaceAll(/\s+/g, ' ')
+    .slice(0, REASON_CHARACTERS)
+  return [`failed: ${relative(ROOT, file)}:${line} ${name}: ${reason}`]
 }
