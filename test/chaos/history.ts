@@ -56,6 +56,8 @@ export type Happening =
   /** What a topic holds in the end. */
   | { kind: 'held'; queue: string; offset: number; messageId: string; key: string; storedAt: number }
   | { kind: 'begun'; at: number; messageId: string; fate: 'commit' | 'rollback' }
+  /** Its caller was told, well or not, that it was ended; without it a check ends it. */
+  | { kind: 'ended'; at: number; messageId: string }
   /** What a broker still has of transactions in the end: those that it will ask about, and those that it gave up. */
   | { kind: 'half'; at: number; broker: string; open: number; givenUp: number }
   /** A line that no function may print: an uncaught error, a rejection nobody handled. */

@@ -361,7 +361,7 @@ describe('the judge of a chaos run', () => {
     assert.deepStrictEqual(before.violations[0], late)
   })
 
-  it('explains a transaction that was delivered twice by what befell its broker while it noted the end', () => {
+  it('explains a transaction that was delivered twice by what befell its broker while it noted the end, or by an end that came late', () => {
     const history: Happening[] = [
       ...sound,
       { kind: 'begun', at: 1, messageId: 'tx', fate: 'commit' },
@@ -377,11 +377,20 @@ describe('the judge of a chaos run', () => {
 
     const meanwhile = judge([...history, fault('suspend', 'broker-a', 32_000, 36_000)])
     const later = judge([...history, fault('suspend', 'broker-a', 36_000, 38_000)])
+    const ended = judge([...history, { kind: 'ended', at: 30_010, messageId: 'tx' }])
+    const early = judge([
+      ...history.map((each) => (each.kind === 'begun' ? { ...each, at: 28_500 } : each)),
+      { kind: 'ended', at: 30_010, messageId: 'tx' },
+    ])
 
     const text = 'transaction tx: to be a commit, and 2 times in its topic'
     assert.deepStrictEqual(
       [meanwhile.violations, meanwhile.explained, later.violations],
       [[], [`${text} (suspend of broker-a)`], [text]],
+    )
+    assert.deepStrictEqual(
+      [ended.explained, early.violations],
+      [[`${text} (late end of its caller)`], [text]],
     )
   })
 

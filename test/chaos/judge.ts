@@ -34,8 +34,8 @@ const COMMITS_LOST_MS = 10_000
 const TAKEN_MS = 10_000
 /** From its begin: it is ended by its caller or by a check, and that is noted. */
 const TRANSACTION_NOTED_MS = 45_000
-/** From its begin until a check has ended it: the time-out of the runs, a round, and the pause between two windows. */
-const LATE_END_MS = 20_000
+/** From its begin: an end that comes later may come behind a check (docs/transactions.md). */
+const EARLY_END_MS = 2_000
 /** An end is noted up to 3 s later. */
 const END_NOTED_MS = 5_000
 /** A lease ends by itself after it. */
@@ -84,7 +84,7 @@ export function judge(history: readonly Happening[]): Verdict {
   sort(owners, (owner) => lockLossOf(faults, owner))
   const back = regressionsOf(of('offset'))
   sort(back, ({ queue, since, at }) => faultOn(faults, queue, since, at, isBrokerKill))
-  const transactions = transactionsOf(of('begun'), held)
+  const transactions = transactionsOf(of('begun'), of('ended'), held)
   violations.push(...transactions.wrong)
   const halves = of('half')
   for (const { broker, open, givenUp } of halves)
@@ -94,10 +94,12 @@ export function judge(history: readonly Happening[]): Verdict {
   // So it does with an end that comes late.
   sort(
     transactions.twice,
-    ({ queue, at, since = at }) =>
+    ({ queue, at, since, ended = -Infinity }) =>
       faultOn(faults, queue, since, since + TRANSACTION_NOTED_MS, isBrokerKill) ??
-      faultOn(faults, queue, since, since + LATE_END_MS, () => true) ??
-      faultOn(faults, queue, at, at + END_NOTED_MS, () => true),
+      faultOn(faults, queue, at, at + END_NOTED_MS, () => true) ??
+      (at <= ended && at - since >= EARLY_END_MS
+        ? { what: 'late end', target: 'its caller', at: since, until: ended }
+        : undefined),
   )
   for (const { name, line } of of('crash')) violations.push(`crash: ${name}: ${line}`)
   sort(
@@ -374,20 +376,29 @@ function regressionsOf(offsets: readonly Of<'offset'>[]): (Found & { since: numb
   return found
 }
 
+interface TwiceDelivered extends Found {
+  /** From when it was begun. */
+  since: number
+  /** When its caller was told of its end; undefined: a check has ended it. */
+  ended: number | undefined
+}
+
 /** A commit is in its topic, once; a rollback is not. */
 function transactionsOf(
   begun: readonly Of<'begun'>[],
+  ends: readonly Of<'ended'>[],
   held: readonly Of<'held'>[],
-): { wrong: string[]; twice: Found[] } {
+): { wrong: string[]; twice: TwiceDelivered[] } {
+  const ended = new Map(ends.map(({ messageId, at }) => [messageId, at]))
   const found = Map.groupBy(held, ({ messageId }) => messageId)
   const wrong: string[] = []
-  const twice: Found[] = []
+  const twice: TwiceDelivered[] = []
   for (const { messageId, fate, at } of begun) {
     const copies = found.get(messageId) ?? []
     const [first] = copies
     const text = `transaction ${messageId}: to be a ${fate}, and ${copies.length} times in its topic`
     if (first && fate === 'commit' && copies.length > 1)
-      twice.push({ text, since: at, at: first.storedAt, queue: first.queue })
+      twice.push({ text, since: at, at: first.storedAt, queue: first.queue, ended: ended.get(messageId) })
     else if (copies.length !== (fate === 'commit' ? 1 : 0)) wrong.push(text)
   }
   return { wrong, twice }

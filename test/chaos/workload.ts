@@ -95,8 +95,9 @@ export function startWorkload(lambda: LocalLambda, history: History, seed: numbe
       if (begun?.['status'] !== 201) return
       history.add({ kind: 'begun', at: Date.now(), messageId, fate })
       if (fate === 'commit') commits.add(messageId)
-      if (random.below(10) < 7)
-        await invoke('end-transaction', { transaction: begun['transaction'], outcome: fate })
+      if (random.below(10) >= 7) return
+      await invoke('end-transaction', { transaction: begun['transaction'], outcome: fate })
+      history.add({ kind: 'ended', at: Date.now(), messageId })
     }
   }
 
