@@ -247,6 +247,24 @@ describe('the judge of a chaos run', () => {
     )
   })
 
+  it('explains a copy by whoever slept longer than a lease and went on with its batch', () => {
+    const ended = invocation({
+      name: 'consume-long',
+      invocation: 'slow',
+      pid: 7,
+      at: 80_000,
+      durationMs: 79_000,
+      limitMs: 100_000,
+    })
+    const more = { invocation: 'slow', pid: 7 }
+    const again = [record('start', 1, 75_000, more), record('end', 1, 75_005, more)]
+    const judged = (until: number): string[] =>
+      judge([...sound, ended, ...again, fault('suspend', 'consume-long 7', 1_500, until)]).explained
+
+    const text = 'twice: id-1 by chaos-block at orders/broker-a/0/1'
+    assert.deepStrictEqual([judged(71_500), judged(50_000)], [[`${text} (suspend of consume-long 7)`], []])
+  })
+
   it('does not take what comes long after a record was done as the cause of its copy', () => {
     const twice = [record('start', 1, 40_000), record('end', 1, 40_005)]
 

@@ -78,9 +78,11 @@ export function judge(history: readonly Happening[]): Verdict {
     return faultOn(faults, before.queue, before.at, Math.min(at, committed + COMMITS_LOST_MS), isBrokerKill)
   }
   const byLostCommits = new Set(twice.filter(lostCommitOf))
-  const ended = new Map(invocations.map(({ invocation, at }) => [invocation, at]))
-  sort(twice, (each) => lostCommitOf(each) ?? interruptionOf(each, faults, ended) ?? lateEndOf(each, late))
-  const owners = [...groups.values()].flatMap((lines) => doubleOwnersOf(lines, ended))
+  const spans = new Map(
+    invocations.map(({ invocation, at, durationMs }) => [invocation, { from: at - durationMs, to: at }]),
+  )
+  sort(twice, (each) => lostCommitOf(each) ?? interruptionOf(each, faults, spans) ?? lateEndOf(each, late))
+  const owners = [...groups.values()].flatMap((lines) => doubleOwnersOf(lines, spans))
   sort(owners, (owner) => lockLossOf(faults, owner))
   const back = regressionsOf(of('offset'))
   sort(back, ({ queue, since, at }) => faultOn(faults, queue, since, at, isBrokerKill))
@@ -190,10 +192,16 @@ function lockLossOf(
   faults: readonly Fault[],
   { queue, at, since: from = at - INVOCATION_MS, pids = [] }: Found,
 ): Fault | undefined {
-  const slept = (fault: Fault): boolean =>
-    fault.what === 'suspend' && fault.until - fault.at >= LEASE_MS && pids.includes(pidOf(fault))
-  return faultOn(faults, queue, from, at, isBrokerKill) ?? faultNear(faults, from, at, slept)
+  return (
+    faultOn(faults, queue, from, at, isBrokerKill) ??
+    faultNear(faults, from, at, (fault) => isLongSleep(fault) && pids.includes(pidOf(fault)))
+  )
 }
+
+const isLongSleep = ({ what, at, until }: Fault): boolean => what === 'suspend' && until - at >= LEASE_MS
+
+/** When invocations began and ended, by their ids. */
+type Spans = ReadonlyMap<string, { from: number; to: number }>
 
 /** A fault of the broker that has the queue. */
 function faultOn(
@@ -269,13 +277,16 @@ const placeOf = ({ queue, offset }: Pick<RecordLine, 'queue' | 'offset'>): strin
 function interruptionOf(
   { lines, at: again }: Duplicate,
   faults: readonly Fault[],
-  ended: ReadonlyMap<string, number>,
+  spans: Spans,
 ): Fault | undefined {
   for (const { at, queue, pid, invocation } of lines.filter((each) => each.at < again)) {
-    const end = Math.min(ended.get(invocation) ?? Infinity, at + INVOCATION_MS)
+    const { from = at, to = Infinity } = spans.get(invocation) ?? {}
+    const end = Math.min(to, at + INVOCATION_MS)
     const cause =
       faultOn(faults, queue, at, Math.min(end, at + SETTLED_MS), () => true) ??
-      faultNear(faults, at, end, (fault) => pidOf(fault) === pid)
+      faultNear(faults, at, end, (fault) => pidOf(fault) === pid) ??
+      // It goes on with its batch, which somebody else had meanwhile.
+      faultNear(faults, from, at, (fault) => isLongSleep(fault) && pidOf(fault) === pid)
     if (cause) return cause
   }
   return undefined
@@ -333,7 +344,7 @@ function committedAt({ at, offset }: RecordLine, samples: readonly Of<'offset'>[
 }
 
 /** Two invocations that were at work in one queue at the same time. */
-function doubleOwnersOf(lines: readonly RecordLine[], ended: ReadonlyMap<string, number>): Found[] {
+function doubleOwnersOf(lines: readonly RecordLine[], spans: Spans): Found[] {
   const found: Found[] = []
   for (const [queue, all] of Map.groupBy(lines, (each) => each.queue)) {
     const open = new Map<string, RecordLine>()
@@ -344,7 +355,7 @@ function doubleOwnersOf(lines: readonly RecordLine[], ended: ReadonlyMap<string,
       }
       for (const [other, began] of open) {
         // Killed with a record in its hands.
-        if ((ended.get(other) ?? Infinity) <= line.at) open.delete(other)
+        if ((spans.get(other)?.to ?? Infinity) <= line.at) open.delete(other)
         else if (other !== line.invocation)
           found.push({
             text: `two owners: ${line.group} at ${queue}/${line.offset}: ${line.invocation}, and ${other} at ${began.offset}`,
