@@ -13,7 +13,8 @@ import { seeded } from '../support/random.ts'
 import { type ChaosCluster, startCluster } from './cluster.ts'
 import { ORDERS, QUEUES, startFunctions } from './functions.ts'
 import { writeHistory } from './history.ts'
-import { NETWORK_FAULTS, readRecording } from './proxy.ts'
+import { NETWORK_FAULTS } from './proxy.ts'
+import { readRecording } from './recording.ts'
 
 const HELP = `npm run soak [-- options]
 
