@@ -1,38 +1,59 @@
 /**
- * Real brokers and name servers, each behind a proxy of its own. Brokers listen on 127.0.0.1 and register under 127.0.0.2, where
+ * Real brokers, replicas and name servers, each behind a proxy of its own. Brokers listen on 127.0.0.1 and register under 127.0.0.2, where
  * their proxies listen on the same ports: what a name server tells leads through a proxy.
  */
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Random } from '../support/random.ts'
-import { type RocketMQ, type Settings, startRocketMQ } from '../support/rocketmq/start.ts'
+import type { Server } from '../support/rocketmq/server.ts'
+import { type Broker, type Settings, startRocketMQ } from '../support/rocketmq/start.ts'
 import { type FaultProxy, startProxy } from './proxy.ts'
 
 const INSIDE = '127.0.0.1'
 const OUTSIDE = '127.0.0.2'
 
 export interface ChaosCluster {
-  rocketmq: RocketMQ
+  /** By the names of masters, `replica of broker-a` and `name server 1`. */
+  servers: Readonly<Record<string, Server>>
+  /** The names of masters. */
+  brokers: readonly string[]
   /** Of the name servers, behind their proxies. */
   nameServers: string
-  /** By the names of brokers, and `name server 1`. */
+  /** By the same names. */
   proxies: Readonly<Record<string, FaultProxy>>
-  /** Where the brokers really listen, by name. */
+  /** Where masters really listen, by name. */
   direct: Readonly<Record<string, string>>
   createTopic(topic: string, queues: number): Promise<void>
   stop(): Promise<void>
 }
 
+export interface ClusterOptions {
+  brokers: number
+  /** Whether the first broker has one. */
+  replica?: boolean
+  nameServers: number
+  settings: Settings
+}
+
 export async function startCluster(
-  { brokers, nameServers, settings }: { brokers: number; nameServers: number; settings: Settings },
+  { brokers, replica = false, nameServers, settings }: ClusterOptions,
   folder: string,
   random: Random,
 ): Promise<ChaosCluster> {
   const rocketmq = await startRocketMQ({
     nameServers,
-    brokers: Array.from({ length: brokers }, () => ({})),
+    brokers: [
+      ...Array.from({ length: brokers }, () => ({})),
+      ...(replica ? [{ name: 'broker-a', role: 'SLAVE' as const }] : []),
+    ],
     brokerIP1: OUTSIDE,
     settings: { ...settings, bindAddress: INSIDE },
   })
+  const masters = rocketmq.brokers.filter((each) => !isReplica(each))
+  const nameOf = (broker: Broker): string => (isReplica(broker) ? `replica of ${broker.name}` : broker.name)
+  const servers: Record<string, Server> = Object.fromEntries([
+    ...rocketmq.brokers.map((each) => [nameOf(each), each]),
+    ...rocketmq.nameServerProcesses.map((each, index) => [`name server ${index}`, each]),
+  ])
   const proxies: Record<string, FaultProxy> = {}
   const stop = async (): Promise<void> => {
     await Promise.all(Object.values(proxies).map((proxy) => proxy.close()))
@@ -51,17 +72,16 @@ export async function startCluster(
     return proxy
   }
   try {
-    for (const { name, address } of rocketmq.brokers) await open(name, portOf(address), portOf(address))
+    for (const each of rocketmq.brokers) await open(nameOf(each), portOf(each.address), portOf(each.address))
     const outside: string[] = []
     for (const [index, address] of rocketmq.nameServers.split(';').entries())
       outside.push((await open(`name server ${index}`, 0, portOf(address))).address)
     return {
-      rocketmq,
+      servers,
+      brokers: masters.map(({ name }) => name),
       nameServers: outside.join(';'),
       proxies,
-      direct: Object.fromEntries(
-        rocketmq.brokers.map(({ name, address }) => [name, `${INSIDE}:${portOf(address)}`]),
-      ),
+      direct: Object.fromEntries(masters.map(({ name, address }) => [name, `${INSIDE}:${portOf(address)}`])),
       async createTopic(topic, queues) {
         const counts = ['-r', `${queues}`, '-w', `${queues}`]
         await rocketmq.mqadmin('updateTopic', '-c', 'DefaultCluster', '-t', topic, ...counts)
@@ -73,5 +93,8 @@ export async function startCluster(
     throw error
   }
 }
+
+/** Its folder has its id behind its name. */
+const isReplica = ({ name, folder }: Broker): boolean => basename(folder) !== name
 
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1))

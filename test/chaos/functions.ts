@@ -17,6 +17,7 @@ const WINDOW_MS = 7_000
 /** How many invocations of each function there are at once. */
 export const WORKERS: Readonly<Record<string, number>> = {
   'consume-block': 3,
+  'consume-long': 1,
   'consume-retry': 2,
   dispatch: 1,
 }
@@ -79,6 +80,8 @@ export async function startFunctions(
   const functions = {
     publish: func('publish', 10),
     'consume-block': func('consume', 20, mapping('chaos-block', { onFailure: 'block' })),
+    // In the group of the one before, and with time to sleep longer than its leases last.
+    'consume-long': func('consume', 100, mapping('chaos-block', { onFailure: 'block' })),
     'consume-retry': func('consume', 20, { ...mapping('chaos-retry', { retryLevels: [1] }), FAILS: 'true' }),
     'consume-dispatched': func('consume', 20, dispatched),
     dispatch: func('dispatch', 10, { ...dispatched, ROCKETMQ_WORKER_FUNCTION: 'consume-dispatched' }),

@@ -47,8 +47,16 @@ export type Happening =
       status: 'success' | 'error' | 'timeout'
       error?: string
     }
-  /** `target`: a broker's name, `name server 1`, or the function and the pid of its environment. */
-  | { kind: 'fault'; at: number; until: number; what: string; target: string }
+  /** `target`: a broker's name, `replica of broker-a`, `name server 1`, or the function and the pid of its environment. */
+  | {
+      kind: 'fault'
+      at: number
+      until: number
+      what: string
+      target: string
+      /** How many frames and connections a fault of the network has met. */
+      met?: number
+    }
   /** A timer of this process came so much too late: the machine had no time for it. */
   | { kind: 'stall'; at: number; until: number }
   /** Where a group stands, asked at the broker without a proxy between. */

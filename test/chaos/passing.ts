@@ -12,34 +12,39 @@ const SWAP_MS = 150
 /** Of a frame: the rest of a larger one follows in one write, or a full pull would take most of an invocation. */
 const BYTEWISE_BYTES = 16 << 10
 
+export interface ProxyState {
+  /** The fault of now. */
+  readonly fault: NetworkFault | undefined
+  /** How many frames and connections it has met. */
+  met: number
+}
+
+/** What faults do to a frame; those that are not in it let it pass. */
+type Ways = Partial<Record<NetworkFault, (frame: Buffer) => void | Promise<void>>>
+
 export interface Passing {
   random: Random
-  /** The fault of now. */
-  state: { readonly fault: NetworkFault | undefined }
+  state: ProxyState
   note: (direction: Direction, bytes: Buffer) => void
 }
 
 export function passOn(client: Socket, upstream: Socket, { random, state, note }: Passing): void {
   const partOf = (frame: Buffer): Buffer => frame.subarray(0, random.between(1, frame.length - 1))
 
-  const request = async (frame: Buffer): Promise<void> => {
-    switch (state.fault) {
-      case 'drop':
-      case 'silent':
-        return
-      case 'cut-request':
-        // Its peer reads what arrived before it learns of the reset.
-        await writeOut(upstream, partOf(frame))
-        upstream.resetAndDestroy()
-        return void client.resetAndDestroy()
-      case 'half-request':
-        write(upstream, partOf(frame))
-        return void upstream.end()
-      case 'bytewise':
-        return writeBytewise(upstream, frame)
-      default:
-        return write(upstream, frame)
-    }
+  const onRequest: Ways = {
+    drop() {},
+    silent() {},
+    async 'cut-request'(frame) {
+      // Its peer reads what arrived before it learns of the reset.
+      await writeOut(upstream, partOf(frame))
+      upstream.resetAndDestroy()
+      client.resetAndDestroy()
+    },
+    'half-request'(frame) {
+      write(upstream, partOf(frame))
+      upstream.end()
+    },
+    bytewise: (frame) => writeBytewise(upstream, frame),
   }
 
   let held: Buffer | undefined
@@ -47,35 +52,35 @@ export function passOn(client: Socket, upstream: Socket, { random, state, note }
     if (held) write(client, held)
     held = undefined
   }
-  const answer = async (frame: Buffer): Promise<void> => {
-    switch (state.fault) {
-      case 'delay':
-        await wait(DELAY_MS)
-        return write(client, frame)
-      case 'lost-answer':
-      case 'silent':
-        return
-      case 'cut':
-        return void client.resetAndDestroy()
-      case 'half-frame':
-        write(client, partOf(frame))
-        return void client.end()
-      case 'duplicate':
-        write(client, frame)
-        return write(client, frame)
-      case 'reorder': {
-        const first = held
-        held = undefined
-        write(client, frame)
-        if (first) write(client, first)
-        return
-      }
-      case 'bytewise':
-        return writeBytewise(client, frame)
-      default:
-        return write(client, frame)
-    }
+  const onAnswer: Ways = {
+    async delay(frame) {
+      await wait(DELAY_MS)
+      write(client, frame)
+    },
+    'lost-answer'() {},
+    silent() {},
+    cut: () => void client.resetAndDestroy(),
+    'half-frame'(frame) {
+      write(client, partOf(frame))
+      client.end()
+    },
+    duplicate(frame) {
+      write(client, frame)
+      write(client, frame)
+    },
+    reorder(frame) {
+      write(client, frame)
+      release()
+    },
+    bytewise: (frame) => writeBytewise(client, frame),
   }
+  const through = (ways: Ways, to: Socket) => async (frame: Buffer) => {
+    const way = state.fault && ways[state.fault]
+    if (!way) return write(to, frame)
+    state.met += 1
+    await way(frame)
+  }
+  const [request, answer] = [through(onRequest, upstream), through(onAnswer, client)]
 
   /** Frames keep their order unless a fault says otherwise, so each waits for the one before it. */
   let requests: Promise<void> = Promise.resolve()

@@ -43,6 +43,8 @@ export interface FaultProxy {
   /** `host:port` that clients connect to. */
   readonly address: string
   fault: NetworkFault | undefined
+  /** How many frames and connections the fault has met since it was set. */
+  readonly met: number
   /** How many connections there were. */
   readonly connections: number
   close(): Promise<void>
@@ -61,12 +63,20 @@ export interface ProxyOptions {
 
 export async function startProxy(options: ProxyOptions): Promise<FaultProxy> {
   const recording = createWriteStream(options.recording)
-  const state: { fault: NetworkFault | undefined; connections: number } = { fault: undefined, connections: 0 }
+  const state: { fault: NetworkFault | undefined; met: number; connections: number } = {
+    fault: undefined,
+    met: 0,
+    connections: 0,
+  }
   const sockets = new Set<Socket>()
   const upstreams = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     state.connections += 1
-    if (state.fault === 'refuse') return void client.resetAndDestroy()
+    if (state.fault === 'refuse') {
+      state.met += 1
+      client.resetAndDestroy()
+      return
+    }
     const upstream = connect({ ...options.target, allowHalfOpen: true, noDelay: true })
     upstreams.add(upstream)
     for (const socket of [client, upstream]) {
@@ -85,8 +95,12 @@ export async function startProxy(options: ProxyOptions): Promise<FaultProxy> {
     },
     set fault(fault) {
       state.fault = fault
+      state.met = fault === 'refuse' || fault === 'swallow-end' ? upstreams.size : 0
       if (fault === 'refuse') for (const socket of sockets) socket.resetAndDestroy()
       if (fault === 'swallow-end') for (const socket of upstreams) socket.destroy()
+    },
+    get met() {
+      return state.met
     },
     get connections() {
       return state.connections

@@ -13,7 +13,7 @@ import type { LocalLambda } from '../../src/testing/index.ts'
 import { seeded } from '../support/random.ts'
 import { ROCKETMQ_VERSION } from '../support/rocketmq/install.ts'
 import { type ChaosCluster, startCluster } from './cluster.ts'
-import { letFaultsCome } from './faults.ts'
+import { faultTable, letFaultsCome } from './faults.ts'
 import { findingsOf } from './findings.ts'
 import { GROUPS, ORDERS, PAYMENTS, QUEUES, startFunctions } from './functions.ts'
 import { type History, readHistory, writeHistory } from './history.ts'
@@ -30,19 +30,21 @@ fault of the schedule explains it.
 
   --seed <n>       (default: the time)
   --minutes <n>    how long faults come; everything has to come to its end behind them (default 10)
-  --every <s>      a process is killed or suspended so often (default 30)
+  --every <s>      a server is killed or suspended so often, and a function as well (default 30)
   --keep           keep the history, too, when nothing was found
   --judge <file>   judge a history again, and run nothing
   --help
 `
 const BROKERS = 2
 const NAME_SERVERS = 2
-/** Brokers as shipped, but for the checks of transactions, which would take most of the run. */
+/** Brokers as shipped, but for the checks of transactions, which would take most of the run, and reads from the replica. */
 const SETTINGS = {
   transactionTimeOut: 6_000,
   transactionCheckInterval: 5_000,
   registerNameServerPeriod: 10_000,
   waitTimeMillsInSendQueue: 5_000,
+  // Otherwise a replica answers every pull with code 2, as if it were busy.
+  slaveReadEnable: true,
 }
 /** Leases of those that were killed last end after 60 s. */
 const PATIENCE_MS = 240_000
@@ -83,18 +85,19 @@ async function main(): Promise<void> {
   const everyMs = every * 1_000
   const settings = JSON.stringify({
     brokers: BROKERS,
+    replicas: 1,
     nameServers: NAME_SERVERS,
     queues: QUEUES,
     ...SETTINGS,
   })
   console.log(
-    `${new Date(at).toISOString().slice(0, 10)}, seed ${seed}, ${minutes} minutes, a process killed or suspended every ${every} s
+    `${new Date(at).toISOString().slice(0, 10)}, seed ${seed}, ${minutes} minutes, a server and a function killed or suspended every ${every} s
 commit ${commit}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with ${settings}`,
   )
   history.add({ kind: 'run', seed, at, minutes, everyMs, commit, settings })
   const random = seeded(seed)
   const cluster = await startCluster(
-    { brokers: BROKERS, nameServers: NAME_SERVERS, settings: SETTINGS },
+    { brokers: BROKERS, replica: true, nameServers: NAME_SERVERS, settings: SETTINGS },
     folder,
     random,
   )
@@ -107,8 +110,9 @@ commit ${commit}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with 
     const sampling = sampleOffsets(client, cluster, history)
     const watching = noteStalls(history)
     const durationMs = minutes * 60_000
-    const brokers = cluster.rocketmq.brokers.map(({ name }) => name)
-    const planned = planFaults({ seed, durationMs, everyMs, brokers, nameServers: NAME_SERVERS })
+    const { brokers } = cluster
+    const others = Object.keys(cluster.servers).filter((name) => !brokers.includes(name))
+    const planned = planFaults({ seed, durationMs, everyMs, brokers, others })
     history.add({ kind: 'begin', at: Date.now() })
     await letFaultsCome(planned, durationMs, { cluster, lambda, history, random })
     await workload.stopPublishing()
@@ -139,6 +143,7 @@ function git(...args: string[]): string {
 /** Prints the figures and what was found. */
 function tell(file: string): boolean {
   const history = readHistory(file)
+  console.log(faultTable(history))
   const verdict = judge(history)
   const begin = history.find(({ kind }) => kind === 'begin')
   for (const line of findingsOf(verdict, begin && 'at' in begin ? begin.at : 0)) console.log(line)
