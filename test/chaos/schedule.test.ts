@@ -43,6 +43,17 @@ describe('a schedule of faults', () => {
     }
   })
 
+  it('meets each kind of function within three minutes, with any seed', () => {
+    for (let seed = 0; seed < 100; seed++) {
+      const { functions } = planFaults({ ...extent, durationMs: 180_000, seed })
+
+      assert.deepStrictEqual(
+        functions.map(({ target }) => target).sort(),
+        FUNCTIONS.filter((each) => each !== 'sleeper').sort(),
+      )
+    }
+  })
+
   it('breaks connections in each way within ten minutes, and those of each server, with any seed', () => {
     for (let seed = 0; seed < 100; seed++) {
       const { network } = planFaults({ ...extent, seed })

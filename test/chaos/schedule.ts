@@ -63,14 +63,7 @@ export function planFaults({ seed, durationMs, everyMs, brokers, others }: Exten
   const random = seeded(seed)
   // Masters more often: theirs are the acknowledgements.
   const servers = [...brokers, ...brokers, ...others]
-  const functions: FunctionTarget[] = [
-    'worker',
-    'worker',
-    'dispatcher',
-    'publisher',
-    'end-transaction',
-    'check-transactions',
-  ]
+  const functions = FUNCTIONS.filter((each) => each !== 'sleeper')
   const processes = (targets: readonly string[], from: number): PlannedFault[] => {
     const nextTarget = dealer(random, targets)
     const kinds = new Map(targets.map((target) => [target, dealer(random, PROCESS_FAULTS)]))
