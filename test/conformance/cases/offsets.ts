@@ -1,14 +1,19 @@
 /** Committed offsets, resets, and searching by time (protocol.md 9). */
 import { deepStrictEqual, ok, rejects } from 'node:assert/strict'
 import { InvokeBrokerToResetOffset } from '../../../src/commands/consumer-requests.ts'
+import { GetConsumeStats } from '../../../src/commands/groups.ts'
 import {
   GetMaxOffset,
   GetMinOffset,
   QueryConsumerOffset,
+  SearchOffsetByTimestamp,
   UpdateConsumerOffset,
 } from '../../../src/commands/offsets.ts'
-import type { Message } from '../../../src/index.ts'
+import { createOffsetAdmin, type Message } from '../../../src/index.ts'
 import { type Cases, type Context, failure, until } from '../context.ts'
+
+/** A long holds them, a number of JavaScript does not; the last one is the largest that there is. */
+export const BEYOND_NUMBERS: readonly bigint[] = [2n ** 53n + 1n, 2n ** 63n - 2n, 2n ** 63n - 1n]
 
 /** A topic with messages whose store times are at least 3 ms apart. */
 async function spread(c: Context, count: number): Promise<{ topic: string; messages: Message[] }> {
@@ -45,6 +50,102 @@ export const offsets: Cases = {
       seen.push(await consumer.committedOffset(c.queue(topic, queueId)))
     }
     deepStrictEqual(seen, [5n, 2n, 2n ** 62n, 1n])
+  },
+
+  'an offset is exact up to 2^63 - 1: committed, asked for, in the statistics of the group': async (c) => {
+    const topic = await c.topic()
+    await c.producer.send({ topic, body: 'x' })
+    await c.read(topic, 1)
+    const consumerGroup = await c.group()
+    const consumer = c.consumer({ consumerGroup })
+    const admin = createOffsetAdmin(c.client)
+    const queue = c.queue(topic)
+    for (const offset of BEYOND_NUMBERS) {
+      await consumer.commitOffset(queue, offset)
+      const stats = await c.call(GetConsumeStats, { consumerGroup, topic }, undefined)
+      deepStrictEqual(
+        [
+          await consumer.committedOffset(queue),
+          await admin.committed(consumerGroup, queue),
+          stats.body.offsetTable.map(([, { consumerOffset }]) => consumerOffset),
+        ],
+        [offset, offset, [offset]],
+      )
+    }
+  },
+
+  'a pull from far behind the end is told the end, from an empty queue its beginning, and waits for neither':
+    async (c) => {
+      const topic = await c.topic({ readQueueNums: 2, writeQueueNums: 2 })
+      const [queue, empty] = [c.queue(topic, 0), c.queue(topic, 1)]
+      for (const body of ['a', 'b']) await c.producer.send({ topic, body, queue })
+      await c.read(topic, 2)
+      const consumer = c.consumer()
+      for (const offset of BEYOND_NUMBERS)
+        for (const waitMs of [0, 10_000]) {
+          const pulled = [
+            await consumer.pull(queue, offset, { waitMs }),
+            await consumer.pull(empty, offset, { waitMs }),
+          ]
+          deepStrictEqual(
+            pulled.map((each) => [each.status, each.nextBeginOffset, each.minOffset, each.maxOffset]),
+            [
+              ['OFFSET_MOVED', 2n, 0n, 2n],
+              ['OFFSET_MOVED', 0n, 0n, 0n],
+            ],
+          )
+        }
+    },
+
+  'an offset and a time that no long can hold are refused before they are sent': async (c) => {
+    const topic = await c.topic()
+    const consumer = c.consumer({ consumerGroup: await c.group() })
+    const queue = c.queue(topic)
+    const at = { topic, queueId: 0 }
+    deepStrictEqual(
+      [
+        await failure(consumer.commitOffset(queue, 2n ** 63n)),
+        await failure(consumer.pull(queue, 2n ** 63n)),
+        await failure(c.call(SearchOffsetByTimestamp, { ...at, timestamp: 2n ** 63n }, undefined)),
+      ].map(({ error, field }) => [error, field]),
+      [
+        ['ConfigError', 'commitOffset'],
+        ['ConfigError', 'queueOffset'],
+        ['ConfigError', 'timestamp'],
+      ],
+    )
+    deepStrictEqual(await consumer.committedOffset(queue), undefined)
+  },
+
+  'a search by the last of all times gives the end, by the first the beginning': async (c) => {
+    const { topic } = await spread(c, 2)
+    const found: bigint[][] = []
+    for (const timestamp of [-(2n ** 63n), 2n ** 53n + 1n, 2n ** 63n - 1n]) {
+      const ask = async (boundaryType: 'lower' | 'upper') =>
+        (await c.call(SearchOffsetByTimestamp, { topic, queueId: 0, timestamp, boundaryType }, undefined))
+          .header.offset
+      found.push([await ask('lower'), await ask('upper')])
+    }
+    deepStrictEqual(found, [
+      [0n, 0n],
+      [2n, 1n],
+      [2n, 1n],
+    ])
+  },
+
+  'a reset to an offset that the queue does not have is refused, however large': async (c) => {
+    const topic = await c.topic()
+    await c.producer.send({ topic, body: 'x' })
+    await c.read(topic, 1)
+    const group = await c.group()
+    const consumer = c.consumer({ consumerGroup: group })
+    await consumer.commitOffset(c.queue(topic), 1n)
+    const refused: unknown[] = []
+    for (const offset of BEYOND_NUMBERS) {
+      const request = { topic, group, queueId: 0, offset, timestamp: -1n, isForce: true }
+      refused.push((await failure(c.call(InvokeBrokerToResetOffset, request, undefined))).responseCode)
+    }
+    deepStrictEqual([refused, await consumer.committedOffset(c.queue(topic))], [[1, 1, 1], 1n])
   },
 
   'a negative offset is taken, and not found again': async (c) => {

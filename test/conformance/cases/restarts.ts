@@ -3,6 +3,7 @@ import { deepStrictEqual, ok } from 'node:assert/strict'
 import { createPopConsumer } from '../../../src/index.ts'
 import type { Cases } from '../context.ts'
 import { topicWith } from '../popping.ts'
+import { BEYOND_NUMBERS } from './offsets.ts'
 
 export const restarts: Cases = {
   'a restart keeps messages and offsets, loses locks, and the next calls do not notice': async (c) => {
@@ -14,11 +15,15 @@ export const restarts: Cases = {
     const queue = c.queue(topic)
     await c.producer.send({ topic, body: 'before' })
     await holder.commitOffset(queue, 1n)
+    for (const [id, offset] of BEYOND_NUMBERS.entries())
+      await holder.commitOffset(c.queue(topic, 1 + id), offset)
     deepStrictEqual([await holder.lock([queue]), await other.lock([queue])], [[queue], []])
     await restart()
     const sent = await c.producer.send({ topic, body: 'after' })
     deepStrictEqual([sent.status, sent.queueOffset], ['SEND_OK', 1n])
     deepStrictEqual([await holder.committedOffset(queue), await other.lock([queue])], [1n, [queue]])
+    const large = BEYOND_NUMBERS.map((_, id) => holder.committedOffset(c.queue(topic, 1 + id)))
+    deepStrictEqual(await Promise.all(large), [...BEYOND_NUMBERS])
     deepStrictEqual(
       (await c.read(topic, 2)).map((message) => message.body.toString()),
       ['before', 'after'],
