@@ -1,97 +1,20 @@
 import assert from 'node:assert/strict'
-import { describe, it, type TestContext } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
+import { describe, it } from 'node:test'
 import { RequestCode } from '../../../src/commands/index.ts'
 import { RocketMQError } from '../../../src/errors.ts'
+import { type EventSourceResult, eventSource, type RecordHandler } from '../../../src/lambda/index.ts'
+import { lambdaContext } from '../../../src/testing/index.ts'
+import { fakeCluster, type Handlers } from '../../support/fake-cluster.ts'
 import {
-  type EventSourceResult,
-  eventSource,
-  type RecordHandler,
-  type RocketMQRecord,
-} from '../../../src/lambda/index.ts'
-import { lambdaContext, scheduledEvent } from '../../../src/testing/index.ts'
-import type { Frame } from '../../../src/wire/index.ts'
-import { type FakeCluster, fakeCluster, type Handlers } from '../../support/fake-cluster.ts'
+  filled,
+  flat,
+  holding,
+  pullHeader,
+  run,
+  scripted,
+  undecodable,
+} from '../../support/scripted-queue.ts'
 import { storedMessage } from '../../support/stored-message.ts'
-
-/** What a scripted broker holds of one queue. */
-interface Log {
-  messages: Buffer[]
-  committed: bigint | undefined
-  /** Every commit it was sent, in order. */
-  commits: bigint[]
-}
-
-const filled = (count: number, committed?: bigint): Log => ({
-  messages: Array.from({ length: count }, (_, index) =>
-    storedMessage({ queueOffset: BigInt(index), body: `${index}` }),
-  ),
-  committed,
-  commits: [],
-})
-
-/** Its checksum is wrong. */
-function undecodable(offset: number): Buffer {
-  const broken = storedMessage({ queueOffset: BigInt(offset), body: `${offset}` })
-  broken[broken.length - 20] = (broken[broken.length - 20] ?? 0) ^ 0xff
-  broken.writeInt32BE(7, 8)
-  return broken
-}
-
-/** Handlers of a broker with one queue of `orders`; `change` replaces some of them. */
-function holding(log: Log, change: Handlers = {}): Handlers {
-  return {
-    [RequestCode.QUERY_CONSUMER_OFFSET]: () =>
-      log.committed === undefined ? { code: 22 } : { ext: { offset: String(log.committed) } },
-    [RequestCode.UPDATE_CONSUMER_OFFSET]: (frame) => {
-      log.committed = BigInt(frame.ext['commitOffset'] ?? '')
-      log.commits.push(log.committed)
-      return {}
-    },
-    [RequestCode.LOCK_BATCH_MQ]: (frame) => ({ body: granted(frame) }),
-    [RequestCode.UNLOCK_BATCH_MQ]: () => ({}),
-    [RequestCode.GET_MIN_OFFSET]: () => ({ ext: { offset: '0' } }),
-    [RequestCode.GET_MAX_OFFSET]: () => ({ ext: { offset: String(log.messages.length) } }),
-    [RequestCode.PULL_MESSAGE]: (frame) => {
-      const from = Number(frame.ext['queueOffset'])
-      const found = log.messages.slice(from, from + 32)
-      const ext = pullHeader(from + found.length, log.messages.length)
-      return found.length > 0 ? { ext, body: Buffer.concat(found) } : { code: 19, ext }
-    },
-    ...change,
-  }
-}
-
-/** Every lease that is asked for. */
-function granted(frame: Frame): Buffer {
-  const { mqSet } = JSON.parse(frame.body.toString()) as { mqSet: object[] }
-  return Buffer.from(JSON.stringify({ lockOKMQSet: mqSet }))
-}
-
-const pullHeader = (next: number, max: number): Record<string, string> => ({
-  suggestWhichBrokerId: '0',
-  nextBeginOffset: String(next),
-  minOffset: '0',
-  maxOffset: String(max),
-})
-
-async function consuming(t: TestContext, handlers: Handlers): Promise<FakeCluster> {
-  const topics = { orders: { readQueueNums: 1, writeQueueNums: 1 } }
-  return await fakeCluster(t, { brokers: { 'broker-a': handlers }, topics })
-}
-
-async function run(
-  cluster: FakeCluster,
-  handle: RecordHandler,
-  options: object = {},
-  remainingMs = 5_000,
-): Promise<EventSourceResult> {
-  const handler = eventSource(
-    { topic: 'orders', consumerGroup: 'billing', client: cluster.client(), ...options },
-    handle,
-  )
-  return await handler(scheduledEvent(), lambdaContext({ remainingMs }))
-}
 
 const NOTHING: EventSourceResult = {
   handled: 0,
@@ -105,13 +28,10 @@ const NOTHING: EventSourceResult = {
   queues: [],
 }
 
-const flat = (event: { records: Record<string, RocketMQRecord[]> }): RocketMQRecord[] =>
-  Object.values(event.records).flat()
-
 describe('the event source', () => {
   it('does not hand over an offset that a Kafka event could not hold', async (t) => {
     const unsafe = 2n ** 53n
-    const cluster = await consuming(
+    const cluster = await scripted(
       t,
       holding(filled(0, unsafe), {
         [RequestCode.PULL_MESSAGE]: () => ({
@@ -144,7 +64,7 @@ describe('the event source', () => {
 
   it('hands over all messages in batches of at most batchSize, and commits behind each', async (t) => {
     const log = filled(70, 0n)
-    const cluster = await consuming(t, holding(log))
+    const cluster = await scripted(t, holding(log))
     const batches: string[][] = []
 
     const result = await run(
@@ -178,7 +98,7 @@ describe('the event source', () => {
   it('commits nothing new when there is nothing new', async (t) => {
     const log = filled(3, 3n)
 
-    const result = await run(await consuming(t, holding(log)), async () =>
+    const result = await run(await scripted(t, holding(log)), async () =>
       assert.fail('there is nothing to handle'),
     )
 
@@ -187,7 +107,7 @@ describe('the event source', () => {
 
   it('pulls before the first commit of a group, because a commit does not create one', async (t) => {
     const log = filled(0)
-    const cluster = await consuming(t, holding(log))
+    const cluster = await scripted(t, holding(log))
 
     await run(cluster, async () => undefined, { startingPosition: 'LATEST' })
 
@@ -204,7 +124,7 @@ describe('the event source', () => {
         .map((each) => ({ itemIdentifier: each.recordId })),
     })
 
-    const result = await run(await consuming(t, holding(log)), fifth, { onFailure: 'block' })
+    const result = await run(await scripted(t, holding(log)), fifth, { onFailure: 'block' })
 
     assert.deepStrictEqual([log.committed, result.handled, result.failed, result.remainingLag], [5n, 5, 1, 5])
   })
@@ -214,7 +134,7 @@ describe('the event source', () => {
     const failure = new RangeError('the database is down')
 
     await assert.rejects(
-      run(await consuming(t, holding(log)), () => Promise.reject(failure), { onFailure: 'block' }),
+      run(await scripted(t, holding(log)), () => Promise.reject(failure), { onFailure: 'block' }),
       failure,
     )
 
@@ -226,7 +146,7 @@ describe('the event source', () => {
     const wrong = (async () => 'done') as unknown as RecordHandler
 
     await assert.rejects(
-      run(await consuming(t, holding(log)), wrong),
+      run(await scripted(t, holding(log)), wrong),
       (error) => RocketMQError.is(error) && error.code === 'RMQ_RESPONSE',
     )
 
@@ -237,7 +157,7 @@ describe('the event source', () => {
     const log = filled(10, 0n)
     log.messages[4] = undecodable(4)
 
-    const result = await run(await consuming(t, holding(log)), async () => undefined, { onFailure: 'block' })
+    const result = await run(await scripted(t, holding(log)), async () => undefined, { onFailure: 'block' })
 
     assert.deepStrictEqual([log.committed, result.handled, result.failed], [4n, 4, 1])
     assert.match(result.queues[0]?.stopped ?? '', /offset 4 cannot be decoded/)
@@ -252,7 +172,7 @@ describe('the event source', () => {
           : { code: 19, ext: pullHeader(10, 10) },
     }
 
-    await run(await consuming(t, holding(log, moved)), async () => undefined)
+    await run(await scripted(t, holding(log, moved)), async () => undefined)
 
     assert.equal(log.committed, 10n)
   })
@@ -266,7 +186,7 @@ describe('the event source', () => {
       },
     }
 
-    const result = await run(await consuming(t, holding(log, reset)), async () => undefined, { batchSize: 5 })
+    const result = await run(await scripted(t, holding(log, reset)), async () => undefined, { batchSize: 5 })
 
     assert.deepStrictEqual(
       [result.handled, result.queues[0]?.committedOffset, result.queues[0]?.stopped],
@@ -274,74 +194,10 @@ describe('the event source', () => {
     )
   })
 
-  it('takes over a reset that was told ahead of a message that cannot be decoded', async (t) => {
-    const log = filled(10, 5n)
-    log.messages[6] = undecodable(6)
-    const handled: unknown[] = []
-    const reset: Handlers = {
-      [RequestCode.PULL_MESSAGE]: ({ ext: { queueOffset } }) => {
-        const from = Number(queueOffset)
-        if (from === 8 && log.committed === 5n) {
-          log.committed = 3n
-          return { code: 21, ext: pullHeader(3, 10) }
-        }
-        return { ext: pullHeader(8, 10), body: Buffer.concat(log.messages.slice(from, 8)) }
-      },
-    }
-
-    const result = await run(
-      await consuming(t, holding(log, reset)),
-      async (event) => void handled.push(...flat(event).map(({ offset }) => offset)),
-      { onFailure: 'block' },
-    )
-
-    assert.deepStrictEqual(
-      [handled, result.queues[0]?.moved, log.commits],
-      [['3', '4', '5'], 'from 5 to 3: it was reset', [6n]],
-    )
-  })
-
-  it('takes over a reset that was told when a record had failed', async (t) => {
-    const log = filled(10, 5n)
-    const told = Promise.withResolvers<void>()
-    let queries = 0
-    const reset: Handlers = {
-      [RequestCode.PULL_MESSAGE]: async ({ ext: { queueOffset } }) => {
-        if (queueOffset === '5')
-          return { ext: pullHeader(7, 10), body: Buffer.concat(log.messages.slice(5, 7)) }
-        await told.promise
-        return { code: 21, ext: pullHeader(3, 10) }
-      },
-      // The first one opens the queue, the second one comes before the commit.
-      [RequestCode.QUERY_CONSUMER_OFFSET]: async () => {
-        queries += 1
-        if (queries > 1) {
-          log.committed = 3n
-          told.resolve()
-          await setImmediate()
-        }
-        return { ext: { offset: String(log.committed) } }
-      },
-    }
-
-    const result = await run(
-      await consuming(t, holding(log, reset)),
-      async (event) => ({
-        batchItemFailures: flat(event).flatMap(({ offset, recordId }) =>
-          offset === '6' ? [{ itemIdentifier: recordId }] : [],
-        ),
-      }),
-      { onFailure: 'block' },
-    )
-
-    const [{ committedOffset, moved } = {}] = result.queues
-    assert.deepStrictEqual([log.committed, committedOffset, moved], [3n, '3', 'from 7 to 3: it was reset'])
-  })
-
   it('does not end up polling a broker whose answers never move on', async (t) => {
     const log = filled(10, 0n)
     const stuck: Handlers = { [RequestCode.PULL_MESSAGE]: () => ({ code: 20, ext: pullHeader(0, 10) }) }
-    const cluster = await consuming(t, holding(log, stuck))
+    const cluster = await scripted(t, holding(log, stuck))
 
     await run(cluster, async () => undefined)
 
@@ -353,7 +209,7 @@ describe('the event source', () => {
     const failing: Handlers = { [RequestCode.QUERY_CONSUMER_OFFSET]: () => ({ code: 1, remark: 'broken' }) }
 
     await assert.rejects(
-      run(await consuming(t, holding(log, failing)), async () => undefined),
+      run(await scripted(t, holding(log, failing)), async () => undefined),
       (error) => RocketMQError.is(error),
     )
 
@@ -365,7 +221,7 @@ describe('the event source', () => {
     const failing: Handlers = { [RequestCode.UPDATE_CONSUMER_OFFSET]: () => ({ code: 2, remark: 'busy' }) }
 
     await assert.rejects(
-      run(await consuming(t, holding(log, failing)), async () => undefined),
+      run(await scripted(t, holding(log, failing)), async () => undefined),
       (error) => RocketMQError.is(error) && error.responseCode === 2,
     )
   })
@@ -380,7 +236,7 @@ describe('the event source', () => {
         })
       })
 
-    const running = run(await consuming(t, holding(log)), hanging, {}, 1_100)
+    const running = run(await scripted(t, holding(log)), hanging, {}, 1_100)
 
     await assert.rejects(running, (error) => RocketMQError.is(error) && error.code === 'RMQ_DEADLINE')
     assert.deepStrictEqual([aborted, log.commits], [true, []])
@@ -401,7 +257,7 @@ describe('the event source', () => {
         return fail(ids)
       }
 
-      await run(await consuming(t, holding(log)), overwriting, { onFailure: 'block' }).catch((error) =>
+      await run(await scripted(t, holding(log)), overwriting, { onFailure: 'block' }).catch((error) =>
         assert.ok(error instanceof RangeError),
       )
 
@@ -431,7 +287,7 @@ describe('the event source', () => {
     const withCallback = ((_event: unknown, _context: unknown) => undefined) as unknown as RecordHandler
 
     await assert.rejects(
-      run(await consuming(t, holding(log)), withCallback),
+      run(await scripted(t, holding(log)), withCallback),
       (error) => RocketMQError.is(error) && error.code === 'RMQ_RESPONSE' && /async/.test(error.message),
     )
 
@@ -454,7 +310,7 @@ describe('the event source', () => {
       },
     }
 
-    const result = await run(await consuming(t, holding(log, filtering)), async () => undefined, {}, 2_050)
+    const result = await run(await scripted(t, holding(log, filtering)), async () => undefined, {}, 2_050)
 
     assert.deepStrictEqual([log.commits, result.filtered, result.remainingLag], [[4n], 4, 6])
   })
@@ -464,7 +320,7 @@ describe('the event source', () => {
     const log = filled(10, 0n)
     const slow: RecordHandler = async () => t.mock.timers.tick(1_900)
 
-    const result = await run(await consuming(t, holding(log)), slow, { batchSize: 1 })
+    const result = await run(await scripted(t, holding(log)), slow, { batchSize: 1 })
 
     assert.deepStrictEqual([log.committed, result.handled, result.remainingLag], [2n, 2, 8])
   })
@@ -497,7 +353,7 @@ describe('the event source', () => {
       const log = filled(0, 0n)
       log.messages = offsets.map((queueOffset) => storedMessage({ queueOffset }))
 
-      const result = await run(await consuming(t, holding(log)), async () => undefined)
+      const result = await run(await scripted(t, holding(log)), async () => undefined)
 
       assert.deepStrictEqual([log.committed, result.failed], [expected, 1])
       assert.match(result.queues[0]?.stopped ?? '', new RegExp(`^offset ${expected} cannot be decoded`))
@@ -514,7 +370,7 @@ describe('the event source', () => {
       damage(broken)
       log.messages[4] = broken
 
-      const result = await run(await consuming(t, holding(log)), async () => undefined)
+      const result = await run(await scripted(t, holding(log)), async () => undefined)
 
       assert.deepStrictEqual([log.committed, result.handled, result.failed], [4n, 4, 1])
     })
@@ -581,7 +437,7 @@ describe('the event source', () => {
   })
 
   it('does nothing while it is not enabled', async (t) => {
-    const cluster = await consuming(t, holding(filled(4, 0n)))
+    const cluster = await scripted(t, holding(filled(4, 0n)))
 
     const result = await run(cluster, async () => assert.fail('it is not enabled'), { enabled: false })
 
