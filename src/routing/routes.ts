@@ -32,8 +32,9 @@ export interface Route {
 /** What name servers gave last. */
 interface Last {
   readonly route: Route
-  /** Epoch ms of the first answer since that knew no such topic, when every one behind it did not either. */
-  unknownSince?: number | undefined
+  /** Epoch ms of the first answer since that knew no such topic, when every one behind it did not either, and of the last one. */
+  goneSince?: number
+  goneAt?: number
   /** Of brokers that the route does not list any more, and whose addresses it keeps for a while. Epoch ms, by name. */
   readonly missingSince: ReadonlyMap<string, number>
 }
@@ -82,9 +83,13 @@ export const createRoutes = (
       return route
     } catch (cause) {
       const isUnknown = isUnknownTopic(cause)
-      // One that cannot be asked may be about to be started.
-      if (last) last.unknownSince = isUnknown ? (last.unknownSince ?? Date.now()) : undefined
-      const isGone = isUnknown && Date.now() - (last?.unknownSince ?? 0) >= UNREPORTED_MS
+      const now = Date.now()
+      if (last) {
+        // One that cannot be asked may be about to be started; where nobody has asked for so long, one may have been since.
+        if (now - (last.goneAt ?? 0) >= UNREPORTED_MS) last.goneSince = now
+        last.goneAt = isUnknown ? now : 0
+      }
+      const isGone = isUnknown && now - (last?.goneSince ?? 0) >= UNREPORTED_MS
       if (last && !isGone) return { ...last.route }
       if (!isUnknown) throw cause
       lasts.delete(topic)

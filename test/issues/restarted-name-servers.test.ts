@@ -6,7 +6,7 @@ import { deepStrictEqual } from 'node:assert/strict'
 import { it } from 'node:test'
 import { RequestCode } from '../../src/commands/index.ts'
 import { createProducer, createPullConsumer } from '../../src/index.ts'
-import { fakeCluster, storing } from '../support/fake-cluster.ts'
+import { type FakeTopic, fakeCluster, storing } from '../support/fake-cluster.ts'
 import { rejection } from '../support/net.ts'
 
 it('what was routed before is sent and read while the name server does not know the topic yet', async (t) => {
@@ -50,6 +50,58 @@ it('what was begun at a broker that has not reported yet is ended there for a mi
 
   deepStrictEqual(cluster.codes('broker-b'), [15, 15, 15])
   deepStrictEqual([gone['code'], gone['outcome']], ['RMQ_ROUTE', 'not-sent'])
+})
+
+/** What name servers say of `orders` meanwhile, answer by answer. */
+const GONE: Readonly<Record<string, readonly (FakeTopic | undefined)[]>> = {
+  'do not list a broker': [{ brokers: ['broker-a'] }],
+  'know no such topic': [undefined],
+  'say now the one and now the other': [{ brokers: ['broker-a'] }, undefined],
+  'list fewer and fewer brokers': [{ brokers: ['broker-a'] }, { brokers: [] }],
+}
+
+for (const [what, lists] of Object.entries(GONE))
+  it(`the minute is counted from the first answer of name servers that ${what}, however many follow`, async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    const committing = { ...storing(), [RequestCode.UPDATE_CONSUMER_OFFSET]: () => ({}) }
+    const cluster = await fakeCluster(t, { brokers: { 'broker-a': storing(), 'broker-b': committing } })
+    const client = cluster.client({ routeTtlMs: 1 })
+    const consumer = createPullConsumer(client, { consumerGroup: 'g' })
+    const queue = { topic: 'orders', brokerName: 'broker-b', queueId: 0 }
+    await client.route('orders', client.deadline())
+
+    const answered: unknown[] = []
+    for (let n = 0; n <= 6; n++) {
+      const list = lists[n % lists.length]
+      if (list) cluster.topics['orders'] = list
+      else delete cluster.topics['orders']
+      t.mock.timers.tick(n === 0 ? 1 : 10_000)
+      const error = await consumer.commitOffset(queue, 7n).catch(({ code }) => code)
+      answered.push(error)
+    }
+
+    deepStrictEqual(answered, [...Array(6).fill(undefined), 'RMQ_ROUTE'])
+  })
+
+it('a name server that is started again later, with nobody asking between, has its minute again', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+  const cluster = await fakeCluster(t)
+  const producer = createProducer(cluster.client({ routeTtlMs: 1 }), { producerGroup: 'g' })
+  await producer.send({ topic: 'orders', body: '1' })
+
+  delete cluster.topics['orders']
+  for (const [body, ms] of [
+    ['2', 1],
+    ['3', 600_000],
+    ['4', 59_999],
+  ] as const) {
+    t.mock.timers.tick(ms)
+    await producer.send({ topic: 'orders', body })
+  }
+  t.mock.timers.tick(1)
+  const gone = await rejection(producer.send({ topic: 'orders', body: '5' }))
+
+  deepStrictEqual([cluster.codes().length, gone['code'], gone['responseCode']], [4, 'RMQ_ROUTE', 17])
 })
 
 it('a topic that is gone is refused by its broker meanwhile, and nothing is stored', async (t) => {

@@ -64,7 +64,7 @@ describe('name servers', () => {
     const servers = await Promise.all([answering(t), answering(t)])
     const addresses = servers.map(({ address }) => address)
 
-    await Promise.all(Array.from({ length: 40 }, () => ask(open(t, addresses))))
+    await Promise.all(Array.from({ length: 40 }, () => ask(open(t, addresses, { timeoutMs: 10_000 }))))
 
     ok(servers.every(({ frames }) => frames.length > 0))
   })
@@ -74,7 +74,8 @@ describe('name servers', () => {
     const good = await answering(t)
     const addresses = [started.address, good.address]
 
-    const routes = await Promise.all(Array.from({ length: 40 }, () => ask(open(t, addresses))))
+    const clients = Array.from({ length: 40 }, () => open(t, addresses, { timeoutMs: 10_000 }))
+    const routes = await Promise.all(clients.map((client) => ask(client)))
 
     strictEqual(routes.length, 40)
     ok(started.frames.length > 0)
