@@ -161,6 +161,8 @@ interface BrokerAnswer<Body> {
 }
 
 type PullAnswer = Answer<PullMessageResponse, Buffer>
+/** Sends a pull from an offset, which the broker may hold so long. */
+type Post = (from: bigint, holdMs: number, readFrom?: number) => Promise<PullAnswer>
 type Decoded = ReturnType<typeof decodeMessages>
 type Found = Decoded & Pick<PullResult, 'nextBeginOffset'>
 
@@ -280,6 +282,55 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
     checked.add(key)
   }
 
+  /** What was asked for ahead, or else the answer to a new pull. */
+  const answerTo = async (key: string, from: bigint, holdMs: number, post: Post): Promise<PullAnswer> => {
+    const asked = ahead.get(key)
+    ahead.delete(key)
+    const replica = suggested.get(key)
+    // A replica that cannot be read is not asked again: the next pull goes to the master.
+    suggested.delete(key)
+    const posted = asked?.from === from ? asked.answer : post(from, holdMs, replica)
+    const answer = await posted.catch((error: unknown) => {
+      // The connection may have swallowed it; all the time there was to wait is over.
+      if (holdMs && error instanceof TimeoutError) return post(from, 0, replica)
+      throw error
+    })
+    suggested.set(key, Number(answer.header.suggestWhichBrokerId))
+    return answer
+  }
+
+  /** What is given of an answer to a pull from `from` on. */
+  const resultOf = (
+    queue: MessageQueue,
+    from: bigint,
+    { code, header }: PullAnswer,
+    decoded?: Decoded,
+  ): PullResult => {
+    const { nextBeginOffset: next } = header
+    const found: Found = decoded
+      ? soundPart(decoded, from, next)
+      : { messages: [], undecodable: [], nextBeginOffset: next }
+    const { undecodable, nextBeginOffset } = found
+    const { topic, brokerName, queueId } = queue
+    const own = { topic: client.unwrap(topic), brokerName, queueId }
+    const messages: Message[] = []
+    for (const each of found.messages) {
+      // Brokers compare the hash of a tag; only the text tells "Aa" from "BB".
+      if (topic === ownRetryTopic || !tags || tags.has(each.properties['TAGS'] ?? ''))
+        messages.push(new Message(each, own, client.unwrap))
+    }
+    const filteredOut = code === 0 && messages.length + undecodable.length === 0
+    return Object.assign(new PullResult(), {
+      status: STATUS[filteredOut ? 20 : code] ?? 'FOUND',
+      messages,
+      undecodable: undecodable.map((each) => Object.assign(new Undecodable(), each)),
+      nextBeginOffset,
+      minOffset: header.minOffset,
+      maxOffset: header.maxOffset,
+      suggestedBrokerId: suggested.get(keyOf(queue)) as number,
+    } satisfies Omit<PullResult, 'toJSON'>)
+  }
+
   return {
     async queues(topic, limits) {
       checkTopicName(topic)
@@ -302,85 +353,44 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
       const more = waitMs > 0 && deadlineMs === undefined ? waitMs + WAIT_GRAIN_MS : 0
       const deadline = { ...given, at: given.at + more }
       const room = Math.floor(remainingMs(deadline)) - WAIT_GRAIN_MS - ROUND_TRIP_MS
-      const suspendMs = Math.max(0, Math.min(waitMs, room))
+      const holdMs = Math.max(0, Math.min(waitMs, room))
+      const key = keyOf(queue)
       const whole = queue.topic === ownRetryTopic
       if (!whole && expressionType === 'SQL92') await checkFilter(queue, deadline)
-      const key = keyOf(queue)
       const request = {
         maxMsgNums: Math.min(maxMessages, MOST_MESSAGES),
         ...(whole ? EVERYTHING : { subscription, expressionType }),
       }
-      const post = (from: bigint, readFrom: number, holdMs: number): Promise<PullAnswer> =>
+      const post: Post = (from, hold, readFrom = MASTER) =>
         ask(
           queue,
           PullMessage,
           {
             ...request,
             queueOffset: from,
-            sysFlag: PULL_SUBSCRIPTION | (holdMs > 0 ? PULL_SUSPEND : 0),
-            suspendTimeoutMillis: BigInt(holdMs),
+            sysFlag: PULL_SUBSCRIPTION | (hold ? PULL_SUSPEND : 0),
+            suspendTimeoutMillis: BigInt(hold),
           },
           limits,
-          {
-            deadline,
-            readFrom,
-            timeoutMs: holdMs > 0 ? client.timeoutMs + holdMs + WAIT_GRAIN_MS : undefined,
-          },
+          { deadline, readFrom, timeoutMs: hold ? client.timeoutMs + hold + WAIT_GRAIN_MS : undefined },
         )
-      const asked = ahead.get(key)
-      ahead.delete(key)
-      const replica = suggested.get(key) ?? MASTER
-      // A replica that cannot be read is not asked again: the next pull goes to the master.
-      suggested.delete(key)
-      const posted = asked?.from === queueOffset ? asked.answer : post(queueOffset, replica, suspendMs)
-      let answer = await posted.catch((error: unknown) => {
-        // The connection may have swallowed it; all the time there was to wait is over.
-        if (suspendMs > 0 && error instanceof TimeoutError) return post(queueOffset, replica, 0)
-        throw error
-      })
-      const suggestedBrokerId = Number(answer.header.suggestWhichBrokerId)
-      suggested.set(key, suggestedBrokerId)
+      const answer = await answerTo(key, queueOffset, holdMs, post)
+      const isFound = answer.code === 0
       const { nextBeginOffset: from, maxOffset } = answer.header
       let following: Promise<PullAnswer | undefined> | undefined
-      if (readAhead && answer.code === 0 && from < maxOffset) {
-        const asking = post(from, suggestedBrokerId, 0)
+      if (readAhead && isFound && from < maxOffset) {
+        const asking = post(from, 0, suggested.get(key))
         following = asking.catch(() => undefined) // it is told to whoever goes on there
         ahead.set(key, { from, answer: asking })
         await nextTurn() // what was asked for leaves before
       }
-      let decoded = answer.code === 0 ? decodeMessages(answer.body, { maxBodyBytes }) : undefined
-      // Nobody may go on behind such a message, but a reset that was told there counts.
+      const decoded = isFound ? decodeMessages(answer.body, { maxBodyBytes }) : undefined
+      // Nobody may go on behind such a message, but a reset that was told there counts. A broker that is silent by now
+      // holds up what lies before it, too; it would not take the commit of that either.
       const told = decoded?.undecodable.length ? await following : undefined
-      if (told && isReset(told, from)) {
-        ahead.delete(key)
-        answer = told
-        decoded = undefined
-      }
-      const { code, header } = answer
-      const { nextBeginOffset: next } = header
-      const found: Found = decoded
-        ? soundPart(decoded, queueOffset, next)
-        : { messages: [], undecodable: [], nextBeginOffset: next }
-      const { undecodable, nextBeginOffset } = found
-      const messages: Message[] = []
-      const { brokerName, queueId } = queue
-      const own = { topic: client.unwrap(queue.topic), brokerName, queueId }
-      for (const each of found.messages) {
-        // Brokers compare the hash of a tag; only the text tells "Aa" from "BB".
-        if (whole || !tags || tags.has(each.properties['TAGS'] ?? ''))
-          messages.push(new Message(each, own, client.unwrap))
-      }
-      const filteredOut = code === 0 && messages.length + undecodable.length === 0
-      const result: Omit<PullResult, 'toJSON'> = {
-        status: STATUS[filteredOut ? 20 : code] ?? 'FOUND',
-        messages,
-        undecodable: undecodable.map((each) => Object.assign(new Undecodable(), each)),
-        nextBeginOffset,
-        minOffset: header.minOffset,
-        maxOffset: header.maxOffset,
-        suggestedBrokerId,
-      }
-      return Object.assign(new PullResult(), result)
+      if (!(told && isReset(told, from))) return resultOf(queue, queueOffset, answer, decoded)
+      ahead.delete(key)
+      return resultOf(queue, queueOffset, told)
     },
 
     async committedOffset(queue, limits) {

@@ -61,8 +61,8 @@ interface Question {
   later?: { after?: number; before?: (setting: Setting) => Promise<void> }
   /** Queue 1 is consumed, which the group has no offset of; it has one of queue 0, which is what is asked. */
   isOfQueue0?: boolean
-  /** What the broker stands at when it has failed. @default committed */
-  then?: bigint
+  /** What an administrator has made of it when the question has failed. */
+  resetTo?: bigint
   /** Of the broker: what is handled all the same, before the question. @default none */
   handled?: string[]
   /** Of the broker: what is handled when the question is answered again. */
@@ -100,7 +100,7 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
     committed: 2n,
     // The first of them comes before the commit that is told of the reset.
     later: { after: 1, before: resetToFirst },
-    then: 0n,
+    resetTo: 0n,
     handled: bodies(2),
     due: bodies(0),
   },
@@ -261,12 +261,12 @@ function promises(open: () => Promise<Cluster>): void {
           deepStrictEqual(whenFailed, {
             told: errorCode,
             handled,
-            committed: about.then ?? (isOfQueue0 ? undefined : committed),
+            committed: about.resetTo ?? (isOfQueue0 ? undefined : committed),
             other: isLatest ? [0, 5n] : [committed === 2n && !isOfQueue0 ? 3 : 5, 5n],
           })
           ok(asked.includes(code))
           // Behind a reset a commit is in vain; it is what tells of it.
-          deepStrictEqual(done.has(COMMIT), about.then !== undefined)
+          deepStrictEqual(done.has(COMMIT), about.resetTo !== undefined)
           deepStrictEqual(done.has(PULL), later !== undefined || committed === 10n)
           deepStrictEqual([setting.handled('broker-a'), await setting.committed('broker-a')], [due, 5n])
         })
