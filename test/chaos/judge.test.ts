@@ -45,12 +45,13 @@ for (const offset of [0, 1, 2]) {
 }
 const over: Happening = { kind: 'over', at: 9_000, isDrained: true, connections: 1 }
 const sound = [...stored, ...handled, ...held, over]
-const fault = (what: string, target: string, at: number, until: number): Happening => ({
+const fault = (what: string, target: string, at: number, until: number, met?: number): Happening => ({
   kind: 'fault',
   what,
   target,
   at,
   until,
+  ...(met === undefined ? {} : { met }),
 })
 const invocation = (more: object): Happening => ({
   kind: 'invocation',
@@ -263,6 +264,62 @@ describe('the judge of a chaos run', () => {
 
     const text = 'twice: id-1 by chaos-block at orders/broker-a/0/1'
     assert.deepStrictEqual([judged(71_500), judged(50_000)], [[`${text} (suspend of consume-long 7)`], []])
+  })
+
+  it('explains what is begun beside whoever goes on with its batch after such a sleep, and behind it', () => {
+    const long = { invocation: 'slow', pid: 7 }
+    const slow = invocation({
+      name: 'consume-long',
+      ...long,
+      at: 80_000,
+      durationMs: 79_000,
+      limitMs: 100_000,
+    })
+    const other = { invocation: 'second', pid: 2 }
+    // The second is at work with a record while the sleeper does one of before, and takes the next one then.
+    const history = [
+      ...sound.filter((each) => each !== handled[4] && each !== handled[5]),
+      slow,
+      record('start', 1, 75_000, long),
+      record('start', 1, 75_001, other),
+      record('end', 1, 75_002, other),
+      record('start', 0, 75_003, long),
+      record('start', 2, 75_004, other),
+      record('end', 0, 75_005, long),
+      record('end', 2, 75_006, other),
+    ]
+    const judged = (until: number): readonly string[] =>
+      judge([...history, fault('suspend', 'consume-long 7', 1_500, until)]).violations
+
+    assert.deepStrictEqual(judged(71_500), ['2 of 5 records twice'])
+    assert.ok(judged(50_000).some((each) => each.startsWith('order: ')))
+    assert.ok(judged(50_000).some((each) => each.startsWith('two owners: ')))
+  })
+
+  it('looks for the cause of a copy where that lies, of a message that was stored twice', () => {
+    const other = { queue: 'orders/broker-b/0', messageId: 'id-1' }
+    const history = [
+      ...sound,
+      { kind: 'held', queue: other.queue, offset: 1, messageId: 'id-1', key: 'k', storedAt: 900 },
+      record('start', 1, 2_040, other),
+      record('end', 1, 2_045, other),
+      record('start', 1, 30_000),
+      record('end', 1, 30_005),
+    ] satisfies Happening[]
+
+    const here = judge([...history, fault('kill', 'broker-a', 3_000, 4_000)])
+    const there = judge([...history, fault('kill', 'broker-b', 3_000, 4_000)])
+
+    const text = 'twice: id-1 by chaos-block at orders/broker-a/0/1'
+    assert.deepStrictEqual([here.explained, there.violations[0]], [[`${text} (kill of broker-a)`], text])
+  })
+
+  it('takes no fault of the network as a cause that nobody has met', () => {
+    const again = [record('start', 1, 3_000), record('end', 1, 3_005)]
+    const judged = (met: number): string[] =>
+      judge([...sound, ...again, fault('cut', 'broker-a', 2_010, 2_100, met)]).explained
+
+    assert.deepStrictEqual([judged(0).length, judged(1).length], [0, 1])
   })
 
   it('does not take what comes long after a record was done as the cause of its copy', () => {

@@ -57,7 +57,8 @@ export function judge(history: readonly Happening[]): Verdict {
     history.filter((each): each is Of<Kind> => each.kind === kind)
   const violations: string[] = []
   const explained: Explained[] = []
-  const faults = of('fault')
+  // Of the network: what nobody has met has no effect.
+  const faults = of('fault').filter(({ met }) => met !== 0)
   const records = of('record').sort((a, b) => a.at - b.at)
   const groups = Map.groupBy(records, ({ group }) => group)
   const held = of('held')
@@ -67,10 +68,13 @@ export function judge(history: readonly Happening[]): Verdict {
   )
   const stored = of('stored')
 
+  const spans = new Map(
+    invocations.map(({ invocation, at, durationMs }) => [invocation, { from: at - durationMs, to: at }]),
+  )
   const lost = lostOf(stored, groups)
   violations.push(...lost.map((each) => `lost: ${each}`))
   const swaps = [...groups].flatMap(([group, lines]) => (isOrdered(group) ? swapsOf(lines, held) : []))
-  sort(swaps, (swap) => lockLossOf(faults, swap))
+  sort(swaps, (swap) => lockLossOf(faults, swap, spans))
   const twice = [...groups.values()].flatMap((lines) => duplicatesOf(lines, held))
   const reached = Map.groupBy(of('offset'), ({ group, queue }) => `${group} ${queue}`)
   const lostCommitOf = ({ before, at }: Duplicate): Fault | undefined => {
@@ -78,12 +82,9 @@ export function judge(history: readonly Happening[]): Verdict {
     return faultOn(faults, before.queue, before.at, Math.min(at, committed + COMMITS_LOST_MS), isBrokerKill)
   }
   const byLostCommits = new Set(twice.filter(lostCommitOf))
-  const spans = new Map(
-    invocations.map(({ invocation, at, durationMs }) => [invocation, { from: at - durationMs, to: at }]),
-  )
   sort(twice, (each) => lostCommitOf(each) ?? interruptionOf(each, faults, spans) ?? lateEndOf(each, late))
   const owners = [...groups.values()].flatMap((lines) => doubleOwnersOf(lines, spans))
-  sort(owners, (owner) => lockLossOf(faults, owner))
+  sort(owners, (owner) => lockLossOf(faults, owner, spans))
   const back = regressionsOf(of('offset'))
   sort(back, ({ queue, since, at }) => faultOn(faults, queue, since, at, isBrokerKill))
   const transactions = transactionsOf(of('begun'), of('ended'), held)
@@ -146,7 +147,8 @@ export function judge(history: readonly Happening[]): Verdict {
     'failed invocations': invocations.filter(({ status }) => status !== 'success').length,
     'invocations with less than 500 ms left': late.length,
     crashes: of('crash').length,
-    faults: faults.length,
+    faults: of('fault').length,
+    'of them met by nobody': of('fault').length - faults.length,
     'stalls of the machine': of('stall').length,
     connections: over?.connections ?? 0,
   }
@@ -190,15 +192,24 @@ const faultNear = (
  */
 function lockLossOf(
   faults: readonly Fault[],
-  { queue, at, since: from = at - INVOCATION_MS, pids = [] }: Found,
+  { queue, at, since = at - INVOCATION_MS, owners = [] }: Found,
+  spans: Spans,
 ): Fault | undefined {
-  return (
-    faultOn(faults, queue, from, at, isBrokerKill) ??
-    faultNear(faults, from, at, (fault) => isLongSleep(fault) && pids.includes(pidOf(fault)))
-  )
+  const slept = owners.map((owner) => longSleepOf(faults, owner, at, spans))
+  return faultOn(faults, queue, since, at, isBrokerKill) ?? slept.find(Boolean)
 }
 
-const isLongSleep = ({ what, at, until }: Fault): boolean => what === 'suspend' && until - at >= LEASE_MS
+/** In the invocation of a record, up to a time: whoever slept longer than a lease goes on with the batch that it has. */
+function longSleepOf(
+  faults: readonly Fault[],
+  { pid, at, invocation }: RecordLine,
+  until: number,
+  spans: Spans,
+): Fault | undefined {
+  const isLong = (fault: Fault): boolean =>
+    fault.what === 'suspend' && fault.until - fault.at >= LEASE_MS && pidOf(fault) === pid
+  return faultNear(faults, spans.get(invocation)?.from ?? at, until, isLong)
+}
 
 /** When invocations began and ended, by their ids. */
 type Spans = ReadonlyMap<string, { from: number; to: number }>
@@ -236,8 +247,8 @@ interface Found {
   queue: string
   /** When what it is about began. */
   since?: number
-  /** The environments that had the queue. */
-  pids?: readonly number[]
+  /** Records of those who had the queue. */
+  owners?: readonly RecordLine[]
 }
 
 /**
@@ -250,22 +261,24 @@ function swapsOf(lines: readonly RecordLine[], held: readonly Of<'held'>[]): Fou
   const places = new Map(
     [...lanes.values()].flatMap((lane) => lane.map((each, place) => [placeOf(each), place])),
   )
-  /** Which place of a lane may be begun at most. */
+  /** Which place of a lane may be begun at most, and who was at work in it before. */
   const next = new Map<string, number>()
+  const before = new Map<string, RecordLine>()
   const swaps: Found[] = []
   for (const line of lines) {
-    const { what, queue, offset, at, group, pid } = line
+    const { what, queue, offset, at, group } = line
     const place = places.get(placeOf(line))
     if (place === undefined || what === 'fail') continue
     const lane = laneOf(line)
     const expected = next.get(lane) ?? 0
     if (what === 'start' && place > expected) {
-      const before = lanes.get(lane)?.[expected]?.offset
-      const text = `order: ${group} began ${queue}/${offset} before ${before} was done`
-      swaps.push({ text, at, queue, pids: [pid] })
+      const missing = lanes.get(lane)?.[expected]?.offset
+      const text = `order: ${group} began ${queue}/${offset} before ${missing} was done`
+      swaps.push({ text, at, queue, owners: [before.get(lane) ?? line, line] })
     }
     // Not back: of two owners the slower one may end last.
     next.set(lane, what === 'end' ? Math.max(expected, place + 1) : place)
+    before.set(lane, line)
   }
   return swaps
 }
@@ -279,14 +292,13 @@ function interruptionOf(
   faults: readonly Fault[],
   spans: Spans,
 ): Fault | undefined {
-  for (const { at, queue, pid, invocation } of lines.filter((each) => each.at < again)) {
-    const { from = at, to = Infinity } = spans.get(invocation) ?? {}
-    const end = Math.min(to, at + INVOCATION_MS)
+  for (const line of lines.filter((each) => each.at < again)) {
+    const { at, queue, pid, invocation } = line
+    const end = spans.get(invocation)?.to ?? at + INVOCATION_MS
     const cause =
       faultOn(faults, queue, at, Math.min(end, at + SETTLED_MS), () => true) ??
       faultNear(faults, at, end, (fault) => pidOf(fault) === pid) ??
-      // It goes on with its batch, which somebody else had meanwhile.
-      faultNear(faults, from, at, (fault) => isLongSleep(fault) && pidOf(fault) === pid)
+      longSleepOf(faults, line, again, spans)
     if (cause) return cause
   }
   return undefined
@@ -310,7 +322,7 @@ interface Duplicate extends Found {
   offset: number
   /** The time before that it was done. */
   before: RecordLine
-  /** All that the group did with it. */
+  /** What the group did with it there, or, of what was stored again, anywhere. */
   lines: readonly RecordLine[]
 }
 
@@ -322,17 +334,32 @@ function duplicatesOf(lines: readonly RecordLine[], held: readonly Of<'held'>[])
     lines.filter(({ what }) => what === 'end'),
     ({ messageId }) => messageId,
   )
-  return [...ends].flatMap(([messageId, all]) =>
-    all.slice(copies.get(messageId) ?? 1).map((line) => ({
-      text: `twice: ${messageId} by ${line.group} at ${placeOf(line)}`,
-      at: line.at,
-      queue: line.queue,
-      offset: line.offset,
-      group: line.group,
-      before: all[all.indexOf(line) - 1] ?? line,
-      lines: lines.filter((each) => each.messageId === messageId),
-    })),
-  )
+  return [...ends].flatMap(([messageId, all]) => {
+    const own = lines.filter((each) => each.messageId === messageId)
+    /** The time before that what lies there was done; of what was sent back and stored again, the last time that any was. */
+    const beforeOf = (line: RecordLine): RecordLine | undefined => {
+      const earlier = all.slice(0, all.indexOf(line))
+      return earlier.findLast((each) => placeOf(each) === placeOf(line)) ?? earlier.at(-1)
+    }
+    const isAgain = (line: RecordLine): boolean => {
+      const before = beforeOf(line)
+      return before !== undefined && placeOf(before) === placeOf(line)
+    }
+    const again = all.filter(isAgain)
+    const others = all.filter((line) => !isAgain(line))
+    // A publisher may have stored it more than once.
+    return [...again, ...others.toReversed()]
+      .slice(0, all.length - (copies.get(messageId) ?? 1))
+      .map((line) => ({
+        text: `twice: ${messageId} by ${line.group} at ${placeOf(line)}`,
+        at: line.at,
+        queue: line.queue,
+        offset: line.offset,
+        group: line.group,
+        before: beforeOf(line) ?? line,
+        lines: isAgain(line) ? own.filter((each) => placeOf(each) === placeOf(line)) : own,
+      }))
+  })
 }
 
 const isDuplicate = (each: object): each is Duplicate => 'before' in each
@@ -362,7 +389,7 @@ function doubleOwnersOf(lines: readonly RecordLine[], spans: Spans): Found[] {
             at: line.at,
             since: began.at,
             queue,
-            pids: [began.pid, line.pid],
+            owners: [began, line],
           })
       }
       open.set(line.invocation, line)
