@@ -1,7 +1,7 @@
 /**
  * The five bundled functions, each a warm process of the local Lambda, with what docs/deploy.md says they must be granted and
- * keys from a secret, which are rotated between two invocations. No code may be made from strings in them. On the local broker
- * and on a real one.
+ * keys from a secret, which are rotated between two invocations. No code may be made from strings in them, and their logs tell
+ * nothing of bodies, keys, properties and secrets. On the local broker and on a real one.
  */
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -19,6 +19,7 @@ import {
   startLambda,
 } from '../../src/testing/index.ts'
 import { until } from '../conformance/context.ts'
+import { CANARY, found } from '../support/canary.ts'
 import { fakeSecretsManager } from '../support/fake-secrets-manager.ts'
 import { setUser } from '../support/rocketmq/acl.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
@@ -34,6 +35,16 @@ const GRANTS: LocalUser['grants'] = {
   'Topic:RMQ_SYS_TRANS_HALF_TOPIC': ['Sub'],
   'Topic:RMQ_SYS_TRANS_OP_HALF_TOPIC': ['Sub', 'Get'],
 }
+
+/** A message of which nothing may be told. */
+const HIDDEN = {
+  body: JSON.stringify({ card: `${CANARY}-body` }),
+  keys: [`${CANARY}-key`],
+  shardingKey: `${CANARY}-sharding`,
+  properties: { note: `${CANARY}-property` },
+}
+/** The key of `functions`, before and after its rotation. */
+const KEYS = [`${CANARY}-first-secret`, `${CANARY}-second-secret`] as const
 
 interface Broker {
   nameServers: string
@@ -71,7 +82,7 @@ async function prepare({ nameServers, setKey }: Broker): Promise<void> {
   const root = createClient({ nameServers, credentials: ROOT, timeoutMs: 15_000 })
   await createTopicAdmin(root).create('orders', { readQueueNums: 1 })
   await createGroupAdmin(root).create('billing')
-  await setKey('first-secret')
+  await setKey(KEYS[0])
   await until('the route', () =>
     createPullConsumer(root, { consumerGroup: 'billing' })
       .queues('orders')
@@ -95,10 +106,10 @@ async function work(lambda: LocalLambda): Promise<unknown> {
     })
     return { status: response.status, ...((await response.json()) as object) }
   }
-  const sent = await post('/topics/orders/messages', { body: 'an order' })
-  const begun = await post('/topics/orders/transactions', { body: 'an order' })
+  const sent = await post('/topics/orders/messages', { ...HIDDEN })
+  const begun = await post('/topics/orders/transactions', { ...HIDDEN })
   const ended = await post('/transactions/commit', { transaction: begun['transaction'] })
-  await post('/topics/orders/transactions', { body: 'left to the checks' })
+  await post('/topics/orders/transactions', { ...HIDDEN, tag: 'left' })
   const dispatched = await invoke<DispatchResult>('dispatch')
   await lambda.idle()
   const consumed = await invoke<EventSourceResult>('consume')
@@ -122,7 +133,7 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
       const broker = await start()
       t.after(() => broker.stop())
       await prepare(broker)
-      let secretKey = 'first-secret'
+      let secretKey: string = KEYS[0]
       const secrets = await fakeSecretsManager(t, () => JSON.stringify({ accessKey: 'functions', secretKey }))
       const lines: string[] = []
       const environment = {
@@ -132,11 +143,12 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
         ROCKETMQ_SECRET_ARN: 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:rocketmq-AbCdEf',
         ROCKETMQ_TOPICS: 'orders',
         ROCKETMQ_PRODUCER_GROUP: 'order-api',
-        ROCKETMQ_TRANSACTION_SECRET: 'a secret of more than 32 characters',
+        ROCKETMQ_TRANSACTION_SECRET: `${CANARY} of a secret of more than 32 characters`,
         ROCKETMQ_EVENT_SOURCES: JSON.stringify({ orders: { topic: 'orders', consumerGroup: 'billing' } }),
         ROCKETMQ_WORKER_FUNCTION: 'consume',
         ROCKETMQ_CHECK_WINDOW_MS: '5000',
         ROCKETMQ_TIMEOUT_MS: '15000',
+        POWERTOOLS_METRICS_NAMESPACE: 'shop',
       }
       const paths: Record<string, string[]> = {
         publish: ['/topics/{topic}/messages', '/topics/{topic}/transactions'],
@@ -157,7 +169,7 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
 
       const before = await work(lambda)
       const asked = secrets.asked.length
-      secretKey = 'second-secret'
+      secretKey = KEYS[1]
       await broker.setKey(secretKey)
       const after = await work(lambda)
 
@@ -166,6 +178,16 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
       assert.deepStrictEqual([asked, secrets.asked.length], [5, 10])
       assert.deepStrictEqual(
         lines.filter((line) => /AuthError|RMQ_AUTH|-secret/.test(line)),
+        [],
+      )
+      // Of each level and of metrics there were lines.
+      for (const each of ['"level":"INFO"', '"PolledEventCount"', '"message":"record"'])
+        assert.ok(
+          lines.some((line) => line.includes(each)),
+          each,
+        )
+      assert.deepStrictEqual(
+        lines.filter((line) => found(line).length > 0),
         [],
       )
     })
