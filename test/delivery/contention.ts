@@ -1,15 +1,13 @@
 /**
- * 200 invocations for the same 8 queues (1,000 in `npm run figures`), judged from a ledger outside of them. They run in this process, each with a client
+ * 200 invocations for the same 8 queues, judged from a ledger outside of them. They run in this process, each with a client
  * of its own: what they fight for is at the broker, which sees as many clients either way, and so many processes at once would
  * measure this machine's scheduler. Each wants some of the queues, begins at its own moment and has little time, so that
- * queues go from hand to hand while others ask for them.
+ * queues go from hand to hand while others ask for them. In processes of their own: `npm run figures`.
  */
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { createClient, DeadlineError } from '../../src/index.ts'
-import { type EventSourceResult, eventSource } from '../../src/lambda/index.ts'
-import { lambdaContext } from '../../src/testing/index.ts'
+import { consume } from './contender.ts'
 import { type Cluster, type Context, createContext, doubleOwners, timesDone } from './context.ts'
 import type { Entry } from './orders.ts'
 
@@ -17,8 +15,7 @@ const INVOCATIONS = 200
 /** So many messages and so much of its time belong to each invocation. */
 const MESSAGES_EACH = 12
 const SPREAD_MS_EACH = 40
-const QUEUES_PER_BROKER = 4
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
+export const QUEUES_PER_BROKER = 4
 
 /** What became of invocations for the same 8 queues. */
 export interface ContentionFigures {
@@ -115,55 +112,8 @@ export async function takeTurns(
   return { times: timesDone(ledger), doubleOwners: doubleOwners(ledger), left, gaps }
 }
 
-/** One invocation, with a client of its own as a new environment has. Undefined: it was cut off. */
-async function consume(
-  c: Context,
-  ledger: Entry[],
-  invocation: string,
-  { remainingMs, workMs = 0, event = {} }: { remainingMs: number; workMs?: number; event?: object },
-): Promise<EventSourceResult | undefined> {
-  const client = createClient({ nameServers: c.nameServers })
-  const mapping = { topic: c.topic, consumerGroup: c.group, batchSize: 5, client, logger: silent }
-  const handler = eventSource(mapping, async ({ records }, _context, { signal }) => {
-    for (const record of Object.values(records).flat()) {
-      const { n } = record.json() as { n: number }
-      const { messageId, sourceTopic, brokerName, queueId, offset, reconsumeTimes } = record
-      const tell = (what: Entry['what']): void => {
-        const queue = `${sourceTopic}/${brokerName}/${queueId}`
-        ledger.push({
-          what,
-          invocation,
-          queue,
-          offset: Number(offset),
-          messageId,
-          n,
-          reconsumeTimes,
-          at: performance.timeOrigin + performance.now(),
-        })
-      }
-      tell('start')
-      // A frozen environment would not go on with it either.
-      if (workMs > 0)
-        await wait(workMs, undefined, { signal }).catch((error) => {
-          tell('cut')
-          throw error
-        })
-      tell('end')
-    }
-  })
-  try {
-    return await handler(event, lambdaContext({ remainingMs }))
-  } catch (error) {
-    // Its last batch comes again.
-    if (error instanceof DeadlineError) return undefined
-    throw error
-  } finally {
-    await client.close()
-  }
-}
-
 /** As a dispatcher would send it: some of the queues. */
-function someQueues(c: Context): object {
+export function someQueues(c: Context): object {
   const all = ['broker-a', 'broker-b'].flatMap((brokerName) =>
     Array.from({ length: QUEUES_PER_BROKER }, (_, queueId) => c.queue(queueId, brokerName)),
   )

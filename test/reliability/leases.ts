@@ -1,14 +1,16 @@
 /** Who has the queues on real brokers: of invocations that contend for them, and for how long nobody has when an owner is gone. */
-import { type ContentionFigures, contend, takeTurns } from '../delivery/contention.ts'
-import { type Context, createContext } from '../delivery/context.ts'
+import { createClient, createProducer } from '../../src/index.ts'
+import { takeTurns } from '../delivery/contention.ts'
+import { type Cluster, type Context, createContext } from '../delivery/context.ts'
 import { startCluster } from '../delivery/rocketmq-cluster.ts'
 import { gate, type Scope } from '../support/local-lambda.ts'
+import { type ApartFigures, contendApart } from './contend-apart.ts'
 
 const TURNS = 20
 const KILLS = 3
 
 export interface LeaseFigures {
-  contention: ContentionFigures
+  contention: ApartFigures
   /** From the start of the next invocation to its handler, when the last one had ended. */
   afterEndMs: number[]
   /** From the kill to the next owner's handler, with one invocation after the other. */
@@ -18,11 +20,21 @@ export interface LeaseFigures {
 export async function measureLeases(invocations: number): Promise<LeaseFigures> {
   await using stack = new AsyncDisposableStack()
   const scope: Scope = { after: (end) => stack.defer(async () => void (await end())) }
-  const cluster = await startCluster()
-  stack.defer(() => cluster.stop())
+  const started = await startCluster()
+  stack.defer(() => started.stop())
+  // Java's producer gives up after 3 s, which a busy machine takes; who sends makes no difference here.
+  const client = createClient({ nameServers: started.nameServers, timeoutMs: 20_000 })
+  stack.defer(() => client.close())
+  const producer = createProducer(client, { producerGroup: 'leases' })
+  const cluster: Cluster = {
+    ...started,
+    async send(topic, bodies, queue) {
+      for (const body of bodies) await producer.send({ topic, body, ...(queue && { queue }) })
+    },
+  }
   const context = async (): Promise<Context> => await createContext(scope, cluster)
 
-  const contention = await contend(await context(), invocations)
+  const contention = await contendApart(await context(), invocations)
   const { gaps } = await takeTurns(await context(), TURNS)
   const contexts = await Promise.all(Array.from({ length: KILLS }, context))
   return {
