@@ -12,14 +12,15 @@ import { createClient, createPullConsumer } from '../../src/index.ts'
 import { startBroker } from '../../src/testing/index.ts'
 import { SETTINGS as LEASE_SETTINGS } from '../delivery/rocketmq-cluster.ts'
 import { ROCKETMQ_VERSION } from '../support/rocketmq/install.ts'
-import { startRocketMQ } from '../support/rocketmq/start.ts'
+import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
 import { type CallFigure, DEADLINE_MS, measureCalls, measureFunctions, SETTINGS } from './deadlines.ts'
 import { measureThaws, type ThawFigure } from './freeze.ts'
+import { measureInterrupted } from './interrupted.ts'
 import { measureLeases } from './leases.ts'
 
 const HELP = `npm run figures [-- options] [deadlines] [functions] [freeze] [reconnects] [leases]
 
-  --rounds <n>   how often each freeze is made: 36 first calls for each length (default 3)
+  --rounds <n>   how often each freeze is made: 52 first calls for each length (default 3)
   --invocations <n>   how many contend for the same 8 queues (default 1000)
   --help
 `
@@ -71,29 +72,59 @@ async function main(): Promise<void> {
     for (const { condition, name, outcome, leftMs } of figures)
       console.log(`| ${condition} | ${name} | ${outcome} | ${Math.round(leftMs)} ms |`)
   }
-  if (isWanted('freeze')) {
-    const figures = await measureThaws(rocketmq, Number(values.rounds))
-    console.log('\n## First calls after a freeze\n')
-    console.log(
-      '| frozen | first calls | succeeded | with connections that | slowest |\n|---|---|---|---|---|',
-    )
-    for (const [frozen, all = []] of Map.groupBy(figures, (each) => each.frozen)) {
-      const slowest = Math.max(...all.map(({ tookMs }) => tookMs))
-      const ends = Object.entries(Object.groupBy(all, ({ end }) => end)).map(
-        ([end, some]) => `${end}: ${succeeded(some)}`,
-      )
-      console.log(
-        `| ${frozen} | ${all.length} | ${succeeded(all)} | ${ends.join(', ')} | ${Math.round(slowest)} ms |`,
-      )
-    }
-    console.log('\n| function | first calls | succeeded |\n|---|---|---|')
-    for (const [name, all = []] of Map.groupBy(figures, (each) => each.name))
-      console.log(`| ${name} | ${all.length} | ${succeeded(all)} |`)
-  }
+  if (isWanted('freeze')) await freezes(rocketmq)
 }
 
-function succeeded(figures: readonly ThawFigure[]): number {
-  return figures.filter(({ outcome }) => outcome === 'done').length
+/** First calls behind a freeze, and what became of what was in flight. */
+async function freezes(rocketmq: RocketMQ): Promise<void> {
+  const between = await measureThaws(rocketmq, Number(values.rounds))
+  const within = await measureInterrupted(rocketmq, Number(values.rounds))
+  const figures = [
+    ...between,
+    ...within.map((each) => ({ ...each, name: `${each.name} before`, left: each.ended })),
+  ]
+  const slowest = (some: readonly ThawFigure[]): string =>
+    `${Math.round(Math.max(...some.map(({ tookMs }) => tookMs)))} ms`
+  const counts = (some: readonly string[]): string =>
+    Object.entries(Object.groupBy(some, (each) => each))
+      .map(([what, all = []]) => `${what}: ${all.length}`)
+      .join(', ')
+  console.log('\n## First calls after a freeze\n')
+  console.log('| frozen | first calls | succeeded | with connections that | slowest |\n|---|---|---|---|---|')
+  for (const [frozen, all = []] of Map.groupBy(figures, (each) => each.frozen)) {
+    const done = all.filter(({ outcome }) => outcome === 'done')
+    const ends = counts(done.map(({ end }) => end))
+    console.log(`| ${frozen} | ${all.length} | ${done.length} | ${ends} | ${slowest(all)} |`)
+  }
+  console.log(
+    '\n| first call | number | succeeded | slowest | with connections that vanished |\n|---|---|---|---|---|',
+  )
+  for (const [name, all = []] of Map.groupBy(figures, (each) => each.name)) {
+    const done = all.filter(({ outcome }) => outcome === 'done').length
+    const heard = all.filter(({ end }) => end !== 'vanish')
+    const vanished = all.filter(({ end }) => end === 'vanish')
+    console.log(`| ${name} | ${all.length} | ${done} | ${slowest(heard)} | ${slowest(vanished)} |`)
+  }
+  console.log('\n## What was in flight at a freeze\n')
+  console.log(
+    'Calls with a timeoutMs of 1000 ms, functions with 300 s: within them when frozen for up to 130 s, beyond with 20 min.\n',
+  )
+  console.log('| in flight | frozen up to 130 s | 20 min |\n|---|---|---|')
+  for (const [name, all = []] of Map.groupBy(
+    figures.filter(({ left }) => left !== undefined),
+    (each) => each.name,
+  )) {
+    const [short, long] = [true, false].map((isShort) =>
+      counts(all.filter(({ frozen }) => (frozen !== '20 min') === isShort).map(({ left = '' }) => left)),
+    )
+    console.log(`| ${name.replace(/, one in flight$| before$/, '')} | ${short} | ${long} |`)
+  }
+  const untrue = within.flatMap((each) => each.untrue)
+  const copies = within.reduce((sum, each) => sum + each.copies, 0)
+  console.log(
+    `\n${untrue.length} of ${within.length} functions told what is not true; ${copies} messages were stored once more, under their ids`,
+  )
+  for (const each of untrue) console.log(each)
 }
 
 /** In percent of what it had. */
@@ -137,14 +168,25 @@ async function reconnects(): Promise<void> {
 /** Who has the queues of two brokers, and for how long nobody has. */
 async function leases(): Promise<void> {
   const { contention, afterEndMs, afterKillMs } = await measureLeases(Number(values.invocations))
-  const { times, doubleOwners, told } = contention
-  const lost = times.filter((each) => each === 0).length
+  const { processes, messages, owners, denied, cut, lost, twice, doubleOwners } = contention
+  const spread = (all: readonly number[]): string =>
+    [0.5, 0.99, 1]
+      .map((part) => `${(all[Math.ceil(part * all.length) - 1] ?? Number.NaN).toFixed(0)} ms`)
+      .join(', ')
   console.log('## Leases\n')
-  console.log(`two brokers with ${JSON.stringify(LEASE_SETTINGS)}, 8 queues`)
-  console.log(told)
-  console.log(`${lost} of ${times.length} messages lost, ${doubleOwners.length} double owners`)
+  console.log(`two brokers with ${JSON.stringify(LEASE_SETTINGS)}, 8 queues\n`)
   console.log(
-    `after a clean end the next owner's handler began within ${Math.max(...afterEndMs).toFixed(0)} ms (${afterEndMs.length} times)`,
+    `${values.invocations} invocations in ${processes} processes for some of them each: ${owners} got queues, ${denied} had to leave some to others, ${cut} were cut off`,
   )
-  console.log(`after a kill of the owner, within ${afterKillMs.map((ms) => Math.round(ms)).join(', ')} ms\n`)
+  console.log(`${doubleOwners.length} double owners; ${lost} of ${messages} messages lost, ${twice} twice`)
+  const { afterEnd, afterCut } = contention
+  console.log('from the last record of a queue’s owner to the first of the next one (median, 99 %, longest):')
+  console.log(`  ${afterEnd.length} times behind one that had ended: ${spread(afterEnd)}`)
+  if (afterCut.length > 0)
+    console.log(`  ${afterCut.length} times behind one that was cut off: ${spread(afterCut)}`)
+  console.log('takeover, from the start of the next invocation, or the kill, to the first record:')
+  console.log(
+    `  after a clean end: ${spread(afterEndMs.toSorted((a, b) => a - b))} (${afterEndMs.length} times)`,
+  )
+  console.log(`  after a kill: ${afterKillMs.map((ms) => `${Math.round(ms)} ms`).join(', ')}\n`)
 }

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
 import { measureThaws } from './freeze.ts'
+import { type InterruptedFigure, measureInterrupted } from './interrupted.ts'
 
 const ROUNDS = 1
 
@@ -30,6 +31,27 @@ describe('a function that thaws', { skip: !(await realBrokerAvailable()) }, () =
     const inFlight = figures.filter(({ name }) => name.endsWith('in flight'))
     deepStrictEqual(
       inFlight.filter(({ left }) => !/^(done|RMQ_(TIMEOUT|CONNECTION_LOST|CONNECT))$/.test(left ?? '')),
+      [],
+    )
+  })
+
+  it('publishes and consumes at its first call behind a freeze in the middle of a request, which ends with what is true', async (t) => {
+    const figures = await measureInterrupted(rocketmq, ROUNDS)
+
+    for (const [name, all = []] of Map.groupBy(figures, (each) => each.name))
+      t.diagnostic(`${name}: ${all.map(({ frozen, end, ended }) => `${frozen} ${end} ${ended}`).join(', ')}`)
+    ok(figures.length === 64)
+    deepStrictEqual(
+      figures.filter(({ outcome, untrue }) => outcome !== 'done' || untrue.length > 0),
+      [],
+    )
+    // Within its time it ends as it would have without the freeze; when that is over it says so, or what it was in the middle of.
+    const isRight = ({ frozen, ended }: InterruptedFigure): boolean =>
+      frozen === '20 min'
+        ? /^(200|504|done|DeadlineError|TimeoutError|ConnectionLostError)$/.test(ended)
+        : /^(200|done)$/.test(ended)
+    deepStrictEqual(
+      figures.filter((each) => !isRight(each)),
       [],
     )
   })
