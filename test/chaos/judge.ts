@@ -78,8 +78,11 @@ export function judge(history: readonly Happening[]): Verdict {
   const twice = [...groups.values()].flatMap((lines) => duplicatesOf(lines, held))
   const reached = Map.groupBy(of('offset'), ({ group, queue }) => `${group} ${queue}`)
   const lostCommitOf = ({ before, at }: Duplicate): Fault | undefined => {
-    const committed = committedAt(before, reached.get(`${before.group} ${before.queue}`) ?? [])
-    return faultOn(faults, before.queue, before.at, Math.min(at, committed + COMMITS_LOST_MS), isBrokerKill)
+    const kills = before.map((each) => {
+      const committed = committedAt(each, reached.get(`${each.group} ${each.queue}`) ?? [])
+      return faultOn(faults, each.queue, each.at, Math.min(at, committed + COMMITS_LOST_MS), isBrokerKill)
+    })
+    return kills.find(Boolean)
   }
   const byLostCommits = new Set(twice.filter(lostCommitOf))
   sort(twice, (each) => lostCommitOf(each) ?? interruptionOf(each, faults, spans) ?? lateEndOf(each, late))
@@ -294,9 +297,11 @@ function interruptionOf(
 ): Fault | undefined {
   for (const line of lines.filter((each) => each.at < again)) {
     const { at, queue, pid, invocation } = line
-    const end = spans.get(invocation)?.to ?? at + INVOCATION_MS
+    const { from = at, to: end = at + INVOCATION_MS } = spans.get(invocation) ?? {}
+    // What failed before keeps its queue from being committed, too.
+    const around = [Math.max(from, at - SETTLED_MS), Math.min(end, at + SETTLED_MS)] as const
     const cause =
-      faultOn(faults, queue, at, Math.min(end, at + SETTLED_MS), () => true) ??
+      faultOn(faults, queue, ...around, () => true) ??
       faultNear(faults, at, end, (fault) => pidOf(fault) === pid) ??
       longSleepOf(faults, line, again, spans)
     if (cause) return cause
@@ -320,8 +325,8 @@ function stallOf(stalls: readonly Of<'stall'>[], at: number): Cause | undefined 
 interface Duplicate extends Found {
   group: string
   offset: number
-  /** The time before that it was done. */
-  before: RecordLine
+  /** When it was done before: the last time in its place, or, of what was stored again, each time. */
+  before: readonly RecordLine[]
   /** What the group did with it there, or, of what was stored again, anywhere. */
   lines: readonly RecordLine[]
 }
@@ -336,17 +341,12 @@ function duplicatesOf(lines: readonly RecordLine[], held: readonly Of<'held'>[])
   )
   return [...ends].flatMap(([messageId, all]) => {
     const own = lines.filter((each) => each.messageId === messageId)
-    /** The time before that what lies there was done; of what was sent back and stored again, the last time that any was. */
-    const beforeOf = (line: RecordLine): RecordLine | undefined => {
-      const earlier = all.slice(0, all.indexOf(line))
-      return earlier.findLast((each) => placeOf(each) === placeOf(line)) ?? earlier.at(-1)
-    }
-    const isAgain = (line: RecordLine): boolean => {
-      const before = beforeOf(line)
-      return before !== undefined && placeOf(before) === placeOf(line)
-    }
-    const again = all.filter(isAgain)
-    const others = all.filter((line) => !isAgain(line))
+    const earlier = (line: RecordLine): RecordLine[] => all.slice(0, all.indexOf(line))
+    const lastThere = (line: RecordLine): RecordLine | undefined =>
+      earlier(line).findLast((each) => placeOf(each) === placeOf(line))
+    const again = all.filter(lastThere)
+    // A broker that was killed delivers delayed messages, which retries are, once more: it has forgotten those, too.
+    const others = all.filter((line) => !lastThere(line))
     // A publisher may have stored it more than once.
     return [...again, ...others.toReversed()]
       .slice(0, all.length - (copies.get(messageId) ?? 1))
@@ -356,8 +356,8 @@ function duplicatesOf(lines: readonly RecordLine[], held: readonly Of<'held'>[])
         queue: line.queue,
         offset: line.offset,
         group: line.group,
-        before: beforeOf(line) ?? line,
-        lines: isAgain(line) ? own.filter((each) => placeOf(each) === placeOf(line)) : own,
+        before: [lastThere(line) ?? earlier(line)].flat(),
+        lines: lastThere(line) ? own.filter((each) => placeOf(each) === placeOf(line)) : own,
       }))
   })
 }
