@@ -290,19 +290,18 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
     // A replica that cannot be read is not asked again: the next pull goes to the master.
     suggested.delete(key)
     const posted = asked?.from === from ? asked.answer : post(from, holdMs, replica)
-    const answer = await posted.catch((error: unknown) => {
+    return await posted.catch((error: unknown) => {
       // The connection may have swallowed it; all the time there was to wait is over.
       if (holdMs && error instanceof TimeoutError) return post(from, 0, replica)
       throw error
     })
-    suggested.set(key, Number(answer.header.suggestWhichBrokerId))
-    return answer
   }
 
   /** What is given of an answer to a pull from `from` on. */
   const resultOf = (
     queue: MessageQueue,
     from: bigint,
+    suggestedBrokerId: number,
     { code, header }: PullAnswer,
     decoded?: Decoded,
   ): PullResult => {
@@ -327,7 +326,7 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
       nextBeginOffset,
       minOffset: header.minOffset,
       maxOffset: header.maxOffset,
-      suggestedBrokerId: suggested.get(keyOf(queue)) as number,
+      suggestedBrokerId,
     } satisfies Omit<PullResult, 'toJSON'>)
   }
 
@@ -375,11 +374,13 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
           { deadline, readFrom, timeoutMs: hold ? client.timeoutMs + hold + WAIT_GRAIN_MS : undefined },
         )
       const answer = await answerTo(key, queueOffset, holdMs, post)
+      const suggestedBrokerId = Number(answer.header.suggestWhichBrokerId)
+      suggested.set(key, suggestedBrokerId)
       const isFound = answer.code === 0
       const { nextBeginOffset: from, maxOffset } = answer.header
       let following: Promise<PullAnswer | undefined> | undefined
       if (readAhead && isFound && from < maxOffset) {
-        const asking = post(from, 0, suggested.get(key))
+        const asking = post(from, 0, suggestedBrokerId)
         following = asking.catch(() => undefined) // it is told to whoever goes on there
         ahead.set(key, { from, answer: asking })
         await nextTurn() // what was asked for leaves before
@@ -388,9 +389,10 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
       // Nobody may go on behind such a message, but a reset that was told there counts. A broker that is silent by now
       // holds up what lies before it, too; it would not take the commit of that either.
       const told = decoded?.undecodable.length ? await following : undefined
-      if (!(told && isReset(told, from))) return resultOf(queue, queueOffset, answer, decoded)
+      if (!(told && isReset(told, from)))
+        return resultOf(queue, queueOffset, suggestedBrokerId, answer, decoded)
       ahead.delete(key)
-      return resultOf(queue, queueOffset, told)
+      return resultOf(queue, queueOffset, suggestedBrokerId, told)
     },
 
     async committedOffset(queue, limits) {

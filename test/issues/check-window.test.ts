@@ -14,10 +14,10 @@ const GROUP = 'order-api'
 const WINDOW_MS = 2_000
 
 interface Window {
-  begin(body: string): Promise<unknown>
+  begin: (body: string) => Promise<unknown>
   /** One invocation, which asks about one transaction at a time. */
-  check(resolve: Resolve): Promise<TransactionCheckerResult>
-  delivered(): string[]
+  check: (resolve: Resolve) => Promise<TransactionCheckerResult>
+  delivered: () => string[]
 }
 
 /** Rounds come often, so that many fall into the window. */
