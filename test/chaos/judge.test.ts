@@ -83,7 +83,7 @@ describe('the judge of a chaos run', () => {
     [
       'a message that was acknowledged and never done',
       sound.filter((each) => each !== handled.at(-1)),
-      ['lost: id-2 by chaos-block'],
+      ['lost: id-2 by chaos-block', 'skipped: orders/broker-a/0/2 by chaos-block'],
     ],
     [
       'a record that was begun before the one before it was done',
@@ -162,6 +162,50 @@ describe('the judge of a chaos run', () => {
       ['transactions of broker-a: 1 never ended, 2 given up'],
     ],
     [
+      'a message that was stored twice, and passed over once, while the other copy was done twice',
+      [
+        ...sound.filter((each) => each !== handled[2] && each !== handled[3]),
+        { kind: 'held', queue: 'orders/broker-b/0', offset: 5, messageId: 'id-1', key: 'k', storedAt: 900 },
+        ...[2_015, 2_016].flatMap((at) => {
+          const there = { queue: 'orders/broker-b/0', messageId: 'id-1' }
+          return [record('start', 5, at, there), record('end', 5, at, there)]
+        }),
+      ],
+      [
+        'skipped: orders/broker-a/0/1 by chaos-block',
+        'order: chaos-block began orders/broker-a/0/2 before 1 was done',
+      ],
+    ],
+    [
+      'a group that has done nothing',
+      [...sound, { kind: 'offset', at: 1, group: 'chaos-idle', queue: QUEUE, offset: '0' }],
+      [0, 1, 2]
+        .flatMap((each) => [`lost: id-${each} by chaos-idle`])
+        .concat([0, 1, 2].map((each) => `skipped: orders/broker-a/0/${each} by chaos-idle`)),
+    ],
+    [
+      'a message that was stored behind the one that was sent after it',
+      sound.map((each) => (each.kind === 'stored' ? { ...each, n: 2 - each.n } : each)),
+      [1, 2].map((each) => `order: id-${each} was sent before, and lies behind in ${QUEUE} k at ${each}`),
+    ],
+    [
+      'two invocations that have a queue by turns',
+      sound.map((each) =>
+        each === handled[2] || each === handled[3] ? { ...each, invocation: 'second' } : each,
+      ),
+      ['two owners: chaos-block at orders/broker-a/0/1: second, and first at 0'],
+    ],
+    [
+      'an error that is not of this package, and an end that nobody gave',
+      [
+        ...sound,
+        ...['TypeError', 'Runtime.ExitError', 'TimeoutError'].map((errorType) =>
+          invocation({ durationMs: 5, status: 'error', error: JSON.stringify({ errorType }) }),
+        ),
+      ],
+      ['TypeError', 'Runtime.ExitError'].map((each) => `error: publish: {"errorType":"${each}"}`),
+    ],
+    [
       'an error that nobody caught',
       [...sound, { kind: 'crash', at: 1, name: 'publish', line: 'Uncaught' }],
       ['crash: publish: Uncaught'],
@@ -196,6 +240,48 @@ describe('the judge of a chaos run', () => {
         ],
       ],
     )
+  })
+
+  it('takes no kill as the cause of an offset that went back behind what was committed long before', () => {
+    const history = [
+      ...sound,
+      offset('2', 1_000),
+      offset('3', 20_000),
+      fault('kill', 'broker-a', 21_000, 22_000),
+    ]
+
+    const little = judge([...history, offset('2', 23_000)])
+    const far = judge([...history, offset('1', 23_000)])
+    const suspended = judge([
+      ...sound,
+      offset('3', 20_000),
+      fault('suspend', 'broker-a', 21_000, 22_000),
+      offset('2', 23_000),
+    ])
+
+    assert.deepStrictEqual(
+      [little.explained.length, far.explained.length, suspended.explained.length],
+      [1, 0, 0],
+    )
+  })
+
+  it('takes no kill as the cause of what was done while the broker started again', () => {
+    const again = [record('start', 1, 40_000), record('end', 1, 40_005)]
+
+    const { figures } = judge([...sound, fault('kill', 'broker-a', 1_500, 9_000), ...again])
+
+    assert.deepStrictEqual(
+      [figures['records twice'], figures['of them by commits of a killed broker']],
+      [1, 0],
+    )
+  })
+
+  it('takes no fault as a cause that keeps nothing from its effect', () => {
+    const again = [record('start', 1, 3_000), record('end', 1, 3_005)]
+    const judged = (what: string): number =>
+      judge([...sound, ...again, fault(what, 'broker-a', 2_010, 2_100)]).explained.length
+
+    assert.deepStrictEqual(['duplicate', 'reorder', 'bytewise', 'lost-answer'].map(judged), [0, 0, 0, 1])
   })
 
   it('does not take as a cause what befell another broker, or came before', () => {
@@ -396,6 +482,30 @@ describe('the judge of a chaos run', () => {
     assert.deepStrictEqual([lost.violations, lost.explained], [[], [`${text} (kill of broker-a)`]])
   })
 
+  it('explains a second owner by a kill of the broker at any time of the invocation that had the queue first', () => {
+    const own = invocation({
+      name: 'consume-block',
+      invocation: 'first',
+      pid: 1,
+      at: 4_000,
+      durationMs: 3_500,
+    })
+    const second = { invocation: 'second', pid: 2 }
+    const history = [
+      ...sound.filter((each) => each !== handled[2] && each !== handled[3]),
+      record('start', 1, 2_012, second),
+      record('end', 1, 2_014, second),
+      own,
+      invocation({ name: 'consume-block', ...second, at: 3_000, durationMs: 1_000 }),
+    ]
+
+    const within = judge([...history, fault('kill', 'broker-a', 600, 900)])
+    const before = judge([...history, fault('kill', 'broker-a', 400, 900)])
+
+    const text = 'two owners: chaos-block at orders/broker-a/0/1: second, and first at 0'
+    assert.deepStrictEqual([within.explained, before.violations], [[`${text} (kill of broker-a)`], [text]])
+  })
+
   it('explains a late invocation by a suspension of its own environment only', () => {
     const slow = invocation({ pid: 3, durationMs: 9_900, at: 20_000 })
     const judged = (...more: Happening[]): string[] => judge([...sound, slow, ...more]).explained
@@ -422,10 +532,11 @@ describe('the judge of a chaos run', () => {
       record('start', 1, 7_000, { invocation: 'second' }),
       record('end', 1, 7_005, { invocation: 'second' }),
     ]
-    const stall = (at: number): Happening => ({ kind: 'stall', at, until: at + 300 })
+    const stall = (at: number, ms = 600): Happening => ({ kind: 'stall', at, until: at + ms })
 
     const atItsEnd = judge([...sound, cut, ...twice, stall(4_500)])
     const before = judge([...sound, cut, ...twice, stall(2_000)])
+    const short = judge([...sound, cut, ...twice, stall(4_500, 300)])
 
     const late = 'late: consume-block took 10000 of 10000 ms'
     const done = 'twice: id-1 by chaos-block at orders/broker-a/0/1 (late end of consume-block)'
@@ -433,7 +544,7 @@ describe('the judge of a chaos run', () => {
       [atItsEnd, before].map(({ explained }) => explained),
       [[done, `${late} (stall of the machine)`], [done]],
     )
-    assert.deepStrictEqual(before.violations[0], late)
+    assert.deepStrictEqual([before.violations[0], short.violations[0]], [late, late])
   })
 
   it('explains a transaction that was delivered twice by what befell its broker while it noted the end, or by an end that came late', () => {

@@ -2,6 +2,7 @@
  * Finds out of a history what was lost, done twice, done out of order, owned by two, moved back or left unfinished, and which of it
  * a fault explains. What is not explained is a violation.
  */
+import * as errors from '../../src/errors.ts'
 import type { Happening } from './history.ts'
 
 type Of<Kind extends Happening['kind']> = Extract<Happening, { kind: Kind }>
@@ -60,7 +61,8 @@ export function judge(history: readonly Happening[]): Verdict {
   // Of the network: what nobody has met has no effect.
   const faults = of('fault').filter(({ met }) => met !== 0)
   const records = of('record').sort((a, b) => a.at - b.at)
-  const groups = Map.groupBy(records, ({ group }) => group)
+  const groups = new Map<string, RecordLine[]>(of('offset').map(({ group }) => [group, []]))
+  for (const [group, lines] of Map.groupBy(records, (each) => each.group)) groups.set(group, lines)
   const held = of('held')
   const invocations = of('invocation')
   const late = invocations.filter(
@@ -73,6 +75,9 @@ export function judge(history: readonly Happening[]): Verdict {
   )
   const lost = lostOf(stored, groups)
   violations.push(...lost.map((each) => `lost: ${each}`))
+  const skipped = skippedOf(held, groups)
+  violations.push(...skipped.map((each) => `skipped: ${each}`))
+  violations.push(...misplacedOf(stored, held))
   const swaps = [...groups].flatMap(([group, lines]) => (isOrdered(group) ? swapsOf(lines, held) : []))
   sort(swaps, (swap) => lockLossOf(faults, swap, spans))
   const twice = [...groups.values()].flatMap((lines) => duplicatesOf(lines, held))
@@ -80,7 +85,7 @@ export function judge(history: readonly Happening[]): Verdict {
   const lostCommitOf = ({ before, at }: Duplicate): Fault | undefined => {
     const kills = before.map((each) => {
       const committed = committedAt(each, reached.get(`${each.group} ${each.queue}`) ?? [])
-      return faultOn(faults, each.queue, each.at, Math.min(at, committed + COMMITS_LOST_MS), isBrokerKill)
+      return killOf(faults, each.queue, each.at, Math.min(at, committed + COMMITS_LOST_MS))
     })
     return kills.find(Boolean)
   }
@@ -89,7 +94,12 @@ export function judge(history: readonly Happening[]): Verdict {
   const owners = [...groups.values()].flatMap((lines) => doubleOwnersOf(lines, spans))
   sort(owners, (owner) => lockLossOf(faults, owner, spans))
   const back = regressionsOf(of('offset'))
-  sort(back, ({ queue, since, at }) => faultOn(faults, queue, since, at, isBrokerKill))
+  sort(back, ({ queue, since, at, offset, samples }) => {
+    const kill = killOf(faults, queue, since, at)
+    // It has saved what was committed so long before.
+    const saved = kill && samples.findLast((each) => each.at < kill.at - COMMITS_LOST_MS)
+    return saved && BigInt(offset) < BigInt(saved.offset) ? undefined : kill
+  })
   const transactions = transactionsOf(of('begun'), of('ended'), held)
   violations.push(...transactions.wrong)
   const halves = of('half')
@@ -101,23 +111,25 @@ export function judge(history: readonly Happening[]): Verdict {
   sort(
     transactions.twice,
     ({ queue, at, since, ended = -Infinity }) =>
-      faultOn(faults, queue, since, since + TRANSACTION_NOTED_MS, isBrokerKill) ??
-      faultOn(faults, queue, at, at + END_NOTED_MS, () => true) ??
+      killOf(faults, queue, since, since + TRANSACTION_NOTED_MS) ??
+      faultOn(faults, queue, at, at + END_NOTED_MS, ({ what }) => what === 'suspend') ??
       (at <= ended && at - since >= EARLY_END_MS
         ? { what: 'late end', target: 'its caller', at: since, until: ended }
         : undefined),
   )
   for (const { name, line } of of('crash')) violations.push(`crash: ${name}: ${line}`)
+  violations.push(...strangeErrorsOf(invocations, faults))
   sort(
     late.map(({ name, pid, at, durationMs, limitMs }) => ({
       at,
       pid,
       since: at - durationMs,
+      missingMs: MARGIN_MS - (limitMs - durationMs),
       text: `late: ${name} took ${Math.round(durationMs)} of ${limitMs} ms`,
     })),
-    ({ since, at, pid }) =>
+    ({ since, at, pid, missingMs }) =>
       faultNear(faults, since, at, (fault) => fault.what === 'suspend' && pidOf(fault) === pid) ??
-      stallOf(of('stall'), at),
+      stallOf(of('stall'), at, missingMs),
   )
   const takeovers = takeoversOf(records, faults, held)
   sort(
@@ -136,6 +148,7 @@ export function judge(history: readonly Happening[]): Verdict {
     'sends without an acknowledgement': of('not-stored').length,
     'handled, all groups': ends,
     'records lost': lost.length,
+    'records skipped': skipped.length,
     'gaps and swaps of order': swaps.length,
     'records twice': twice.length,
     'of them by commits of a killed broker': byLostCommits.size,
@@ -178,9 +191,10 @@ const sum = (all: readonly number[]): number => all.reduce((total, each) => tota
 
 /** Groups whose mapping has `onFailure: 'block'`. */
 const isOrdered = (group: string): boolean => group.endsWith('-block')
-const isBrokerKill = ({ what, target }: Fault): boolean => what === 'kill' && target.startsWith('broker-')
+/** What is not kept from its effect: at most it comes twice, in another order, or in pieces. */
+const isHarmless = ({ what }: Fault): boolean => /^(duplicate|reorder|bytewise)$/.test(what)
 /** Which environment it befell. */
-const pidOf = ({ target }: Fault): number => Number(/^[a-z-]+ (\d+)$/.exec(target)?.[1])
+const pidOf = ({ target }: Pick<Fault, 'target'>): number => Number(/^[a-z-]+ (\d+)$/.exec(target)?.[1])
 
 const faultNear = (
   faults: readonly Fault[],
@@ -195,11 +209,14 @@ const faultNear = (
  */
 function lockLossOf(
   faults: readonly Fault[],
-  { queue, at, since = at - INVOCATION_MS, owners = [] }: Found,
+  { queue, at, owners = [] }: Found,
   spans: Spans,
 ): Fault | undefined {
+  const since = Math.min(
+    ...owners.map((owner) => spans.get(owner.invocation)?.from ?? owner.at - INVOCATION_MS),
+  )
   const slept = owners.map((owner) => longSleepOf(faults, owner, at, spans))
-  return faultOn(faults, queue, since, at, isBrokerKill) ?? slept.find(Boolean)
+  return killOf(faults, queue, since, at) ?? slept.find(Boolean)
 }
 
 /** In the invocation of a record, up to a time: whoever slept longer than a lease goes on with the batch that it has. */
@@ -228,6 +245,12 @@ function faultOn(
   return faultNear(faults, from, to, (fault) => is(fault) && fault.target === brokerOf(queue))
 }
 
+/** The broker of a queue was killed between two times; what comes while it starts again is another matter. */
+const killOf = (faults: readonly Fault[], queue: string, from: number, to: number): Fault | undefined =>
+  faults.find(
+    ({ what, target, at }) => what === 'kill' && target === brokerOf(queue) && from <= at && at <= to,
+  )
+
 /** The name of the broker that has a queue. */
 const brokerOf = (queue: string): string | undefined => queue.split('/').at(-2)
 
@@ -244,12 +267,67 @@ function lostOf(
   })
 }
 
+/** It is in its topic, with an acknowledgement or without, and a group has neither done it nor sent it back. */
+function skippedOf(
+  held: readonly Of<'held'>[],
+  groups: ReadonlyMap<string, readonly RecordLine[]>,
+): string[] {
+  const consumed = new Set([...groups.values()].flat().map(({ queue }) => queue))
+  const topics = new Set([...consumed].map(topicOf))
+  return [...groups].flatMap(([group, lines]) => {
+    const done = new Set(lines.filter(({ what }) => what !== 'start').map(placeOf))
+    return held
+      .filter((each) => topics.has(topicOf(each.queue)) && !done.has(placeOf(each)))
+      .map((each) => `${placeOf(each)} by ${group}`)
+  })
+}
+
+const topicOf = (queue: string): string | undefined => queue.split('/').at(-3)
+
+/** In a queue, messages of a sharding key lie as they were sent; a copy that a publisher sent again may lie anywhere behind. */
+function misplacedOf(stored: readonly Of<'stored'>[], held: readonly Of<'held'>[]): string[] {
+  const numbers = new Map(stored.map(({ messageId, n }) => [messageId, n]))
+  return [...Map.groupBy(held, laneOf)].flatMap(([lane, all]) => {
+    const seen = new Set<string>()
+    let last = -1
+    return all
+      .toSorted((a, b) => a.offset - b.offset)
+      .flatMap(({ messageId, offset }) => {
+        const n = numbers.get(messageId)
+        if (n === undefined || seen.has(messageId)) return []
+        seen.add(messageId)
+        const isMisplaced = n < last
+        last = Math.max(last, n)
+        return isMisplaced
+          ? [`order: ${messageId} was sent before, and lies behind in ${lane} at ${offset}`]
+          : []
+      })
+  })
+}
+
+/** Errors of this package, or of several of them. */
+const OURS = new Set([...Object.keys(errors), 'AggregateError'])
+
+/** What an invocation must not fail with: an error that is not ours, or an end that nobody gave it. */
+function strangeErrorsOf(invocations: readonly Of<'invocation'>[], faults: readonly Fault[]): string[] {
+  return invocations.flatMap(({ name, pid, at, durationMs, status, error }) => {
+    if (error === undefined || status === 'timeout') return []
+    const { errorType = '' } = JSON.parse(error) as { errorType?: string }
+    const wasKilled = faultNear(
+      faults,
+      at - durationMs,
+      at,
+      ({ what, ...fault }) => what === 'kill' && pidOf(fault) === pid,
+    )
+    if (OURS.has(errorType) || (errorType === 'Runtime.ExitError' && wasKilled)) return []
+    return [`error: ${name}: ${error.slice(0, 300)}`]
+  })
+}
+
 interface Found {
   text: string
   at: number
   queue: string
-  /** When what it is about began. */
-  since?: number
   /** Records of those who had the queue. */
   owners?: readonly RecordLine[]
 }
@@ -301,7 +379,7 @@ function interruptionOf(
     // What failed before keeps its queue from being committed, too.
     const around = [Math.max(from, at - SETTLED_MS), Math.min(end, at + SETTLED_MS)] as const
     const cause =
-      faultOn(faults, queue, ...around, () => true) ??
+      faultOn(faults, queue, ...around, (fault) => !isHarmless(fault)) ??
       faultNear(faults, at, end, (fault) => pidOf(fault) === pid) ??
       longSleepOf(faults, line, again, spans)
     if (cause) return cause
@@ -310,16 +388,20 @@ function interruptionOf(
 }
 
 /** An invocation that had no time left to settle what it had done; that it had none is another matter. */
-function lateEndOf({ lines }: Duplicate, late: readonly Of<'invocation'>[]): Cause | undefined {
-  const ids = new Set(lines.map(({ invocation }) => invocation))
+function lateEndOf({ lines, at }: Duplicate, late: readonly Of<'invocation'>[]): Cause | undefined {
+  const ids = new Set(lines.filter((each) => each.at < at).map(({ invocation }) => invocation))
   const found = late.find(({ invocation }) => ids.has(invocation))
   return found && { what: 'late end', target: found.name, at: found.at - found.durationMs, until: found.at }
 }
 
-/** The machine had no time for a process that wanted it. */
-function stallOf(stalls: readonly Of<'stall'>[], at: number): Cause | undefined {
-  const found = stalls.find((each) => each.at <= at && each.until >= at - ENDING_MS)
-  return found && { what: 'stall', target: 'the machine', at: found.at, until: found.until }
+/** The machine had no time for a process that wanted it, for as long as what was missing. */
+function stallOf(stalls: readonly Of<'stall'>[], at: number, missingMs: number): Cause | undefined {
+  const found = stalls.filter((each) => each.at <= at && each.until >= at - ENDING_MS)
+  const [first] = found
+  const isEnough = sum(found.map((each) => each.until - each.at)) >= missingMs
+  return first && isEnough
+    ? { what: 'stall', target: 'the machine', at: first.at, until: found.at(-1)?.until ?? at }
+    : undefined
 }
 
 interface Duplicate extends Found {
@@ -370,48 +452,45 @@ function committedAt({ at, offset }: RecordLine, samples: readonly Of<'offset'>[
   return Math.max(at, samples[past - 1]?.at ?? at)
 }
 
-/** Two invocations that were at work in one queue at the same time. */
+/**
+ * Two invocations that were at work in one queue at the same time: an invocation does not take a queue again that it has lost, so
+ * it has it from the first record that it began there to the last one.
+ */
 function doubleOwnersOf(lines: readonly RecordLine[], spans: Spans): Found[] {
-  const found: Found[] = []
-  for (const [queue, all] of Map.groupBy(lines, (each) => each.queue)) {
-    const open = new Map<string, RecordLine>()
-    for (const line of all) {
-      if (line.what !== 'start') {
-        open.delete(line.invocation)
-        continue
-      }
-      for (const [other, began] of open) {
-        // Killed with a record in its hands.
-        if ((spans.get(other)?.to ?? Infinity) <= line.at) open.delete(other)
-        else if (other !== line.invocation)
-          found.push({
-            text: `two owners: ${line.group} at ${queue}/${line.offset}: ${line.invocation}, and ${other} at ${began.offset}`,
-            at: line.at,
-            since: began.at,
-            queue,
-            owners: [began, line],
-          })
-      }
-      open.set(line.invocation, line)
-    }
-  }
-  return found
+  return [...Map.groupBy(lines, ({ queue }) => queue)].flatMap(([queue, all]) => {
+    const works = [...Map.groupBy(all, ({ invocation }) => invocation).values()]
+    return works.flatMap((own, index) => {
+      const last = own.at(-1)
+      if (!last) return []
+      // It was killed, perhaps, with a record in its hands.
+      const until = last.what === 'start' ? (spans.get(last.invocation)?.to ?? Infinity) : last.at
+      return works.slice(index + 1).flatMap(([later]) => {
+        if (!later || until <= later.at) return []
+        const had = own.findLast(({ at, what }) => what === 'start' && at <= later.at) ?? last
+        const text = `two owners: ${later.group} at ${placeOf(later)}: ${later.invocation}, and ${had.invocation} at ${had.offset}`
+        return [{ text, at: later.at, queue, owners: [had, later] }]
+      })
+    })
+  })
 }
 
-function regressionsOf(offsets: readonly Of<'offset'>[]): (Found & { since: number })[] {
-  const found: (Found & { since: number })[] = []
-  for (const [name, all] of Map.groupBy(offsets, ({ group, queue }) => `${group} ${queue}`))
-    for (const [index, { at, offset, queue }] of all.entries()) {
-      const before = all[index - 1]
-      if (before && BigInt(offset) < BigInt(before.offset))
-        found.push({
-          text: `offset: ${name} went back from ${before.offset} to ${offset}`,
-          at,
-          since: before.at,
-          queue,
-        })
-    }
-  return found
+interface Regression extends Found {
+  /** When it was seen to stand further. */
+  since: number
+  offset: string
+  /** Of its queue. */
+  samples: readonly Of<'offset'>[]
+}
+
+function regressionsOf(offsets: readonly Of<'offset'>[]): Regression[] {
+  return [...Map.groupBy(offsets, ({ group, queue }) => `${group} ${queue}`)].flatMap(([name, samples]) =>
+    samples.flatMap(({ at, offset, queue }, index) => {
+      const before = samples[index - 1]
+      if (!before || BigInt(offset) >= BigInt(before.offset)) return []
+      const text = `offset: ${name} went back from ${before.offset} to ${offset}`
+      return [{ text, at, since: before.at, queue, offset, samples }]
+    }),
+  )
 }
 
 interface TwiceDelivered extends Found {

@@ -163,10 +163,16 @@ async function drained(
   while (Date.now() < limit) {
     await wait(5_000)
     const done = new Map<string, Set<string>>(GROUPS.map((group) => [group, new Set()]))
-    for (const each of history.all)
-      if (each.kind === 'record' && each.what === 'end') done.get(each.group)?.add(each.messageId)
-    const isHandled = [...done.values()].every((ids) => isPartOf(workload.stored, ids))
+    for (const each of history.all) {
+      if (each.kind !== 'record' || each.what === 'start') continue
+      done.get(each.group)?.add(`${each.queue}/${each.offset}`)
+      if (each.what === 'end') done.get(each.group)?.add(each.messageId)
+    }
+    const isHandled = [...done.values()].every((all) => isPartOf(workload.stored, all))
     if (!isHandled) continue
+    // With what was stored and not acknowledged.
+    const orders = new Set((await contentOf(client, ORDERS)).map(({ queue, offset }) => `${queue}/${offset}`))
+    if (![...done.values()].every((all) => isPartOf(orders, all))) continue
     const payments = new Set((await contentOf(client, PAYMENTS)).map(({ messageId }) => messageId))
     const halves = await halvesOf(client, cluster).catch(() => undefined)
     if (isPartOf(workload.commits, payments) && halves?.every(({ open }) => open === 0)) return true

@@ -43,6 +43,7 @@ export class InitFailure extends Error {
 
 interface Running {
   invocation: Invocation
+  pid: number | undefined
   startedAt: number
   timer: NodeJS.Timeout
   answer?: { payload: Buffer; isError: boolean }
@@ -126,7 +127,8 @@ export class Environment {
       const { timeoutSeconds } = this.#options
       this.#log.begin(invocation.requestId)
       const timer = setTimeout(() => this.#onTimeout(), timeoutSeconds * 1000)
-      this.#running = { invocation, startedAt: performance.now(), timer, timedOut: false, resolve }
+      const { pid } = this
+      this.#running = { invocation, pid, startedAt: performance.now(), timer, timedOut: false, resolve }
       this.#waits = false
       this.#marked = undefined // a second attempt has the same request id
       this.#api?.deliver(invocation, Date.now() + timeoutSeconds * 1000)
@@ -261,7 +263,7 @@ export class Environment {
       status,
     }
     const log = this.#log.end(requestId, report, note)
-    const { pid } = this
+    const { pid } = running
     running.resolve({
       requestId,
       ...(pid === undefined ? {} : { pid }),

@@ -9,6 +9,8 @@ export const HOST = '127.0.0.1'
 /** @param field the option that has the port, named by the error when it is taken */
 export async function listen(listener: RequestListener, port: number, field: string): Promise<Server> {
   const server = createServer(listener)
+  // Whoever is frozen, or at work without a pause, does not see that its connection was closed, and loses what it says next.
+  server.keepAliveTimeout = 0
   server.listen(port, HOST)
   try {
     await once(server, 'listening')
