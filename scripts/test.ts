@@ -104,17 +104,21 @@ function selected(name: string): string[] {
  * them once more, a line each: of a long run often the end is all that is kept.
  */
 async function* events(phases: readonly { files: string[]; concurrency: number }[]): AsyncGenerator<object> {
+  const patterns = values['test-name-pattern']
   const counts = new Map(COUNTS.map((name) => [name, 0]))
   const failed: string[] = []
+  let hasMatched = patterns.length === 0
   for (const { files, concurrency } of phases) {
     const stream = run({
       files,
       concurrency,
       timeout: FILE_TIMEOUT_MS,
       only: values['test-only'],
-      testNamePatterns: values['test-name-pattern'].map((pattern) => new RegExp(pattern)),
+      testNamePatterns: patterns.map((pattern) => new RegExp(pattern)),
     })
     for await (const event of stream) {
+      // A file in which none does is told as a test that passed.
+      if (event.type === 'test:pass') hasMatched ||= event.data.name !== event.data.file
       if (event.type === 'test:fail' && event.data.todo === undefined) {
         process.exitCode = 1
         failed.push(...failureOf(event.data))
@@ -123,6 +127,10 @@ async function* events(phases: readonly { files: string[]; concurrency: number }
       if (closing?.[1] === undefined || event.data.file !== undefined) yield event
       else counts.set(closing[1], (counts.get(closing[1]) ?? 0) + Number(closing[2]))
     }
+  }
+  if (!hasMatched) {
+    process.exitCode = 1
+    failed.push(`failed: no test has a name that matches ${patterns.join(' or ')}`)
   }
   for (const message of [...[...counts].map(([name, count]) => `${name} ${count}`), ...failed])
     yield { type: 'test:diagnostic', data: { nesting: 0, message, level: 'info' } }
