@@ -196,20 +196,21 @@ export function timesDone(ledger: readonly Entry[]): number[] {
 /** So many orders, each done once. */
 export const onceEach = (many: number): number[] => Array.from({ length: many }, () => 1)
 
-/** Of each queue that two invocations had at once: which. From the first line of a record to its last. */
+/**
+ * Of each queue that two invocations had at once: where the second one began. An invocation has a queue from the first record that
+ * it begins there to the end of its last: it does not take one again that it has lost.
+ */
 export function doubleOwners(ledger: readonly Entry[]): string[] {
-  const found: string[] = []
-  for (const [queue, entries = []] of Object.entries(Object.groupBy(ledger, (each) => each.queue))) {
-    const open = new Map<string, number>()
-    for (const { what, invocation, offset } of entries.toSorted((a, b) => a.at - b.at)) {
-      if (what !== 'start') open.delete(invocation)
-      else {
-        if ([...open.keys()].some((other) => other !== invocation)) found.push(`${queue}/${offset}`)
-        open.set(invocation, offset)
-      }
-    }
-  }
-  return found
+  const lines = ledger.toSorted((a, b) => a.at - b.at)
+  return Object.entries(Object.groupBy(lines, ({ queue }) => queue)).flatMap(([queue, entries = []]) => {
+    let until = -Infinity
+    return Object.values(Object.groupBy(entries, ({ invocation }) => invocation)).flatMap((own = []) => {
+      const [first] = own
+      const wasOwned = first !== undefined && first.at < until
+      until = Math.max(until, own.at(-1)?.at ?? until)
+      return wasOwned ? [`${queue}/${first.offset}`] : []
+    })
+  })
 }
 
 /**
