@@ -49,7 +49,9 @@ export async function letFaultsCome(schedule: Schedule, durationMs: number, stag
       const { what } = fault
       const done = await come(fault, stage)
       if (!done) {
-        tell(Date.now(), `${what}: no ${fault.target} was at work`)
+        const at = Date.now()
+        stage.history.add({ kind: 'fault', what, target: fault.target, at, until: at, met: 0 })
+        tell(at, `${what}: no ${fault.target} was at work`)
         continue
       }
       stage.history.add({ kind: 'fault', what, ...done })
@@ -112,8 +114,11 @@ const breakFunction: Come = async ({ what, target, forMs }, stage) => {
     if (what === 'kill') return { at, until: Date.now(), target: `${each} ${pid}` }
     if (target === 'sleeper') {
       await wait(READ_MS)
-      // It had ended meanwhile, and is frozen as any other between two invocations.
-      if (hasEnded(history, invocation)) continue
+      // It had ended meanwhile; the next one may have been stopped in its place, which would stay so.
+      if (hasEnded(history, invocation)) {
+        process.kill(pid, 'SIGCONT')
+        continue
+      }
     }
     // An environment is killed at its time limit, suspended or not.
     while (Date.now() < at + forMs && processState(pid) !== undefined) await wait(LOOK_MS)
@@ -138,7 +143,7 @@ function handlerIn({ all }: History, pid: number): string | undefined {
 const hasEnded = ({ all }: Pick<History, 'all'>, invocation: string): boolean =>
   all.some((each) => each.kind === 'invocation' && each.invocation === invocation)
 
-/** How often each kind of fault has met servers and functions of each kind; `met nobody`: no frame came by. */
+/** How often each kind of fault has met servers and functions of each kind; `met nobody`: no frame came by, or nobody was at work. */
 export function faultTable(history: readonly Happening[]): string {
   const counts = new Map<string, Map<string, number>>()
   const columns = new Set<string>()

@@ -54,7 +54,7 @@ export type Happening =
       until: number
       what: string
       target: string
-      /** How many frames and connections a fault of the network has met. */
+      /** How many frames and connections a fault of the network has met; 0, too, where no function was at work to be met. */
       met?: number
     }
   /** A timer of this process came so much too late: the machine had no time for it. */
