@@ -116,7 +116,7 @@ const breakFunction: Come = async ({ what, target, forMs }, stage) => {
       await wait(READ_MS)
       // It had ended meanwhile; the next one may have been stopped in its place, which would stay so.
       if (hasEnded(history, invocation)) {
-        process.kill(pid, 'SIGCONT')
+        if (processState(pid) !== undefined) process.kill(pid, 'SIGCONT')
         continue
       }
     }
