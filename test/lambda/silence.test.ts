@@ -106,7 +106,7 @@ describe('on RocketMQ nothing is told of bodies, keys, properties and secrets by
       const [topic, consumerGroup] = [`silence-${n}`, `silence-group-${n}`]
       await create(topic, consumerGroup)
       await sendHidden(client, { topic, brokerName: 'broker-a', queueId: 0 }, isUndecodable)
-      // With a logger of its own and with the default one.
+      // With a logger of its own and with the default one, and once more: what finds nothing is told at `debug`.
       const own = {
         topic,
         consumerGroup,
@@ -115,7 +115,7 @@ describe('on RocketMQ nothing is told of bodies, keys, properties and secrets by
         startingPosition: 'TRIM_HORIZON',
         ...options,
       }
-      for (const loggers of [{ logger }, {}]) {
+      for (const loggers of [{ logger }, {}, { logger }]) {
         const handler = eventSource({ ...own, ...loggers } as never, handle as never)
         await handler(scheduledEvent(), lambdaContext({ remainingMs: 5_000 })).catch(() => undefined)
       }
