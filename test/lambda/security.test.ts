@@ -113,16 +113,22 @@ async function work(lambda: LocalLambda): Promise<unknown> {
   const dispatched = await invoke<DispatchResult>('dispatch')
   await lambda.idle()
   const consumed = await invoke<EventSourceResult>('consume')
-  const checked = await invoke<TransactionCheckerResult>('check-transactions')
+  const isChecked = ({ committed, rolledBack, unknown }: TransactionCheckerResult): boolean =>
+    committed + rolledBack + unknown > 0
+  const checks: TransactionCheckerResult[] = []
+  // On a machine without time no round of the broker may come within the window.
+  while (!checks.some(isChecked) && checks.length < CHECKS) checks.push(await invoke('check-transactions'))
   return {
     statuses: [sent['status'], begun['status'], ended['status']],
     workers: dispatched.eventSources['orders']?.workers,
     lag: consumed.remainingLag,
-    checksFailed: checked.failed,
-    isChecked: checked.committed + checked.rolledBack + checked.unknown > 0,
+    checksFailed: checks.reduce((sum, { failed }) => sum + failed, 0),
+    isChecked: checks.some(isChecked),
   }
 }
 
+/** The most windows of checks until one has come. */
+const CHECKS = 4
 const DONE = { statuses: [200, 201, 200], workers: 1, lag: 0, checksFailed: 0, isChecked: true }
 
 function suite(name: string, start: () => Promise<Broker>, skip: boolean): void {
