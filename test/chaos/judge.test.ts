@@ -206,6 +206,21 @@ describe('the judge of a chaos run', () => {
       ['TypeError', 'Runtime.ExitError'].map((each) => `error: publish: {"errorType":"${each}"}`),
     ],
     [
+      'one that was killed long before it had begun',
+      [
+        ...sound,
+        fault('kill', 'publish 5', 3_100, 3_100),
+        invocation({
+          pid: 5,
+          at: 5_000,
+          durationMs: 500,
+          status: 'error',
+          error: '{"errorType":"Runtime.ExitError"}',
+        }),
+      ],
+      ['error: publish: {"errorType":"Runtime.ExitError"}'],
+    ],
+    [
       'an error that nobody caught',
       [...sound, { kind: 'crash', at: 1, name: 'publish', line: 'Uncaught' }],
       ['crash: publish: Uncaught'],
@@ -578,6 +593,53 @@ describe('the judge of a chaos run', () => {
       [ended.explained, early.violations],
       [[`${text} (late end of its caller)`], [text]],
     )
+  })
+
+  it('explains one that a check has ended by a checker that answered late, and one that its caller ended by a broker that heard late', () => {
+    const history: Happening[] = [
+      ...sound,
+      { kind: 'begun', at: 10_000, messageId: 'tx', fate: 'commit' },
+      ...[30_000, 42_000].map((storedAt, at) => ({
+        kind: 'held' as const,
+        queue: 'payments/broker-a/0',
+        offset: at,
+        messageId: 'tx',
+        key: '',
+        storedAt,
+      })),
+    ]
+    const ended: Happening = { kind: 'ended', at: 15_000, messageId: 'tx' }
+    const checker = fault('suspend', 'check-transactions 4', 20_000, 29_900)
+    const broker = fault('suspend', 'broker-a', 11_000, 29_900)
+
+    const judged = [[checker], [checker, ended], [broker], [broker, ended]].map((more) =>
+      judge([...history, ...more]).explained.map((each) => each.slice(each.indexOf('('))),
+    )
+
+    assert.deepStrictEqual(judged, [['(suspend of check-transactions 4)'], [], [], ['(suspend of broker-a)']])
+  })
+
+  it('explains a second copy in the retry topic by a kill of the broker behind the way back, which it makes once more', () => {
+    const retry = { group: 'chaos-retry', queue: '%RETRY%chaos-retry/broker-a/0', messageId: 'id-1' }
+    const history: Happening[] = [
+      ...sound,
+      ...[0, 2].flatMap((each) => [
+        record('start', each, 2_000 + each, { group: 'chaos-retry' }),
+        record('end', each, 2_001 + each, { group: 'chaos-retry' }),
+      ]),
+      record('start', 1, 2_100, { group: 'chaos-retry' }),
+      record('fail', 1, 2_101, { group: 'chaos-retry' }),
+      ...[7, 8].flatMap((each) => [
+        record('start', each, 20_000 + each, retry),
+        record('end', each, 20_001 + each, retry),
+      ]),
+    ]
+
+    const killed = judge([...history, fault('kill', 'broker-a', 5_000, 8_000)])
+    const later = judge([...history, fault('kill', 'broker-a', 13_000, 18_000)])
+
+    const text = 'twice: id-1 by chaos-retry at %RETRY%chaos-retry/broker-a/0/8'
+    assert.deepStrictEqual([killed.explained, later.explained], [[`${text} (kill of broker-a)`], []])
   })
 
   it('does not count one as an owner that was killed with a record in its hands', () => {

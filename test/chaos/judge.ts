@@ -49,6 +49,8 @@ const INVOCATION_MS = 20_000
 const TAKEOVER_MS = 61_000
 /** An invocation must leave so much of its time. */
 const MARGIN_MS = 500
+/** Whoever is killed when it is about to begin ends with that invocation. */
+const BEGIN_MS = 1_000
 /** What an invocation does at its end, it does in this time. */
 const ENDING_MS = 2_000
 const MOST_DUPLICATES = 0.01
@@ -108,15 +110,20 @@ export function judge(history: readonly Happening[]): Verdict {
       violations.push(`transactions of ${broker}: ${open} never ended, ${givenUp} given up`)
   // A broker notes an end up to 3 s later: killed or suspended meanwhile it asks again, and takes the second answer for the first.
   // So it does with an end that comes late.
-  sort(
-    transactions.twice,
-    ({ queue, at, since, ended = -Infinity }) =>
+  sort(transactions.twice, ({ queue, at, since, ended }) => {
+    const isSuspended = ({ what }: Fault): boolean => what === 'suspend'
+    const isChecker = ({ what, target }: Fault): boolean =>
+      /^(kill|suspend)$/.test(what) && target.startsWith('check-transactions ')
+    return (
       killOf(faults, queue, since, since + TRANSACTION_NOTED_MS) ??
-      faultOn(faults, queue, at, at + END_NOTED_MS, ({ what }) => what === 'suspend') ??
-      (at <= ended && at - since >= EARLY_END_MS
+      // The end, too, came late to a broker that was suspended; or the answer to a check did, which was asked again meanwhile.
+      faultOn(faults, queue, ended === undefined ? at : since, at + END_NOTED_MS, isSuspended) ??
+      (ended === undefined ? faultNear(faults, since, at + END_NOTED_MS, isChecker) : undefined) ??
+      (ended !== undefined && at <= ended && at - since >= EARLY_END_MS
         ? { what: 'late end', target: 'its caller', at: since, until: ended }
-        : undefined),
-  )
+        : undefined)
+    )
+  })
   for (const { name, line } of of('crash')) violations.push(`crash: ${name}: ${line}`)
   violations.push(...strangeErrorsOf(invocations, faults))
   sort(
@@ -315,7 +322,7 @@ function strangeErrorsOf(invocations: readonly Of<'invocation'>[], faults: reado
     const { errorType = '' } = JSON.parse(error) as { errorType?: string }
     const wasKilled = faultNear(
       faults,
-      at - durationMs,
+      at - durationMs - BEGIN_MS,
       at,
       ({ what, ...fault }) => what === 'kill' && pidOf(fault) === pid,
     )
@@ -407,7 +414,7 @@ function stallOf(stalls: readonly Of<'stall'>[], at: number, missingMs: number):
 interface Duplicate extends Found {
   group: string
   offset: number
-  /** When it was done before: the last time in its place, or, of what was stored again, each time. */
+  /** When it was done before: the last time in its place, or, of what was stored again, each time that it was done or sent back. */
   before: readonly RecordLine[]
   /** What the group did with it there, or, of what was stored again, anywhere. */
   lines: readonly RecordLine[]
@@ -438,7 +445,7 @@ function duplicatesOf(lines: readonly RecordLine[], held: readonly Of<'held'>[])
         queue: line.queue,
         offset: line.offset,
         group: line.group,
-        before: [lastThere(line) ?? earlier(line)].flat(),
+        before: [lastThere(line) ?? own.filter(({ what, at }) => what !== 'start' && at < line.at)].flat(),
         lines: lastThere(line) ? own.filter((each) => placeOf(each) === placeOf(line)) : own,
       }))
   })
