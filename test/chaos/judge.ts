@@ -386,9 +386,9 @@ function interruptionOf(
     // What failed before keeps its queue from being committed, too.
     const around = [Math.max(from, at - SETTLED_MS), Math.min(end, at + SETTLED_MS)] as const
     const cause =
-      faultOn(faults, queue, ...around, (fault) => !isHarmless(fault)) ??
+      longSleepOf(faults, line, again, spans) ??
       faultNear(faults, at, end, (fault) => pidOf(fault) === pid) ??
-      longSleepOf(faults, line, again, spans)
+      faultOn(faults, queue, ...around, (fault) => !isHarmless(fault))
     if (cause) return cause
   }
   return undefined
