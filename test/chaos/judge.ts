@@ -49,6 +49,8 @@ const INVOCATION_MS = 20_000
 const TAKEOVER_MS = 61_000
 /** An invocation must leave so much of its time. */
 const MARGIN_MS = 500
+/** Its caller has noted an answer by then. */
+const NOTED_MS = 50
 /** Whoever is killed when it is about to begin ends with that invocation. */
 const BEGIN_MS = 1_000
 /** What an invocation does at its end, it does in this time. */
@@ -102,7 +104,7 @@ export function judge(history: readonly Happening[]): Verdict {
     const saved = kill && samples.findLast((each) => each.at < kill.at - COMMITS_LOST_MS)
     return saved && BigInt(offset) < BigInt(saved.offset) ? undefined : kill
   })
-  const transactions = transactionsOf(of('begun'), of('ended'), held)
+  const transactions = transactionsOf(of('begun'), of('ended'), held, invocations)
   violations.push(...transactions.wrong)
   const halves = of('half')
   for (const { broker, open, givenUp } of halves)
@@ -501,7 +503,7 @@ function regressionsOf(offsets: readonly Of<'offset'>[]): Regression[] {
 }
 
 interface TwiceDelivered extends Found {
-  /** From when it was begun. */
+  /** From when it was to be begun. */
   since: number
   /** When its caller was told of its end; undefined: a check has ended it. */
   ended: number | undefined
@@ -512,7 +514,16 @@ function transactionsOf(
   begun: readonly Of<'begun'>[],
   ends: readonly Of<'ended'>[],
   held: readonly Of<'held'>[],
+  invocations: readonly Of<'invocation'>[],
 ): { wrong: string[]; twice: TwiceDelivered[] } {
+  /** A broker counts from when it was asked, which the invocation did that has just answered. */
+  const askedAt = (at: number): number =>
+    Math.min(
+      at,
+      ...invocations
+        .filter((each) => each.name === 'publish' && each.at <= at && each.at > at - NOTED_MS)
+        .map((each) => each.at - each.durationMs),
+    )
   const ended = new Map(ends.map(({ messageId, at }) => [messageId, at]))
   const found = Map.groupBy(held, ({ messageId }) => messageId)
   const wrong: string[] = []
@@ -522,7 +533,13 @@ function transactionsOf(
     const [first] = copies
     const text = `transaction ${messageId}: to be a ${fate}, and ${copies.length} times in its topic`
     if (first && fate === 'commit' && copies.length > 1)
-      twice.push({ text, since: at, at: first.storedAt, queue: first.queue, ended: ended.get(messageId) })
+      twice.push({
+        text,
+        since: askedAt(at),
+        at: first.storedAt,
+        queue: first.queue,
+        ended: ended.get(messageId),
+      })
     else if (copies.length !== (fate === 'commit' ? 1 : 0)) wrong.push(text)
   }
   return { wrong, twice }
