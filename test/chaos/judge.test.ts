@@ -593,6 +593,12 @@ describe('the judge of a chaos run', () => {
       [ended.explained, early.violations],
       [[`${text} (late end of its caller)`], [text]],
     )
+    const begunSlowly = judge([
+      ...history.map((each) => (each.kind === 'begun' ? { ...each, at: 28_500 } : each)),
+      { kind: 'ended', at: 30_010, messageId: 'tx' },
+      invocation({ at: 28_490, durationMs: 600 }),
+    ])
+    assert.deepStrictEqual(begunSlowly.explained, [`${text} (late end of its caller)`])
   })
 
   it('explains one that a check has ended by a checker that answered late, and one that its caller ended by a broker that heard late', () => {
