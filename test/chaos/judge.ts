@@ -382,13 +382,15 @@ function interruptionOf(
   faults: readonly Fault[],
   spans: Spans,
 ): Fault | undefined {
-  for (const line of lines.filter((each) => each.at < again)) {
+  const before = lines.filter((each) => each.at < again)
+  const slept = before.map((line) => longSleepOf(faults, line, again, spans)).find(Boolean)
+  if (slept) return slept
+  for (const line of before) {
     const { at, queue, pid, invocation } = line
     const { from = at, to: end = at + INVOCATION_MS } = spans.get(invocation) ?? {}
     // What failed before keeps its queue from being committed, too.
     const around = [Math.max(from, at - SETTLED_MS), Math.min(end, at + SETTLED_MS)] as const
     const cause =
-      longSleepOf(faults, line, again, spans) ??
       faultNear(faults, at, end, (fault) => pidOf(fault) === pid) ??
       faultOn(faults, queue, ...around, (fault) => !isHarmless(fault))
     if (cause) return cause
