@@ -327,6 +327,7 @@ const OLDER: readonly Older[] = [
         [
           'after a reset commits are ignored until the group has pulled the new offset',
           'a reset by time sets every queue, and an unknown group cannot be reset',
+          'a reset to an offset that the queue does not have is refused, however large',
         ],
         async (c) => {
           const { topic, queue } = await messageOf(c)
@@ -383,6 +384,7 @@ const OLDER: readonly Older[] = [
       ...forAll(
         [
           'a search by time finds the first message at or after it, or the last at or before',
+          'a search by the last of all times gives the end, by the first the beginning',
           'offsets are read of queues that exist only',
         ],
         async (c) => {
