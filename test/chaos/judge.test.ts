@@ -71,6 +71,17 @@ const offset = (value: string, at: number): Happening => ({
   offset: value,
 })
 
+/** The copies of a transaction in its topic. */
+const deliveredAt = (...times: number[]): Happening[] =>
+  times.map((storedAt, index) => ({
+    kind: 'held',
+    queue: 'payments/broker-a/0',
+    offset: index,
+    messageId: 'tx',
+    key: '',
+    storedAt,
+  }))
+
 describe('the judge of a chaos run', () => {
   it('finds nothing in a run in which all was handled once, in order', () => {
     const { violations, explained, figures } = judge(sound)
@@ -566,14 +577,7 @@ describe('the judge of a chaos run', () => {
     const history: Happening[] = [
       ...sound,
       { kind: 'begun', at: 1, messageId: 'tx', fate: 'commit' },
-      ...[30_000, 50_000].map((storedAt, at) => ({
-        kind: 'held' as const,
-        queue: 'payments/broker-a/0',
-        offset: at,
-        messageId: 'tx',
-        key: '',
-        storedAt,
-      })),
+      ...deliveredAt(30_000, 50_000),
     ]
 
     const meanwhile = judge([...history, fault('suspend', 'broker-a', 32_000, 36_000)])
@@ -605,14 +609,7 @@ describe('the judge of a chaos run', () => {
     const history: Happening[] = [
       ...sound,
       { kind: 'begun', at: 10_000, messageId: 'tx', fate: 'commit' },
-      ...[30_000, 42_000].map((storedAt, at) => ({
-        kind: 'held' as const,
-        queue: 'payments/broker-a/0',
-        offset: at,
-        messageId: 'tx',
-        key: '',
-        storedAt,
-      })),
+      ...deliveredAt(30_000, 42_000),
     ]
     const ended: Happening = { kind: 'ended', at: 15_000, messageId: 'tx' }
     const checker = fault('suspend', 'check-transactions 4', 20_000, 29_900)
