@@ -202,9 +202,10 @@ export const onceEach = (many: number): number[] => Array.from({ length: many },
  */
 export function doubleOwners(ledger: readonly Entry[]): string[] {
   const lines = ledger.toSorted((a, b) => a.at - b.at)
-  return Object.entries(Object.groupBy(lines, ({ queue }) => queue)).flatMap(([queue, entries = []]) => {
+  // Maps: objects would sort invocations whose names are numbers.
+  return [...Map.groupBy(lines, ({ queue }) => queue)].flatMap(([queue, entries]) => {
     let until = -Infinity
-    return Object.values(Object.groupBy(entries, ({ invocation }) => invocation)).flatMap((own = []) => {
+    return [...Map.groupBy(entries, ({ invocation }) => invocation).values()].flatMap((own) => {
       const [first] = own
       const wasOwned = first !== undefined && first.at < until
       until = Math.max(until, own.at(-1)?.at ?? until)

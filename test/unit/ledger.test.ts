@@ -25,3 +25,12 @@ it('two invocations have a queue at once, also where they have it by turns', () 
 
   deepStrictEqual(found, [['orders/broker-a/0/1'], []])
 })
+
+it('invocations whose names are numbers have queues in the order in which they had them', () => {
+  const found = [
+    [...record('10', 0, 1), ...record('2', 1, 3)],
+    [...record('10', 0, 1), ...record('2', 1, 3), ...record('10', 2, 5)],
+  ].map(doubleOwners)
+
+  deepStrictEqual(found, [[], ['orders/broker-a/0/1']])
+})
