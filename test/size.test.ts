@@ -44,31 +44,31 @@ async function textAtStart(file: string, seen: Set<string> = new Set()): Promise
 
 describe('the minified size', () => {
   for (const [what, source, most] of [
-    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 35_100],
+    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 35_300],
     [
       'a client that sends, pulls, commits and locks',
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
-      52_800,
+      52_900,
     ],
     [
       'a client that creates topics',
       "export { createClient, createTopicAdmin } from './src/index.ts'",
-      38_000,
+      38_100,
     ],
-    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 38_000],
+    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 38_100],
     [
       'a client that resets offsets',
       "export { createClient, createOffsetAdmin } from './src/index.ts'",
-      42_400,
+      42_500,
     ],
     [
       'a client that looks messages up',
       "export { createClient, createMessageQuery } from './src/index.ts'",
-      41_700,
+      41_900,
     ],
-    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 54_300],
-    ['the client entry', "export * from './src/index.ts'", 111_400],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 175_600],
+    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 54_500],
+    ['the client entry', "export * from './src/index.ts'", 111_500],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 175_700],
     ['the errors entry', "export * from './src/errors.ts'", 2_100],
     ['the wire entry', "export * from './src/wire/index.ts'", 24_600],
     ['the commands entry', "export * from './src/commands/index.ts'", 30_200],
@@ -117,11 +117,11 @@ describe('the minified size', () => {
   })
 
   for (const [name, most] of [
-    ['publish', 49_300],
-    ['consume', 109_000],
-    ['dispatch', 81_800],
-    ['end-transaction', 45_600],
-    ['check-transactions', 73_200],
+    ['publish', 49_500],
+    ['consume', 109_100],
+    ['dispatch', 81_900],
+    ['end-transaction', 45_800],
+    ['check-transactions', 73_300],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
@@ -133,7 +133,7 @@ describe('the minified size', () => {
     })
   }
 
-  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 52,700 bytes', async () => {
+  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 52,800 bytes', async () => {
     const { outputFiles } = await build({
       ...bundleOptions,
       entryPoints: { index: join(root, 'functions', 'publish.ts') },
@@ -142,6 +142,6 @@ describe('the minified size', () => {
       write: false,
     })
     const bytes = outputFiles.reduce((sum, { contents }) => sum + contents.length, 0)
-    assert.ok(bytes <= 52_700, `${bytes} bytes`)
+    assert.ok(bytes <= 52_800, `${bytes} bytes`)
   })
 })

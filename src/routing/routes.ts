@@ -27,6 +27,8 @@ export interface Route {
   readonly readable: readonly MessageQueue[]
   /** Addresses by broker name and id, also of brokers that have gone lately. */
   readonly brokers: Map<string, ReadonlyMap<number, string>>
+  /** Addresses of masters that have gone lately, by broker name: where no replica will do. */
+  readonly masters: Map<string, string>
 }
 
 /** What name servers gave last. */
@@ -35,7 +37,7 @@ interface Last {
   /** Epoch ms of the first answer since that knew no such topic, when every one behind it did not either, and of the last one. */
   goneSince?: number
   goneAt?: number
-  /** Of brokers that the route does not list any more, and whose addresses it keeps for a while. Epoch ms, by name. */
+  /** Of brokers that the route lists no more, or without their master, and whose addresses it keeps for a while. Epoch ms, by name. */
   readonly missingSince: ReadonlyMap<string, number>
 }
 
@@ -104,10 +106,11 @@ export const createRoutes = (
       // Whatever the call would have done, it did not come to that.
       beforeSending(cache.get(topic, deadline, { topic: nameOf(topic) }, (latest) => fetch(topic, latest))),
     forget: (route) => cache.forget(route.topic, route),
-    address({ topic, brokers }, brokerName, readFrom) {
+    address({ topic, brokers, masters }, brokerName, readFrom) {
       const addresses = brokers.get(brokerName)
       const ids = readFrom === undefined ? [MASTER] : [readFrom, MASTER, ...(addresses?.keys() ?? [])]
-      const advertised = ids.map((id) => addresses?.get(id)).find((each) => each !== undefined)
+      const advertised =
+        ids.map((id) => addresses?.get(id)).find((each) => each !== undefined) ?? masters.get(brokerName)
       if (advertised !== undefined) return policy.rewrite(advertised)
       const text = `the route of topic ${topic} has no ${addresses ? 'master of ' : ''}broker ${brokerName}`
       throw new RouteError(text, { topic: nameOf(topic), retryable: true })
@@ -115,15 +118,19 @@ export const createRoutes = (
   }
 }
 
-/** What was begun at a broker that has not reported yet, as a lease, can be ended there. */
-const keepMissing = ({ brokers }: Route, last: Last | undefined): Map<string, number> => {
+/** What was begun at a broker of which nothing was reported yet, or a replica only, as a lease, can be ended there. */
+const keepMissing = ({ brokers, masters }: Route, last: Last | undefined): Map<string, number> => {
   const missingSince = new Map<string, number>()
   const now = Date.now()
   for (const [name, addresses] of last?.route.brokers ?? []) {
     const since = last?.missingSince.get(name) ?? now
-    if (brokers.has(name) || now - since >= UNREPORTED_MS) continue
+    const master = addresses.get(MASTER) ?? last?.route.masters.get(name)
+    const listed = brokers.get(name)
+    const isMissing = listed ? master && !listed.has(MASTER) : true
+    if (!isMissing || now - since >= UNREPORTED_MS) continue
     missingSince.set(name, since)
-    brokers.set(name, addresses)
+    if (!listed) brokers.set(name, addresses)
+    if (master) masters.set(name, master)
   }
   return missingSince
 }
@@ -151,7 +158,7 @@ const toRoute = (topic: string, data: QueueRoute): Route => {
     if (!order && perm & PERM_WRITE && addresses?.has(MASTER)) addTo(writable, brokerName, writeQueueNums)
     if (perm & PERM_READ && addresses?.size) addTo(readable, brokerName, readQueueNums)
   }
-  return { topic, data, writable, readable, brokers }
+  return { topic, data, writable, readable, brokers, masters: new Map() }
 }
 
 const byBrokerName = (a: { brokerName: string }, b: { brokerName: string }): number =>

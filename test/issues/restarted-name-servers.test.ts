@@ -52,6 +52,48 @@ it('what was begun at a broker that has not reported yet is ended there for a mi
   deepStrictEqual([gone['code'], gone['outcome']], ['RMQ_ROUTE', 'not-sent'])
 })
 
+it('what was begun at a master whose replica has reported before it is ended there for a minute, and is read from the replica', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+  const withoutMaster: string[] = []
+  const read = (): object => ({
+    code: 19,
+    ext: { nextBeginOffset: 0, minOffset: 0, maxOffset: 0, suggestWhichBrokerId: 0 },
+  })
+  const cluster = await fakeCluster(t, {
+    brokers: {
+      'broker-a': storing(),
+      'broker-b': { ...storing(), [RequestCode.UPDATE_CONSUMER_OFFSET]: () => ({}) },
+    },
+    replicas: { 'broker-b': { 1: { [RequestCode.PULL_MESSAGE]: read } } },
+    withoutMaster,
+  })
+  const client = cluster.client({ routeTtlMs: 1 })
+  const producer = createProducer(client, { producerGroup: 'g' })
+  const consumer = createPullConsumer(client, { consumerGroup: 'g' })
+  const queue = { topic: 'orders', brokerName: 'broker-b', queueId: 0 }
+  await client.route('orders', client.deadline())
+
+  withoutMaster.push('broker-b')
+  for (const ms of [1, 59_999]) {
+    t.mock.timers.tick(ms)
+    await consumer.commitOffset(queue, 7n)
+    await consumer.pull(queue, 0n)
+    for (let n = 0; n < 4; n++) await producer.send({ topic: 'orders', body: 'x' })
+  }
+  t.mock.timers.tick(1)
+  const gone = await rejection(consumer.commitOffset(queue, 7n))
+  await consumer.pull(queue, 0n)
+
+  deepStrictEqual(
+    [cluster.codes('broker-b'), cluster.codes('broker-b/1')],
+    [
+      [15, 15],
+      [11, 11, 11],
+    ],
+  )
+  deepStrictEqual([gone['code'], gone['outcome']], ['RMQ_ROUTE', 'not-sent'])
+})
+
 /** What name servers say of `orders` meanwhile, answer by answer. */
 const GONE: Readonly<Record<string, readonly (FakeTopic | undefined)[]>> = {
   'do not list a broker': [{ brokers: ['broker-a'] }],
