@@ -3,11 +3,11 @@
  * itself. Every row is run three times, the programs taking turns, and the medians are printed and written into
  * docs/benchmarks.md.
  */
-import { execFileSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { commit } from '../scripts/commit.ts'
 import { ROCKETMQ_VERSION } from '../test/support/rocketmq/install.ts'
 import { authSettings, type RocketMQ, type Settings, startRocketMQ } from '../test/support/rocketmq/start.ts'
 import { coldStarts } from './cold.ts'
@@ -316,9 +316,6 @@ function pair([limit, own]: readonly Figures[]): Cells {
 
 /** What the figures were made with. */
 function conditions(programs: readonly Program[]): string {
-  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim()
-  const changed = git('status', '--porcelain', '--', 'src', 'bench') === '' ? '' : ' with changes'
-  const commit = `${git('rev-parse', '--short', 'HEAD')}${changed}`
   const [cpu] = cpus()
   const machine = `${cpus().length} × ${cpu?.model ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux`
   const date = new Date().toISOString().slice(0, 10)
@@ -326,7 +323,7 @@ function conditions(programs: readonly Program[]): string {
     problem === undefined ? [] : [`${name}: ${problem}`],
   )
   return [
-    `Made from commit ${commit} on ${date}: Apache RocketMQ ${ROCKETMQ_VERSION}, ${[...versions, ...(versions.size === 0 ? [`node ${process.version}`] : [])].join('; ')}; ${machine}.`,
+    `Made from commit ${commit('src', 'bench')} on ${date}: Apache RocketMQ ${ROCKETMQ_VERSION}, ${[...versions, ...(versions.size === 0 ? [`node ${process.version}`] : [])].join('; ')}; ${machine}.`,
     `Medians of ${repetitions} runs that took turns. CPU is in milliseconds for 1,000 messages.`,
     ...missing,
   ].join('\n')

@@ -3,12 +3,13 @@
  * outside (test/support/fuzz-targets.ts), frames, then bodies, in a process of its own with somebody who watches it.
  * Prints the figures. Exit code 1 when an input ends in an error that is not ours, hangs, or memory grows.
  */
-import { execFileSync, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type FuzzResult, fuzz, type Group, HANG_MS, inputOf, targetsOf } from '../test/support/fuzz.ts'
+import { commit } from './commit.ts'
 
 /** Nothing heard of an input for so long: it will not end. Loading, on a busy machine, takes a part of it. */
 const SILENCE_MS = 60_000
@@ -55,8 +56,7 @@ if (values.group === undefined) await main()
 else await work(values.group as Group)
 
 async function main(): Promise<void> {
-  const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim()
-  console.log(`seed ${seed}, commit ${commit}, node ${process.version}`)
+  console.log(`seed ${seed}, commit ${commit('src', 'scripts', 'test')}, node ${process.version}`)
   // One after the other: the times are theirs alone.
   for (const group of ['frames', 'bodies'] as const) if (!(await watch(group))) process.exitCode = 1
 }

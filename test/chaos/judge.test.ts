@@ -485,6 +485,23 @@ describe('the judge of a chaos run', () => {
     assert.deepStrictEqual([goneBefore.violations, shortlyGone.violations], [[text], [text]])
   })
 
+  it('finds that also of a queue that the killed worker had besides that of its last record', () => {
+    const [late, queue] = [2_030 + 70_000, 'orders/broker-a/1']
+    const there = { queue, messageId: 'id-9', key: 'other' }
+    const history = [
+      { kind: 'stored', at: 1_000, messageId: 'id-9', key: 'other', n: 9 } as const,
+      record('start', 8, 2_001, { queue, messageId: 'id-8', key: 'other' }),
+      record('end', 8, 2_002, { queue, messageId: 'id-8', key: 'other' }),
+      ...sound,
+      fault('kill', 'consume-block 1', 2_030, 2_030),
+      record('start', 9, late, { ...there, invocation: 'second', pid: 2 }),
+      record('end', 9, late + 5, { ...there, invocation: 'second', pid: 2 }),
+      { kind: 'held', ...there, offset: 9, storedAt: 2_000 } as const,
+    ]
+
+    assert.deepStrictEqual(judge(history).figures['longest takeover, ms'], 70_000)
+  })
+
   it('explains a second owner by a broker that lost its leases, or by an owner that slept longer than its lease', () => {
     const second = [
       record('start', 2, 2_000 + 63_000, { invocation: 'second', pid: 2 }),

@@ -547,7 +547,7 @@ function transactionsOf(
   return { wrong, twice }
 }
 
-/** From the kill of a worker, or from when a message was there, to the next record that is begun in the queue of its last. */
+/** From the kill of a worker, or from when a message was there, to the next record that is begun in each queue of its last invocation. */
 function takeoversOf(
   records: readonly RecordLine[],
   faults: readonly Fault[],
@@ -558,14 +558,17 @@ function takeoversOf(
     if (fault.what !== 'kill') return []
     const last = records.findLast((each) => each.pid === pidOf(fault) && each.at <= fault.at)
     if (!last) return []
-    const { queue, group } = last
-    const next = records.find((each) => each.queue === queue && each.group === group && each.at > fault.at)
-    // Of a retry topic nobody knows when its messages came.
-    const stored = next && storedAt.get(`${queue}/${next.offset}`)
-    if (!next || stored === undefined) return []
-    const since = Math.max(fault.at, stored)
-    const ms = Math.round(next.at - since)
-    const text = `takeover: ${group} had nobody at ${queue} for ${ms} ms after ${fault.target} was killed`
-    return [{ text, ms, since, at: next.at, queue }]
+    const { invocation, group } = last
+    const own = records.filter((each) => each.invocation === invocation && each.at <= fault.at)
+    return [...new Set(own.map(({ queue }) => queue))].flatMap((queue) => {
+      const next = records.find((each) => each.queue === queue && each.group === group && each.at > fault.at)
+      // Of a retry topic nobody knows when its messages came.
+      const stored = next && storedAt.get(`${queue}/${next.offset}`)
+      if (!next || stored === undefined) return []
+      const since = Math.max(fault.at, stored)
+      const ms = Math.round(next.at - since)
+      const text = `takeover: ${group} had nobody at ${queue} for ${ms} ms after ${fault.target} was killed`
+      return [{ text, ms, since, at: next.at, queue }]
+    })
   })
 }

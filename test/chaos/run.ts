@@ -2,12 +2,12 @@
  * `npm run chaos`: the bundled functions on real brokers while faults come, and what a judge finds in the history of it.
  * docs/reliability.md says what is promised, and which figure tells of it.
  */
-import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { commit } from '../../scripts/commit.ts'
 import { type Client, createClient } from '../../src/index.ts'
 import type { LocalLambda } from '../../src/testing/index.ts'
 import { seeded } from '../support/random.ts'
@@ -80,7 +80,7 @@ async function main(): Promise<void> {
   await mkdir(folder, { recursive: true })
   const file = join(folder, 'history.jsonl')
   const history = writeHistory(file)
-  const commit = git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') ? ' with changes' : '')
+  const madeOf = commit()
   const at = Date.now()
   const everyMs = every * 1_000
   const settings = JSON.stringify({
@@ -92,9 +92,9 @@ async function main(): Promise<void> {
   })
   console.log(
     `${new Date(at).toISOString().slice(0, 10)}, seed ${seed}, ${minutes} minutes, a server and a function killed or suspended every ${every} s
-commit ${commit}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with ${settings}`,
+commit ${madeOf}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with ${settings}`,
   )
-  history.add({ kind: 'run', seed, at, minutes, everyMs, commit, settings })
+  history.add({ kind: 'run', seed, at, minutes, everyMs, commit: madeOf, settings })
   const random = seeded(seed)
   const cluster = await startCluster(
     { brokers: BROKERS, replica: true, nameServers: NAME_SERVERS, settings: SETTINGS },
@@ -134,10 +134,6 @@ commit ${commit}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with 
   const isSound = tell(file)
   if (isSound && !values.keep) await rm(folder, { recursive: true, force: true })
   else console.log(`history and bytes: ${folder}`)
-}
-
-function git(...args: string[]): string {
-  return execFileSync('git', args, { encoding: 'utf8' }).trim()
 }
 
 /** Prints the figures and what was found. */

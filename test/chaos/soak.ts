@@ -8,8 +8,10 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { commit } from '../../scripts/commit.ts'
 import { createClient, createProducer } from '../../src/index.ts'
 import { seeded } from '../support/random.ts'
+import { ROCKETMQ_VERSION } from '../support/rocketmq/install.ts'
 import { type ChaosCluster, startCluster } from './cluster.ts'
 import { ORDERS, QUEUES, startFunctions } from './functions.ts'
 import { writeHistory } from './history.ts'
@@ -65,6 +67,11 @@ async function main(): Promise<void> {
   const folder = join(import.meta.dirname, '../../.build/chaos/soak')
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
+  const settings = { brokers: 1, nameServers: 1, queues: QUEUES }
+  console.log(
+    `${new Date().toISOString().slice(0, 10)}, seed ${SEED}, one fault in ${FAULT_EVERY} invocations
+commit ${commit()}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with ${JSON.stringify(settings)}`,
+  )
   let from = 0
   const cluster = await startCluster({ brokers: 1, nameServers: 1, settings: {} }, folder, seeded(SEED))
   try {
