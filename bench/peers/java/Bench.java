@@ -68,6 +68,7 @@ public class Bench {
     producer.setNamesrvAddr(job.nameServers);
     producer.setVipChannelEnabled(false);
     producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
+    producer.setMqClientApiTimeout(30_000);
     producer.setSendMsgTimeout(30_000);
     producer.setRetryTimesWhenSendFailed(0);
     producer.setRetryTimesWhenSendAsyncFailed(0);
@@ -120,7 +121,10 @@ public class Bench {
     DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(job.group);
     consumer.setNamesrvAddr(job.nameServers);
     consumer.setVipChannelEnabled(false);
+    consumer.setMqClientApiTimeout(30_000);
     consumer.start();
+    // Of threads that ask for the route at once all but one give up after 3 s, which a busy machine takes.
+    consumer.pull(new MessageQueue(job.topic, job.brokerName, 0), "*", 0, 1, 30_000);
     pullAll(consumer, job.warmup);
     AtomicLong sum = new AtomicLong();
     JSONObject outcome = measure(() -> sum.set(pullAll(consumer, job.messages)));
