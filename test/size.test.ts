@@ -48,27 +48,27 @@ describe('the minified size', () => {
     [
       'a client that sends, pulls, commits and locks',
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
-      52_900,
+      53_000,
     ],
     [
       'a client that creates topics',
       "export { createClient, createTopicAdmin } from './src/index.ts'",
-      38_100,
+      38_200,
     ],
-    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 38_100],
+    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 38_200],
     [
       'a client that resets offsets',
       "export { createClient, createOffsetAdmin } from './src/index.ts'",
-      42_500,
+      42_600,
     ],
     [
       'a client that looks messages up',
       "export { createClient, createMessageQuery } from './src/index.ts'",
-      41_900,
+      42_000,
     ],
-    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 54_500],
-    ['the client entry', "export * from './src/index.ts'", 111_500],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 175_700],
+    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 54_600],
+    ['the client entry', "export * from './src/index.ts'", 111_600],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 175_800],
     ['the errors entry', "export * from './src/errors.ts'", 2_100],
     ['the wire entry', "export * from './src/wire/index.ts'", 24_600],
     ['the commands entry', "export * from './src/commands/index.ts'", 30_200],
@@ -117,11 +117,11 @@ describe('the minified size', () => {
   })
 
   for (const [name, most] of [
-    ['publish', 49_500],
-    ['consume', 109_100],
-    ['dispatch', 81_900],
+    ['publish', 49_600],
+    ['consume', 109_200],
+    ['dispatch', 82_000],
     ['end-transaction', 45_800],
-    ['check-transactions', 73_300],
+    ['check-transactions', 73_400],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
@@ -133,7 +133,7 @@ describe('the minified size', () => {
     })
   }
 
-  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 52,800 bytes', async () => {
+  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 52,900 bytes', async () => {
     const { outputFiles } = await build({
       ...bundleOptions,
       entryPoints: { index: join(root, 'functions', 'publish.ts') },
@@ -142,6 +142,6 @@ describe('the minified size', () => {
       write: false,
     })
     const bytes = outputFiles.reduce((sum, { contents }) => sum + contents.length, 0)
-    assert.ok(bytes <= 52_800, `${bytes} bytes`)
+    assert.ok(bytes <= 52_900, `${bytes} bytes`)
   })
 })

@@ -69,6 +69,8 @@ interface Pending {
   batch: Batch
   resolve: (frame?: Frame) => void
   reject: (error: Error) => void
+  /** When its time has passed by a clock that nobody sets (performance.now()): the other one may be set back meanwhile. */
+  endsAt: number
   /** Ends the wait: by its deadline or its signal. */
   stop: () => void
 }
@@ -227,9 +229,11 @@ export const createConnection = (
     pending[placeOf(call.opaque)] = call
   }
 
+  const leftOf = ({ request, endsAt }: Pending): number =>
+    Math.min(remainingMs(request.deadline), endsAt - performance.now())
   /** One timer for all calls: it is set for the one that must be over first. */
-  const watch = (at: number): void => {
-    const ms = remainingMs({ at })
+  const watch = (call: Pending): void => {
+    const ms = leftOf(call)
     const firesAt = performance.now() + ms
     if (firesAt >= timerAt) return
     clearTimeout(timer)
@@ -241,7 +245,7 @@ export const createConnection = (
     timerAt = Infinity
     for (const call of pending) {
       if (!call) continue
-      if (remainingMs(call.request.deadline)) watch(call.request.deadline.at)
+      if (leftOf(call) > 0) watch(call)
       else call.stop()
     }
   }
@@ -278,9 +282,11 @@ export const createConnection = (
         flush()
         socket.ref()
       }
-      enter({ opaque: own, request, batch: sent, resolve, reject, stop })
+      const endsAt = performance.now() + remainingMs(deadline)
+      const call = { opaque: own, request, batch: sent, resolve, reject, endsAt, stop }
+      enter(call)
       deadline.signal?.addEventListener('abort', stop)
-      watch(deadline.at)
+      watch(call)
       if (flag) sent.onWritten.push(() => settle(own)?.resolve())
     })
 
