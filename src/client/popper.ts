@@ -144,7 +144,9 @@ export const createPopConsumer = (client: Client, options: PopConsumerOptions): 
           outcome: 'refused',
         })
       })
-    const { messages, undecodable } = decodeMessages(code === 0 ? body : Buffer.alloc(0), { maxBodyBytes })
+    // A pop gives a stored message one receipt: what a batch holds could not be acknowledged one by one.
+    const options = { maxBodyBytes, endOffset: -1n }
+    const { messages, undecodable } = decodeMessages(code === 0 ? body : Buffer.alloc(0), options)
     const { popTime, invisibleTime, reviveQid } = header
     const starts = parseStartOffsetInfo(header.startOffsetInfo ?? '')
     const receiptOf = ({ queueId, queueOffset, properties }: StoredMessage): PopReceipt => {

@@ -385,7 +385,7 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
         ahead.set(key, { from, answer: asking })
         await nextTurn() // what was asked for leaves before
       }
-      const decoded = isFound ? decodeMessages(answer.body, { maxBodyBytes }) : undefined
+      const decoded = isFound ? decodeMessages(answer.body, { maxBodyBytes, endOffset: from }) : undefined
       // Nobody may go on behind such a message, but a reset that was told there counts. A broker that is silent by now
       // holds up what lies before it, too; it would not take the commit of that either.
       const told = decoded?.undecodable.length ? await following : undefined

@@ -9,6 +9,8 @@ import { malformed } from './checks.ts'
 import { MAX_PROPERTIES_BYTES } from './properties.ts'
 
 const FIXED_BYTES = 22
+/** What a decoded message takes in memory beside its body and properties, as `room` counts it. */
+const OBJECT_BYTES = 128
 
 export interface BatchMessage {
   /** The application's own, any int32. */
@@ -48,8 +50,15 @@ export const encodeBatch = (
   return bytes.subarray(0, at) // a body may have become shorter since its bytes were counted
 }
 
-/** Bodies are views of `bytes`. @throws ProtocolError unless the lengths fill the bytes exactly. */
-export const decodeBatch = (bytes: Buffer): BatchMessage[] => {
+/** What a message takes in memory beside its body. */
+export const takes = ({ properties }: BatchMessage): number => OBJECT_BYTES + properties.length
+
+/**
+ * Bodies are views of `bytes`.
+ * @param room for all of them, each as `takes` says: a few bytes can hold very many. @default no bound
+ * @throws ProtocolError unless the lengths fill the bytes exactly, or without room
+ */
+export const decodeBatch = (bytes: Buffer, room: number = Infinity): BatchMessage[] => {
   const messages: BatchMessage[] = []
   let at = 0
   while (at < bytes.length) {
@@ -61,11 +70,15 @@ export const decodeBatch = (bytes: Buffer): BatchMessage[] => {
     const propertiesAt = at + FIXED_BYTES + bodyBytes
     const end = at + total
     if (bytes.readInt16BE(propertiesAt - 2) !== end - propertiesAt) refuseBatch(at, 'properties length')
-    messages.push({
+    const message = {
       flag: bytes.readInt32BE(at + 12),
       body: bytes.subarray(at + 20, at + 20 + bodyBytes),
       properties: bytes.toString('utf8', propertiesAt, end),
-    })
+    }
+    room -= takes(message)
+    if (room < 0)
+      throw malformed('batch', `holds more than ${messages.length} messages, or too many properties`)
+    messages.push(message)
     at = end
   }
   return messages

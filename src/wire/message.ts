@@ -12,7 +12,7 @@
 import { crc32 } from 'node:zlib'
 import { ProtocolError } from '../errors.ts'
 import { formatHost, readIp } from './address.ts'
-import { decodeBatch } from './batch.ts'
+import { type BatchMessage, decodeBatch, takes } from './batch.ts'
 import { malformed } from './checks.ts'
 import { decompress } from './decompression.ts'
 import { showFields } from './fields.ts'
@@ -35,8 +35,8 @@ export const MAGIC_V2 = -626_843_477
 
 /** Fields and length fields of a V1 message with IPv4 hosts and nothing in it. */
 const LEAST_BYTES = 91
-/** INNER_NUM of a batch is a Java short. */
-const MAX_INNER = 32_767
+/** Room for the messages of inner batches of one answer, beside their bodies. */
+const INNER_ROOM = 0x80_0000
 const DEFAULT_MAX_BODY_BYTES = 0x100_0000
 const DEFAULT_MAX_TOTAL_BYTES = 0x400_0000
 const UNWRAP = NEED_UNWRAP | INNER_BATCH
@@ -99,26 +99,40 @@ export interface DecodeOptions {
    * Never below `maxBodyBytes`, so that the first compressed body has all the room it may use. @default 64 MiB
    */
   maxTotalBytes?: number | undefined
+  /**
+   * The offset behind the last message, `nextBeginOffset` of a pull. A batch says itself how many messages it holds, and
+   * producers may write what they like: one that reaches beyond this, or beyond the message behind it, is undecodable,
+   * because its messages would take the places of others. @default no bound but the message behind it
+   */
+  endOffset?: bigint | number | undefined
 }
 
 /** Never throws for bad bytes: every byte ends up in a message or in `undecodable`. */
 export function decodeMessages(
   bytes: Buffer,
-  { maxBodyBytes = DEFAULT_MAX_BODY_BYTES, maxTotalBytes = DEFAULT_MAX_TOTAL_BYTES }: DecodeOptions = {},
+  {
+    maxBodyBytes = DEFAULT_MAX_BODY_BYTES,
+    maxTotalBytes = DEFAULT_MAX_TOTAL_BYTES,
+    endOffset = Infinity,
+  }: DecodeOptions = {},
 ): { messages: StoredMessage[]; undecodable: UndecodableMessage[] } {
   const messages: StoredMessage[] = []
   const undecodable: UndecodableMessage[] = []
   const decode = createDecoder(bytes, createDecompressor(maxBodyBytes, maxTotalBytes))
+  let room = INNER_ROOM
   for (let at = 0, end = 0; at < bytes.length; at = end) {
     end = bytes.length
     try {
       end = messageEnd(bytes, at)
       const message = decode(at, end)
-      if ((message.sysFlag & UNWRAP) !== UNWRAP) messages.push(message)
-      // A few bytes can hold very many empty messages: no further batch when there are so many already.
-      else if (messages.length > MAX_INNER)
-        throw malformed('maxTotalBytes', 'is spent: too many inner messages')
-      else messages.push(...message.inner())
+      if ((message.sysFlag & UNWRAP) === UNWRAP) {
+        const batch = decodeBatch(message.body, INNER_ROOM)
+        if (message.queueOffset + BigInt(batch.length) > offsetBehind(bytes, at, end, endOffset))
+          throw malformed('batch', `holds ${batch.length} messages, for which it has no places in the queue`)
+        for (const each of batch) room -= takes(each)
+        if (room < 0) throw malformed('maxTotalBytes', 'is spent: too many messages in batches')
+        messages.push(...message.inner(batch))
+      } else messages.push(message)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       undecodable.push(describe(bytes.subarray(at, end), error))
@@ -143,6 +157,13 @@ function messageEnd(bytes: Buffer, at: number): number {
   const total = left < 4 ? 0 : bytes.readInt32BE(at)
   if (total >= LEAST_BYTES && total <= left) return at + total
   throw malformed('totalLength', `of the message is ${total}, with ${left} bytes left`)
+}
+
+/** Where the places of the message in `[at, end)` end at the latest. */
+function offsetBehind(bytes: Buffer, at: number, end: number, endOffset: bigint | number): bigint | number {
+  const isOfQueue = end + 16 <= bytes.length && bytes.readInt32BE(end + 12) === bytes.readInt32BE(at + 12)
+  const next = isOfQueue ? queueOffsetOf(bytes.subarray(end)) : undefined
+  return next !== undefined && next < endOffset ? next : endOffset
 }
 
 function wrong(field: string, value: number): ProtocolError {
@@ -223,6 +244,7 @@ class ReadMessage implements StoredMessage {
   readonly #topicAt: number
   readonly #propertiesAt: number
   readonly #end: number
+  readonly #innerProperties: string | undefined
   #properties: Readonly<Record<string, string>> | undefined
 
   /** @param inner with it, the message of that place in a batch, whose bytes these are */
@@ -249,7 +271,7 @@ class ReadMessage implements StoredMessage {
     this.#topicAt = topicAt
     this.#propertiesAt = propertiesAt
     this.#end = end
-    this.#properties = inner && decodeProperties(inner.properties)
+    this.#innerProperties = inner?.properties
   }
 
   get storeSize(): number {
@@ -293,7 +315,8 @@ class ReadMessage implements StoredMessage {
   }
   get properties(): Readonly<Record<string, string>> {
     const { bytes } = this.#source
-    this.#properties ??= decodeProperties(bytes.toString('utf8', this.#propertiesAt, this.#end))
+    const inner = this.#innerProperties
+    this.#properties ??= decodeProperties(inner ?? bytes.toString('utf8', this.#propertiesAt, this.#end))
     return this.#properties
   }
   get offsetMessageId(): string {
@@ -306,9 +329,7 @@ class ReadMessage implements StoredMessage {
   }
 
   /** The messages of a batch that is stored as one, with consecutive queue offsets. */
-  inner(): StoredMessage[] {
-    const batch = decodeBatch(this.body)
-    if (batch.length > MAX_INNER) throw wrong('number of inner messages', batch.length)
+  inner(batch: readonly BatchMessage[]): StoredMessage[] {
     return batch.map(
       ({ flag, body, properties }, index) =>
         new SoundMessage(
@@ -391,11 +412,16 @@ function utf8(bytes: Buffer, at: number, length: number): string {
   return bytes.toString('utf8', at, at + length)
 }
 
+function queueOffsetOf(bytes: Buffer): bigint | undefined {
+  return bytes.length < 36 || !isKnown(bytes.readInt32BE(4)) ? undefined : bytes.readBigInt64BE(20)
+}
+
 function describe(bytes: Buffer, reason: ProtocolError): UndecodableMessage {
   const found: UndecodableMessage = { reason, bytes }
   const { length } = bytes
-  if (length < 36 || !isKnown(bytes.readInt32BE(4))) return found
-  found.queueOffset = bytes.readBigInt64BE(20)
+  const queueOffset = queueOffsetOf(bytes)
+  if (queueOffset === undefined) return found
+  found.queueOffset = queueOffset
   found.commitLogOffset = bytes.readBigInt64BE(28)
   const sysFlag = length < 40 ? 0 : bytes.readInt32BE(36)
   const storeAt = 56 + hostBytes(sysFlag, BORN_HOST_V6)

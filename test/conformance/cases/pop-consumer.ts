@@ -1,6 +1,8 @@
 /** This client's pop consumer on the broker: what it gives, hides, acknowledges and changes. */
 import { deepStrictEqual, ok } from 'node:assert/strict'
+import { setTimeout as wait } from 'node:timers/promises'
 import { GetMaxOffset } from '../../../src/commands/offsets.ts'
+import { SendMessageV2 } from '../../../src/commands/send.ts'
 import { ConsumerSendMsgBack } from '../../../src/commands/send-back.ts'
 import {
   createPopConsumer,
@@ -9,9 +11,12 @@ import {
   type PopOptions,
   type PoppedMessage,
 } from '../../../src/index.ts'
+import { encodeBatch } from '../../../src/wire/batch.ts'
+import { INNER_BATCH, NEED_UNWRAP } from '../../../src/wire/flags.ts'
 import { popRetryTopicV1 } from '../../../src/wire/names.ts'
 import { type Cases, type Context, failure, until } from '../context.ts'
 import { topicWith } from '../popping.ts'
+import { plainSend } from './requests.ts'
 
 const WAIT: PopOptions = { waitMs: 20_000 }
 
@@ -123,6 +128,38 @@ export const popConsumer: Cases = {
     const retry = { topic: popRetryTopicV1(consumerGroup, topic), queueId: 0 }
     const { offset } = (await c.call(GetMaxOffset, retry, undefined)).header
     deepStrictEqual([popped?.tag, again?.tag, offset], ['Aa', 'Aa', 1n])
+  },
+
+  'a message that says it is a batch is given whole, as undecodable, with a receipt of its own': async (
+    c,
+  ) => {
+    const topic = await c.topic({ attributes: '+queue.type=BatchCQ' })
+    const batch = encodeBatch(
+      ['1', '2'].map((body) => ({ flag: 0, body: Buffer.from(body), properties: '' })),
+    )
+    const request = plainSend(topic, { sysFlag: NEED_UNWRAP | INNER_BATCH, properties: { INNER_NUM: '1' } })
+    await c.call(SendMessageV2, request, batch)
+    await c.producer.send({ topic, body: 'behind' })
+    const pop = newConsumer(c)
+
+    const given: string[] = []
+    let batched: PoppedMessage | undefined
+    const whole = await until('both', async () => {
+      const { messages, undecodable } = await pop.pop(topic, { waitMs: 2_000, invisibleMs: 3_000 })
+      given.push(...bodies(messages))
+      for (const message of messages) await pop.ack(message)
+      batched = undecodable[0]?.message ?? batched
+      return given.length > 0 ? batched : undefined
+    })
+    await pop.ack(whole)
+    // Behind those, had they been hidden only.
+    await wait(5_000)
+    const again = await pop.pop(topic)
+
+    deepStrictEqual(
+      [given, whole.body.equals(batch), again.messages, again.undecodable],
+      [['behind'], true, [], []],
+    )
   },
 
   'a filter that the broker cannot read is refused by name': async (c) => {

@@ -10,6 +10,7 @@ import {
   encodeBatch,
   type StoredMessage,
 } from '../../../src/wire/message.ts'
+import { encodeProperties } from '../../../src/wire/properties.ts'
 import { type Case, expectedMessage, vectorCases } from '../../support/vectors.ts'
 
 const cases: Case[] = vectorCases('message-decode.json')
@@ -168,6 +169,13 @@ test('bodies that would be too much together are left, with their place, and tho
   ])
 })
 
+/** The same message at another place of its queue. */
+const atOffset = (bytes: Buffer, queueOffset: bigint): Buffer => {
+  const moved = Buffer.from(bytes)
+  moved.writeBigInt64BE(queueOffset, 20)
+  return moved
+}
+
 test('an inner batch becomes its messages, with consecutive offsets', () => {
   const inner = encodeBatch([
     { flag: 1, body: Buffer.from('one'), properties: 'A\u00011\u0002' },
@@ -176,7 +184,7 @@ test('an inner batch becomes its messages, with consecutive offsets', () => {
   const [outer] = decodeMessages(withBody(inner, 0)).messages
 
   for (const bytes of [withBody(inner, 0xc0), withBody(deflateSync(inner), 0x3c1)]) {
-    const { messages, undecodable } = decodeMessages(Buffer.concat([bytes, plain]))
+    const { messages, undecodable } = decodeMessages(Buffer.concat([bytes, atOffset(plain, 329n)]))
 
     deepStrictEqual(undecodable, [])
     strictEqual(messages.length, 3)
@@ -204,11 +212,65 @@ test('inner batches of very many messages are not all unwrapped in one answer', 
   )
   const outer = withBody(deflateSync(inner), 0x3c1)
 
-  const { messages, undecodable } = decodeMessages(Buffer.concat([outer, outer, outer, outer]))
+  const batches = [0n, 20_000n, 40_000n, 60_000n].map((offset) => atOffset(outer, offset))
+  const { messages, undecodable } = decodeMessages(Buffer.concat(batches))
 
   deepStrictEqual(
     [messages.length, undecodable.map(({ queueOffset, reason }) => [queueOffset, reason.field])],
-    [40_000, [0, 1].map(() => [messages[0]?.queueOffset, 'maxTotalBytes'])],
+    [60_000, [[60_000n, 'maxTotalBytes']]],
+  )
+})
+
+test('an inner batch whose messages would take too much memory is none', () => {
+  const properties = encodeProperties(Array.from({ length: 3_000 }, (_, n) => [`k${n}`, 'x'] as const))
+  for (const [count, inner] of [
+    [400, { flag: 0, body: Buffer.alloc(0), properties }],
+    [65_537, { flag: 0, body: Buffer.alloc(0), properties: '' }],
+  ] as const) {
+    const bytes = withBody(deflateSync(encodeBatch(Array(count).fill(inner))), 0x3c1)
+
+    const { messages, undecodable } = decodeMessages(bytes, { endOffset: 1_000_000n })
+
+    deepStrictEqual(
+      [messages.length, undecodable.map(({ queueOffset, reason }) => [queueOffset, reason.field])],
+      [0, [[327n, 'batch']]],
+    )
+  }
+})
+
+test('an inner batch that holds more messages than its broker gave it places is none', () => {
+  const inner = encodeBatch(
+    ['one', 'two', 'three'].map((body) => ({ flag: 0, body: Buffer.from(body), properties: '' })),
+  )
+  const outer = withBody(inner, 0xc0)
+  const countOf = (bytes: Buffer[], endOffset?: bigint): unknown => {
+    const { messages, undecodable } = decodeMessages(Buffer.concat(bytes), { endOffset })
+    return [messages.map(({ queueOffset }) => queueOffset), undecodable.map(({ queueOffset }) => queueOffset)]
+  }
+  const otherQueue = atOffset(plain, 328n)
+  otherQueue.writeInt32BE(99, 12)
+
+  deepStrictEqual(
+    [
+      countOf([outer]),
+      countOf([outer], 330n),
+      countOf([outer], 329n),
+      countOf([outer], -1n),
+      countOf([outer, atOffset(plain, 330n)], 331n),
+      countOf([outer, atOffset(plain, 329n)], 331n),
+      countOf([outer, atOffset(plain, 330n)], 329n),
+      countOf([outer, otherQueue]),
+    ],
+    [
+      [[327n, 328n, 329n], []],
+      [[327n, 328n, 329n], []],
+      [[], [327n]],
+      [[], [327n]],
+      [[327n, 328n, 329n, 330n], []],
+      [[329n], [327n]],
+      [[330n], [327n]],
+      [[327n, 328n, 329n, 328n], []],
+    ],
   )
 })
 
