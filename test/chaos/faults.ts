@@ -100,7 +100,9 @@ const breakFunction: Come = async ({ what, target, forMs }, stage) => {
   const name = NAMES[target as FunctionTarget]
   const atWork = (): { each: string; pid: number }[] =>
     Object.entries(lambda.pids()).flatMap(([each, pids]) =>
-      name.test(each) ? pids.filter(isAtWork).map((pid) => ({ each, pid })) : [],
+      name.test(each)
+        ? pids.filter((pid) => isAtWork(pid) && hasStarted(history, pid)).map((pid) => ({ each, pid }))
+        : [],
     )
   const limit = Date.now() + WAIT_FOR_WORK_MS
   for (; Date.now() < limit; await wait(LOOK_MS)) {
@@ -131,6 +133,10 @@ const breakFunction: Come = async ({ what, target, forMs }, stage) => {
 
 /** Not frozen between invocations. */
 const isAtWork = (pid: number): boolean => /^[RS]/.test(processState(pid) ?? '')
+
+/** An environment that is still starting has no invocation yet that a kill would end: what it fails with tells of no process. */
+const hasStarted = ({ all }: History, pid: number): boolean =>
+  all.some((each) => each.kind === 'invocation' && each.pid === pid)
 
 /** The invocation in which an environment has records in its hands, as far as it has told. */
 function handlerIn({ all }: History, pid: number): string | undefined {
