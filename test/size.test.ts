@@ -68,7 +68,7 @@ describe('the minified size', () => {
     ],
     ['a client that serves', "export { createClient, serve } from './src/index.ts'", 54_600],
     ['the client entry', "export * from './src/index.ts'", 111_600],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 175_800],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 176_400],
     ['the errors entry', "export * from './src/errors.ts'", 2_100],
     ['the wire entry', "export * from './src/wire/index.ts'", 24_600],
     ['the commands entry', "export * from './src/commands/index.ts'", 30_200],
@@ -117,11 +117,11 @@ describe('the minified size', () => {
   })
 
   for (const [name, most] of [
-    ['publish', 49_600],
-    ['consume', 109_200],
+    ['publish', 49_900],
+    ['consume', 109_400],
     ['dispatch', 82_000],
-    ['end-transaction', 45_800],
-    ['check-transactions', 73_400],
+    ['end-transaction', 46_200],
+    ['check-transactions', 73_600],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
@@ -133,7 +133,7 @@ describe('the minified size', () => {
     })
   }
 
-  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 52,900 bytes', async () => {
+  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 53,200 bytes', async () => {
     const { outputFiles } = await build({
       ...bundleOptions,
       entryPoints: { index: join(root, 'functions', 'publish.ts') },
@@ -142,6 +142,6 @@ describe('the minified size', () => {
       write: false,
     })
     const bytes = outputFiles.reduce((sum, { contents }) => sum + contents.length, 0)
-    assert.ok(bytes <= 52_900, `${bytes} bytes`)
+    assert.ok(bytes <= 53_200, `${bytes} bytes`)
   })
 })

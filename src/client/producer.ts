@@ -227,7 +227,8 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
     if (version && version < V5_0_0)
       refuse(
         timer,
-        `RocketMQ ${versionName(version)} at ${address} delivers at once: use delayLevel, or brokers from 5.0 on`,
+        `RocketMQ ${versionName(version)} delivers at once: use delayLevel, or brokers from 5.0 on`,
+        { address },
       )
   }
 

@@ -4,7 +4,7 @@ import type { Client } from '../client/client.ts'
 import { AskRouteInfoByTopic } from '../commands/route.ts'
 import { RouteError } from '../errors.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
-import { type Problem, toProblem, type Wording } from './http.ts'
+import { type Asked, type Problem, toProblem, type Wording } from './http.ts'
 
 /** What asks brokers, and until when. */
 export interface Calling {
@@ -19,10 +19,10 @@ const SELF_TEST = 'SELF_TEST_TOPIC'
 export async function explain(
   error: unknown,
   call: Calling,
-  messageId?: string,
+  asked?: Asked,
   wording?: Wording,
 ): Promise<Problem> {
-  const document = toProblem(await reasonOf(error, call), messageId, wording)
+  const document = toProblem(await reasonOf(error, call), asked, wording)
   // In one line of JSON: a remark or what a caller gave may be quoted in it, and must not look like lines of its own.
   if (document.status === 500) console.error(JSON.stringify({ level: 'ERROR', message: inspect(error) }))
   return document

@@ -2,7 +2,6 @@
  * HTTP for Lambda: payload v2 of HTTP APIs and function URLs, and errors as application/problem+json (RFC 9457).
  */
 import { AuthError, BrokerError, ConfigError, RocketMQError } from '../errors.ts'
-import { isCredentialsFault } from '../net/credentials.ts'
 import { TOPIC_NOT_EXIST } from '../routing/name-servers.ts'
 import { refuse } from '../wire/checks.ts'
 
@@ -56,7 +55,7 @@ export const isBase64 = (value: unknown): boolean =>
 /** @throws HttpError, ConfigError */
 export function readBody(event: HttpEvent): unknown {
   const { body = '', isBase64Encoded } = event
-  if (isBase64Encoded && !isBase64(body)) refuse('body', 'is not base64')
+  if (isBase64Encoded && !isBase64(body)) checked(() => refuse('body', 'is not base64'))
   try {
     if (!isBase64Encoded) return JSON.parse(body)
     // Strict: bytes that are no UTF-8 would be stored as something else.
@@ -177,31 +176,49 @@ export const PUBLISHING: Wording = {
 const isShown = (messageId: unknown): messageId is string =>
   typeof messageId === 'string' && messageId !== '' && messageId.length <= MOST_ID
 
-/** What a failed request is to an HTTP caller. Addresses of brokers are not told. */
-export function toProblem(error: unknown, messageId?: string, wording: Wording = PUBLISHING): Problem {
+/** What was found wrong where requests are checked: they may have fields of any name, so that the name does not tell. */
+const wrong = new WeakSet<object>()
+
+/** Checks a part of a request: a ConfigError from elsewhere is a fault of the function, which its caller cannot correct. */
+export function checked<T>(check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    wrong.add(error as object)
+    throw error
+  }
+}
+
+/** What a request was about, once it was checked. */
+export interface Asked {
+  readonly messageId?: unknown
+}
+
+const FAILED = { title: 'Internal error', status: 500, detail: 'the function failed; see its log' }
+
+/**
+ * What a failed request is to an HTTP caller. Addresses of brokers are not told.
+ * @param asked has the message's id, where there is one
+ */
+export function toProblem(error: unknown, asked: Asked = {}, wording: Wording = PUBLISHING): Problem {
   if (error instanceof HttpError) {
     const { status, title, message: detail, field } = error
     return { type: 'about:blank', title, status, detail, ...(field === undefined ? {} : { field }) }
   }
-  if (!RocketMQError.is(error)) {
-    return {
-      type: 'about:blank',
-      title: 'Internal error',
-      status: 500,
-      detail: 'the function failed; see its log',
-    }
-  }
+  if (!RocketMQError.is(error)) return { type: 'about:blank', ...FAILED }
   const { code, outcome } = error
+  const { messageId } = asked
   const facts = {
     type: `urn:rocketmq-lambda:error:${code}`,
     code,
     ...(outcome ? { outcome } : {}),
     ...(isShown(messageId) ? { messageId } : {}),
   }
-  // The function's other options are checked before there is a request.
-  const isOurs = isCredentialsFault(error)
-  if (error instanceof ConfigError && !isOurs) {
-    const { message, field = 'message' } = error
+  if (error instanceof ConfigError) {
+    const { message, field = '' } = error
+    // Of what was checked, the client or a broker may refuse a member later: no option of the function has its name.
+    const [member = ''] = field.split(/\W/)
+    if (!wrong.has(error) && !Object.hasOwn(asked, member)) return { ...facts, ...FAILED }
     return {
       ...facts,
       ...wording.refused(error),
@@ -221,11 +238,10 @@ export function toProblem(error: unknown, messageId?: string, wording: Wording =
   }
   if (outcome === 'unknown')
     return { ...facts, title: 'Outcome unknown', status: 504, detail: wording.whenUnknown }
-  if (error instanceof AuthError || isOurs) {
-    const detail =
-      outcome === 'not-sent'
-        ? 'this function could not get its credentials; see its log'
-        : 'the broker refused this function’s credentials'
+  if (error instanceof AuthError) {
+    // It could not be asked: the function did not get its credentials.
+    if (outcome === 'not-sent') return { ...facts, ...FAILED }
+    const detail = 'the broker refused this function’s credentials'
     return { ...facts, title: 'Not permitted', status: 500, detail }
   }
   if (error instanceof BrokerError && error.responseCode === MESSAGE_ILLEGAL) {

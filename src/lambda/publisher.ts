@@ -19,6 +19,7 @@ import { type ClientOption, clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { explain, reasonOf } from './explain.ts'
 import {
+  checked,
   checkJsonType,
   decodePath,
   HttpError,
@@ -250,7 +251,7 @@ async function answerHttp(
       const results = await publishMany(destination, body, sending)
       return json(results.every(isPublished) ? 200 : 207, { results })
     }
-    const outgoing = toOutgoing(destination, body, '')
+    const outgoing = checked(() => toOutgoing(destination, body, ''))
     // It waits for a schema only: what middy does behind its call is done while the broker works.
     const message = rules.schema ? await outgoing : (outgoing as OutgoingMessage)
     if (isBegin) {
@@ -298,7 +299,7 @@ async function beginOne(message: OutgoingMessage, sending: Sending): Promise<Beg
   try {
     return await (sending.begin as Begin)(message, sending)
   } catch (error) {
-    return await explain(error, sending, message.messageId, { ...PUBLISHING, whenUnknown: BEGIN_AGAIN })
+    return await explain(error, sending, message, { ...PUBLISHING, whenUnknown: BEGIN_AGAIN })
   }
 }
 
@@ -311,18 +312,19 @@ async function publishMany(
   request: { messages: unknown },
   sending: Sending,
 ): Promise<PublishResult[]> {
-  checkKeys('the request', request, ['messages'])
-  const { messages: values } = request
-  if (!Array.isArray(values)) refuse('messages', 'takes a list of messages')
-  if (values.length === 0 || values.length > MOST_MESSAGES) {
-    const Wrong = values.length === 0 ? ConfigError : TooLargeError
-    throw new Wrong('messages', `takes 1 to ${MOST_MESSAGES} messages, got ${values.length}`)
-  }
+  const values = checked(() => {
+    checkKeys('the request', request, ['messages'])
+    const { messages: given } = request
+    if (!Array.isArray(given)) refuse('messages', 'takes a list of messages')
+    if (given.length > 0 && given.length <= MOST_MESSAGES) return given
+    const Wrong = given.length === 0 ? ConfigError : TooLargeError
+    throw new Wrong('messages', `takes 1 to ${MOST_MESSAGES} messages, got ${given.length}`)
+  })
   const messages: OutgoingMessage[] = []
   for (const [index, value] of values.entries()) {
     const prefix = `messages[${index}].`
-    const message = await toOutgoing(destination, value, prefix, `-${index}`)
-    inside(prefix, () => prepare(message.topic, message))
+    const message = await checked(() => toOutgoing(destination, value, prefix, `-${index}`))
+    checked(() => inside(prefix, () => prepare(message.topic, message)))
     messages.push(message)
   }
   const batch = [...messages.entries()].filter(([, message]) => !isDelayed(message))
@@ -332,12 +334,12 @@ async function publishMany(
     sending,
   )
   const results: PublishResult[] = []
-  for (const [at, [index]] of batch.entries()) {
+  for (const [at, [index, message]] of batch.entries()) {
     const outcome = outcomes[at] as BatchResult
     results[index] =
       outcome.outcome === 'stored'
         ? toPublished(outcome.result)
-        : await explain(outcome.error, sending, outcome.messageId)
+        : await explain(outcome.error, sending, message)
   }
   for (const [index, message] of messages.entries()) results[index] ??= await sendOne(message, sending)
   return results
@@ -347,7 +349,7 @@ async function sendOne(message: OutgoingMessage, sending: Sending): Promise<Publ
   try {
     return toPublished(await sending.producer.send(message, sending))
   } catch (error) {
-    return await explain(error, sending, message.messageId)
+    return await explain(error, sending, message)
   }
 }
 
@@ -422,7 +424,7 @@ async function fitting<Message extends { body: Buffer }>(
   // Most functions have no schema: it is loaded for those that do.
   const { validate } = await import('./standard-schema.ts')
   const misfit = await validate(schema, message)
-  if (misfit) refuse(`${prefix}body`, misfit.detail)
+  if (misfit) checked(() => refuse(`${prefix}body`, misfit.detail))
   return message
 }
 

@@ -15,6 +15,8 @@ import { type ClientOption, clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
 import { type Calling, explain, reasonOf } from './explain.ts'
 import {
+  type Asked,
+  checked,
   checkJsonType,
   HttpError,
   type HttpEvent,
@@ -146,7 +148,7 @@ export function transactionEnder(
 }
 
 async function answerHttp(event: HttpEvent, ending: Ending): Promise<HttpResponse> {
-  let messageId: string | undefined
+  let asked: Asked | undefined
   try {
     const [, outcome] = PATH.exec(event.rawPath) ?? []
     if (outcome === undefined)
@@ -158,10 +160,13 @@ async function answerHttp(event: HttpEvent, ending: Ending): Promise<HttpRespons
     if (event.requestContext.http.method !== 'POST')
       throw new HttpError(405, 'Method not allowed', 'end a transaction with POST')
     checkJsonType(event)
-    const body = checkObject('body', readBody(event) as { transaction: Transaction | string })
-    checkKeys('the request', body, ['transaction'])
-    const transaction = ending.read(body.transaction)
-    ;({ messageId } = transaction)
+    const body = readBody(event) as { transaction: Transaction | string }
+    const transaction = checked(() => {
+      checkKeys('the request', checkObject('body', body), ['transaction'])
+      return ending.read(body.transaction)
+    })
+    const { messageId } = transaction
+    asked = { transaction, messageId } as Asked
     if (!ending.topics.includes(transaction.topic))
       throw new HttpError(
         403,
@@ -171,7 +176,7 @@ async function answerHttp(event: HttpEvent, ending: Ending): Promise<HttpRespons
       )
     return json(200, await endOnce(transaction, body.transaction, outcome as TransactionOutcome, ending))
   } catch (error) {
-    return problem(await explain(error, ending, messageId, ENDING))
+    return problem(await explain(error, ending, asked, ENDING))
   }
 }
 

@@ -19,10 +19,6 @@ export type CredentialsOption = Credentials | (() => Credentials | Promise<Crede
 
 const KEEP_MS = 300_000
 
-/** What such functions did wrong: a request may have a field of any name, so that the name does not tell. */
-const faults = /* @__PURE__ */ new WeakSet<object>()
-export const isCredentialsFault = (error: object): boolean => faults.has(error)
-
 export interface CredentialSource {
   /** Forgets credentials that a broker refused; whether asking again may give others. */
   refuse(credentials: Credentials | undefined): boolean
@@ -37,10 +33,7 @@ export const createCredentialSource = (option: CredentialsOption | undefined): C
     try {
       return checkCredentials('credentials()', await rotate?.())
     } catch (cause) {
-      if (cause instanceof ConfigError) {
-        faults.add(cause)
-        throw cause
-      }
+      if (cause instanceof ConfigError) throw cause
       throw new AuthError('credentials() failed; see the cause', '', notSent({ cause }))
     }
   }
