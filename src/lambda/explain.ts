@@ -2,8 +2,9 @@
 import { inspect } from 'node:util'
 import type { Client } from '../client/client.ts'
 import { AskRouteInfoByTopic } from '../commands/route.ts'
-import { RouteError } from '../errors.ts'
+import { RocketMQError, RouteError } from '../errors.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
+import { kindOf } from '../wire/checks.ts'
 import { type Asked, type Problem, toProblem, type Wording } from './http.ts'
 
 /** What asks brokers, and until when. */
@@ -24,8 +25,17 @@ export async function explain(
 ): Promise<Problem> {
   const document = toProblem(await reasonOf(error, call), asked, wording)
   // In one line of JSON: a remark or what a caller gave may be quoted in it, and must not look like lines of its own.
-  if (document.status === 500) console.error(JSON.stringify({ level: 'ERROR', message: inspect(error) }))
+  if (document.status === 500) console.error(JSON.stringify({ level: 'ERROR', message: describe(error) }))
   return document
+}
+
+/** The text of an error that is not ours, of a schema that throws, may quote a body: its name is told, and where it was thrown. */
+function describe(error: unknown): string {
+  if (RocketMQError.is(error)) return inspect(error)
+  if (!(error instanceof Error)) return kindOf(error)
+  const { name, message, stack = '' } = error
+  // Without the text first: its lines may look like places.
+  return [name, ...(stack.replace(message, '').match(/^ {4}at .+$/gm) ?? [])].join('\n')
 }
 
 /** Name servers forget the topics of brokers that are gone: when no broker is left, a topic is not wrong for being unknown. */

@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { type ClientOptions, ConfigError, createProducer, type RocketMQError } from '../../src/index.ts'
 import { type HttpResponse, publisher, transactionEnder } from '../../src/lambda/index.ts'
 import { httpEvent, lambdaContext } from '../../src/testing/index.ts'
+import { CANARY } from '../support/canary.ts'
 import { everything, type FakeCluster, fakeCluster, type Handlers } from '../support/fake-cluster.ts'
 import { contractOf } from '../support/openapi.ts'
 import { TRANSACTION } from '../support/transaction.ts'
@@ -205,4 +206,37 @@ describe('a fault of the request stays a 400', () => {
       .catch((error: RocketMQError) => error)
     deepStrictEqual(address, cluster.broker().address)
   })
+})
+
+it('of a schema that throws the log has the kind and the place; it had the text, which quoted the body', async (t) => {
+  const thrown: ((body: unknown) => unknown)[] = [
+    (body) => new TypeError(`bad input ${JSON.stringify(body)}`),
+    (body) => new TypeError(`bad input\n    at ${JSON.stringify(body)} (file:///x.ts:1:1)`),
+    (body) => new Error('bad input', { cause: body }),
+    (body) => Object.assign(new Error('bad input'), { body }),
+    (body) => JSON.stringify(body),
+    (body) => body,
+  ]
+  for (const make of thrown) {
+    const schema = {
+      '~standard': {
+        version: 1 as const,
+        vendor: 'test',
+        validate: (body: unknown) => {
+          throw make(body)
+        },
+      },
+    }
+    const { ask, logged } = await asking(t, {}, { orders: { schema } })
+
+    for (const given of [{ body: { card: CANARY } }, { messages: [{ body: { card: CANARY } }] }]) {
+      const { status, body } = await ask('/topics/orders/messages', given)
+      deepStrictEqual([status, body['detail']], [500, 'the function failed; see its log'])
+    }
+
+    deepStrictEqual(logged.length, 2)
+    doesNotMatch(logged.join('\n'), new RegExp(CANARY))
+    if (make({}) instanceof Error) match(logged[0] ?? '', /Error\\n {4}at .*own-faults\.test\.ts:\d+/)
+    t.mock.reset()
+  }
 })

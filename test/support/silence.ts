@@ -21,6 +21,7 @@ import {
   eventSource,
   publisher,
   rocketmq,
+  type StandardSchema,
   transactionChecker,
   transactionEnder,
 } from '../../src/lambda/index.ts'
@@ -66,6 +67,17 @@ export function listening(t: TestContext): { told: unknown[]; logger: EventSourc
 const { topic: _, shardingKey, ...rest } = MESSAGE
 const MESSAGE_OF_HTTP = { ...rest, shardingKey, keys: [MESSAGE.keys] }
 
+/** As those that do not expect a body: what they throw quotes it. */
+const throwing: StandardSchema = {
+  '~standard': {
+    version: 1,
+    vendor: 'test',
+    validate: (value) => {
+      throw new TypeError(`bad input ${JSON.stringify(value)}`)
+    },
+  },
+}
+
 /** What a client and all that is made of it do with what is to be hidden: what is made, and what came of it. */
 export async function work(
   client: Client,
@@ -86,6 +98,7 @@ export async function work(
   ]
   const messages = createMessageQuery(client)
   const publish = publisher({ topics: [topic], producerGroup, client, transactions: { secret: SECRET } })
+  const checking = publisher({ topics: { [topic]: { schema: throwing } }, producerGroup, client })
   const end = transactionEnder({ topics: [topic], producerGroup, secret: SECRET, client })
   const check = transactionChecker({ producerGroup, windowMs: 50, client }, async () => 'commit')
   const mapping = { topic, consumerGroup }
@@ -121,6 +134,8 @@ export async function work(
     publish(event('/topics/orders/messages', { messages: [MESSAGE_OF_HTTP, MESSAGE_OF_HTTP] }), context),
     publish(event('/topics/orders/transactions', MESSAGE_OF_HTTP), context),
     publish({ topic, ...MESSAGE_OF_HTTP } as never, context),
+    checking(event('/topics/orders/messages', MESSAGE_OF_HTTP), context),
+    checking(event('/topics/orders/messages', { messages: [MESSAGE_OF_HTTP] }), context),
     end(event('/transactions/commit', { transaction: token }), context),
     end({ transaction: `${token}x`, outcome: 'commit' }, context),
     check(scheduledEvent(), context),
@@ -141,6 +156,7 @@ export async function work(
     offsets,
     messages,
     publish,
+    checking,
     end,
   ]
   return { made: [...made, check, consume, dispatch, middleware, inContext], came }

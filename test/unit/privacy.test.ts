@@ -63,7 +63,7 @@ describe('nothing is told of bodies, keys, properties and secrets by', () => {
 
       const all = await work(client)
 
-      ok(all.came.length === 24 && cluster.broker().frames.length > 0)
+      ok(all.came.length === 26 && cluster.broker().frames.length > 0)
       checkSilence([all, told])
     })
   }
