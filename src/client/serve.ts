@@ -269,7 +269,7 @@ export const serve = async (client: Client, options: ServeOptions): Promise<Serv
       case NotifyConsumerIdsChanged.code:
         result.idsChanged += 1
         begin(
-          async () => handlers.idsChanged?.(),
+          () => ask('idsChanged', async () => handlers.idsChanged?.()),
           () => undefined,
         )
         return true
