@@ -20,6 +20,20 @@ export interface AddressPolicy {
   refuse(address: string, ip?: string): string | undefined
 }
 
+/** 169.254.0.0/16 stands in IPv6 addresses in many forms; as IPv4-mapped, BlockList finds it by itself. */
+const LINK_LOCAL = [
+  '169.254.0.0/16',
+  'fe80::/10',
+  'fd00:ec2::/32',
+  // IPv4-compatible, IPv4-translated, behind NAT64, as 6to4 has it.
+  '::a9fe:0/112',
+  '::ffff:0:a9fe:0/112',
+  '64:ff9b::a9fe:0/112',
+  '2002:a9fe::/32',
+  // Behind a NAT64 with a prefix of one's own: where it stands there, only the prefix says.
+  '64:ff9b:1::/48',
+]
+
 /**
  * @param allowed IP addresses, CIDR blocks, host names, or `*.suffix`; undefined allows all but link-local ones
  * @param operators what the operator wrote, the name servers: never refused
@@ -29,13 +43,7 @@ export const createAddressPolicy = (
   allowed: readonly string[] | undefined,
   operators: readonly string[],
 ): AddressPolicy => {
-  const linkLocal = new BlockList()
-  linkLocal.addSubnet('169.254.0.0', 16)
-  linkLocal.addSubnet('fe80::', 10, 'ipv6')
-  linkLocal.addSubnet('fd00:ec2::', 32, 'ipv6')
-  // 169.254.0.0/16 behind NAT64, and as 6to4 has it.
-  linkLocal.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6')
-  linkLocal.addSubnet('2002:a9fe::', 32, 'ipv6')
+  const { blocks: linkLocal } = parseRules(LINK_LOCAL)
   const { names, blocks } = parseRules(allowed ?? [])
   const trusted = new Set(operators)
   const table = new Map(Object.entries(map ?? {}))

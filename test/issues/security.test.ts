@@ -1,5 +1,5 @@
 /** What looking at the client as an attacker does has found. */
-import { deepStrictEqual, doesNotMatch, match } from 'node:assert/strict'
+import { deepStrictEqual, doesNotMatch, match, ok } from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { HeartBeat, type HeartbeatData, RequestCode } from '../../src/commands/index.ts'
 import { type ClientOptions, createClient, createProducer, type RocketMQError } from '../../src/index.ts'
@@ -79,6 +79,39 @@ describe('an addressMap', () => {
 
     deepStrictEqual([name, retryable], ['ConnectError', false])
     match(message, /is link-local/)
+  })
+})
+
+describe('the metadata service', () => {
+  it('is refused in each form that IPv6 has for its address; three of them were let through', async (t) => {
+    const cluster = await fakeCluster(t)
+    const { addresses } = cluster.client()
+    const { addresses: listed } = cluster.client({ allowedAddresses: ['64:ff9b:1::/48'] })
+    const forms = [
+      '[::169.254.169.254]:80',
+      '[::a9fe:a9fe]:80',
+      '[::ffff:0:a9fe:a9fe]:80',
+      '[::ffff:0:169.254.169.254]:80',
+      '[64:ff9b:1::a9fe:a9fe]:80',
+      '[64:ff9b:1:a9fe:a9:fe00::]:80',
+      // Of instances, and of the credentials of containers.
+      '[fd00:ec2::254]:80',
+      '[fd00:ec2::23]:80',
+      '169.254.170.2:80',
+      '169.254.170.23:80',
+    ]
+
+    for (const address of forms) {
+      ok(addresses.refuse(address) !== undefined, address)
+      ok(addresses.refuse('broker:80', address.replace(/^\[?(.*?)\]?:80$/, '$1')) !== undefined, address)
+    }
+    deepStrictEqual(
+      ['[::10.0.0.1]:80', '[::ffff:0:10.0.0.1]:80', '[64:ff9b::a00:1]:80', '[fd00::1]:80'].map((each) =>
+        addresses.refuse(each),
+      ),
+      Array(4).fill(undefined),
+    )
+    deepStrictEqual(listed.refuse('[64:ff9b:1::a00:1]:80'), undefined)
   })
 })
 
