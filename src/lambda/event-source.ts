@@ -27,7 +27,7 @@ import {
   type WorkerPayload,
 } from './options.ts'
 import { noCounts, type QueueCounts, type QueueProgress, type QueueSummary } from './queue-progress.ts'
-import { checkReports, jsonLogger, report, type Totals } from './report.ts'
+import { checkReports, jsonLogger, loggerOf, report, type Totals } from './report.ts'
 import { type BatchResponse, readBatchResponse } from './response.ts'
 import { checkSchema, createScreen } from './screen.ts'
 import { Settlement, type Verdict } from './settle.ts'
@@ -138,12 +138,13 @@ export function eventSource<Format extends EventFormatName>(
     schema: schemaOption,
     lambda,
     name = options.topic,
-    logger = jsonLogger,
+    logger: given = jsonLogger,
     metrics,
     ...mapping
   } = checkObject('eventSource', options)
   const schema = checkSchema(schemaOption)
-  checkReports(logger, metrics)
+  checkReports(given, metrics)
+  const logger = loggerOf(given)
   checkLambda(lambda)
   const source = resolveEventSource(mapping, 'eventSource', CODE_OPTIONS)
   checkText('name', name)

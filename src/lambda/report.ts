@@ -63,6 +63,18 @@ export const jsonLogger: EventSourceLogger = {
   warn: (message, fields) => console.warn(JSON.stringify({ level: 'WARN', message, ...fields })),
 }
 
+/** Of an async logger nobody waits for the promises: rejected, they would end the process. */
+export function loggerOf(logger: EventSourceLogger): EventSourceLogger {
+  const method =
+    (level: keyof EventSourceLogger): EventSourceLogger['info'] =>
+    (...line) => {
+      Promise.resolve(logger[level](...line)).catch((reason: unknown) =>
+        jsonLogger.warn('the logger failed', { reason: String(reason) }),
+      )
+    }
+  return { debug: method('debug'), info: method('info'), warn: method('warn') }
+}
+
 /** @throws ConfigError, for what would fail an invocation when its work is done */
 export function checkReports(logger: unknown, metrics: unknown): void {
   const methods = logger as Partial<Record<string, unknown>> | null

@@ -13,6 +13,7 @@ import {
   checkReports,
   type EventSourceLogger,
   jsonLogger,
+  loggerOf,
   type MetricsOptions,
   writeMetrics,
 } from './report.ts'
@@ -94,13 +95,14 @@ export function transactionChecker(
     concurrency = 10,
     resolveTimeoutMs = 10_000,
     warnAfterChecks = 10,
-    logger = jsonLogger,
+    logger: given = jsonLogger,
     metrics = false,
   } = options
   checkGroupName(producerGroup, 'producerGroup')
   for (const [name, value] of Object.entries({ windowMs, concurrency, resolveTimeoutMs, warnAfterChecks }))
     checkInt(name, value, 1)
-  checkReports(logger, metrics)
+  checkReports(given, metrics)
+  const logger = loggerOf(given)
   const client = clientOf(options.client)
   const transactions = createTransactionProducer(client, { producerGroup })
 

@@ -9,6 +9,7 @@ import { BlockList, isIPv4, isIPv6 } from 'node:net'
 
 import { parseHost } from '../wire/address.ts'
 import { checkInt, checkText, refuse } from '../wire/checks.ts'
+import { isPromise } from './deadline.ts'
 
 /** Rewrites broker addresses, for load balancers and tunnels: `host:port` → `host:port`, or undefined to keep it. */
 export type AddressMap = Readonly<Record<string, string>> | ((address: string) => string | undefined)
@@ -58,6 +59,11 @@ export const createAddressPolicy = (
       }
       // What a map leaves as it was is still another's word.
       if (address === undefined || address === advertised) return advertised
+      if (isPromise(address)) {
+        // Nobody waits for it: rejected, it would end the process.
+        address.then(undefined, () => undefined)
+        refuse('addressMap', 'must not be async')
+      }
       trusted.add(checkText('addressMap', address))
       return address as string
     },
