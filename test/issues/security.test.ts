@@ -1,5 +1,7 @@
 /** What looking at the client as an attacker does has found. */
 import { deepStrictEqual, doesNotMatch, match, ok } from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { HeartBeat, type HeartbeatData, RequestCode } from '../../src/commands/index.ts'
 import { type ClientOptions, createClient, createProducer, type RocketMQError } from '../../src/index.ts'
@@ -113,6 +115,19 @@ describe('the metadata service', () => {
     )
     deepStrictEqual(listed.refuse('[64:ff9b:1::a00:1]:80'), undefined)
   })
+})
+
+it('SECURITY.md names what serverless.yml allows on *; it said that there was nothing', () => {
+  const [deployment = '', security = ''] = ['serverless.yml', 'SECURITY.md'].map((name) =>
+    readFileSync(join(import.meta.dirname, '../..', name), 'utf8'),
+  )
+  const statement = /Effect: Allow\n +Action: \[([\w:, ]+)\](?:\n +#.*)*\n +Resource: '\*'/g
+  const allowed = [...deployment.matchAll(statement)].flatMap(([, actions = '']) => actions.split(', '))
+
+  deepStrictEqual(allowed, ['ec2:DescribeNetworkInterfaces', 'ec2:DescribeSubnets'])
+  deepStrictEqual(deployment.match(/Allow(?:(?!Effect).)*?Resource: '\*'/gs)?.length, 1)
+  const [claim = ''] = /roles of `serverless\.yml` allow[^|]*/.exec(security) ?? []
+  for (const action of allowed) ok(claim.includes(action), action)
 })
 
 describe('a name or a remark that holds control characters', () => {
