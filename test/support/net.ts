@@ -47,7 +47,7 @@ export function openPool(t: TestContext, fixture: PoolFixture = {}): Pool {
   const { options, tls, policy = createAddressPolicy(undefined, undefined, []) } = fixture
   const all = {
     maxIdleMs: options?.maxIdleMs ?? 30_000,
-    connectTimeoutMs: options?.connectTimeoutMs ?? 2_000,
+    connectTimeoutMs: options?.connectTimeoutMs ?? 20_000,
     maxFrameBytes: options?.maxFrameBytes ?? 16_777_216,
   }
   const pool = createPool(all, tls, policy)
@@ -63,7 +63,7 @@ export interface NetworkFixture extends PoolFixture {
 
 /** A network on a pool of its own. */
 export function openNetwork(t: TestContext, fixture: NetworkFixture = {}): Network {
-  const { credentials, messageNumbers = false, timeoutMs = 2_000 } = fixture
+  const { credentials, messageNumbers = false, timeoutMs = 20_000 } = fixture
   return createNetwork(openPool(t, fixture), createCredentialSource(credentials), timeoutMs, messageNumbers)
 }
 

@@ -13,6 +13,7 @@ import { encodeFrame, FLAG_ONEWAY, FLAG_RESPONSE, type Frame } from '../../../sr
 import { fakeCluster } from '../../support/fake-cluster.ts'
 import { answerBytes, fakeServer, type Script } from '../../support/fake-server.ts'
 import { factsOf, inMs, isUsable, openConnection, rejection } from '../../support/net.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 
 interface Wanted {
   code?: number
@@ -25,7 +26,7 @@ interface Wanted {
 }
 
 function wanted(request: Wanted = {}): Parameters<Connection['request']>[0] {
-  const { code = 1, ext = {}, body, deadline = inMs(2_000), ms = 2_000, write = false } = request
+  const { code = 1, ext = {}, body, deadline = inMs(20_000), ms = 20_000, write = false } = request
   return { code, ext, body, deadline: atMost(ms, deadline), write }
 }
 
@@ -215,7 +216,7 @@ describe('a connection', () => {
     const connection = await openConnection(t, server)
     const stop = new AbortController()
 
-    const given = ask(connection, { ext: { n: 'late' }, deadline: inMs(2_000, { signal: stop.signal }) })
+    const given = ask(connection, { ext: { n: 'late' }, deadline: inMs(20_000, { signal: stop.signal }) })
     await server.arrived(1)
     stop.abort()
     strictEqual((await rejection(given))['code'], 'RMQ_ABORTED')
@@ -230,10 +231,13 @@ describe('a connection', () => {
         for (const each of frames.slice(1)) connection.reply(each, { ext: each.ext })
     })
     const connection = await openConnection(t, server)
+    const clock = stoppedClock(t)
 
-    const missed = ask(connection, { ext: { n: 'missed' }, ms: 20 })
+    const missed = rejection(ask(connection, { ext: { n: 'missed' }, ms: 20 }))
     const slow = ask(connection, { ext: { n: 'slow' } })
-    const facts = await rejection(missed)
+    await server.arrived(2)
+    await clock.pass(20)
+    const facts = await missed
     const wasUsable = isUsable(connection)
     const go = ask(connection, { ext: { n: 'go' } })
 
@@ -246,15 +250,18 @@ describe('a connection', () => {
   it('calls a wait that ended at the caller’s own deadline a DeadlineError, an earlier limit a TimeoutError', async (t) => {
     const server = await fakeServer(t)
     const connection = await openConnection(t, server)
+    const clock = stoppedClock(t)
     const short = inMs(30, { explicit: true })
     const long = inMs(60_000, { explicit: true })
 
-    const facts = await Promise.all([
+    const calls = Promise.all([
       rejection(ask(connection, { deadline: short })),
       rejection(ask(connection, { deadline: short, write: true })),
       rejection(ask(connection, { deadline: long, ms: 30 })),
       rejection(ask(connection, { deadline: inMs(30), write: true })),
     ])
+    await clock.pass(30)
+    const facts = await calls
 
     const { address } = server
     deepStrictEqual(facts, [
@@ -268,20 +275,32 @@ describe('a connection', () => {
   it('ends each call at its own time, whichever was made first', async (t) => {
     const server = await fakeServer(t)
     const connection = await openConnection(t, server)
-    const order: string[] = []
+    const clock = stoppedClock(t)
+    const over: string[] = []
 
-    await Promise.all(
-      [
-        { name: 'last', ms: 90 },
-        { name: 'first', ms: 20 },
-        { name: 'second', ms: 55 },
-      ].map(async ({ name, ms }) => {
-        await rejection(ask(connection, { ms }))
-        order.push(name)
-      }),
-    )
+    const calls = [
+      { name: 'last', ms: 90 },
+      { name: 'first', ms: 20 },
+      { name: 'second', ms: 55 },
+    ].map(async ({ name, ms }) => {
+      await rejection(ask(connection, { ms }))
+      over.push(name)
+    })
+    const seen: string[][] = []
+    for (const ms of [19, 1, 34, 1, 34, 1]) {
+      await clock.pass(ms)
+      seen.push([...over])
+    }
+    await Promise.all(calls)
 
-    deepStrictEqual(order, ['first', 'second', 'last'])
+    deepStrictEqual(seen, [
+      [],
+      ['first'],
+      ['first'],
+      ['first', 'second'],
+      ['first', 'second'],
+      ['first', 'second', 'last'],
+    ])
   })
 
   it('ends a call when its signal aborts, and sends nothing when it had aborted before', async (t) => {
@@ -291,13 +310,13 @@ describe('a connection', () => {
     const reason = new Error('enough')
 
     const calls = [false, true].map((write) =>
-      ask(connection, { deadline: inMs(2_000, { signal: stop.signal }), write }),
+      ask(connection, { deadline: inMs(20_000, { signal: stop.signal }), write }),
     )
     await server.arrived(2)
     stop.abort(reason)
     const errors = await Promise.allSettled(calls)
     const late = await rejection(
-      ask(connection, { deadline: inMs(2_000, { signal: stop.signal }), write: true }),
+      ask(connection, { deadline: inMs(20_000, { signal: stop.signal }), write: true }),
     )
 
     const { address } = server
@@ -326,8 +345,8 @@ describe('a connection', () => {
       return listeners.size
     }
 
-    await ask(connection, { deadline: inMs(2_000, { signal }) })
-    const lost = ask(connection, { deadline: inMs(2_000, { signal }) })
+    await ask(connection, { deadline: inMs(20_000, { signal }) })
+    const lost = ask(connection, { deadline: inMs(20_000, { signal }) })
     const during = count()
     connection.destroy(new ClosedError('over'))
     await rejection(lost)
@@ -487,12 +506,14 @@ describe('a one-way request', () => {
     const body = Buffer.alloc(LARGE)
     const timed = await openConnection(t, server)
     const stopped = await openConnection(t, server)
+    const clock = stoppedClock(t)
 
     const late = rejection(timed.oneway(wanted({ body, deadline: inMs(40), write: true })))
     const aborted = rejection(
-      stopped.oneway(wanted({ body, deadline: inMs(2_000, { signal: stop.signal }), write: true })),
+      stopped.oneway(wanted({ body, deadline: inMs(20_000, { signal: stop.signal }), write: true })),
     )
     stop.abort()
+    await clock.pass(40)
 
     const { address } = server
     deepStrictEqual(await late, { code: 'RMQ_TIMEOUT', retryable: true, address, outcome: 'unknown' })
@@ -505,7 +526,7 @@ describe('a one-way request', () => {
     const connection = await openConnection(t, server)
 
     const facts = await rejection(
-      connection.oneway(wanted({ deadline: inMs(2_000, { signal: AbortSignal.abort() }), write: true })),
+      connection.oneway(wanted({ deadline: inMs(20_000, { signal: AbortSignal.abort() }), write: true })),
     )
     await ask(connection, { code: 7 })
 
@@ -534,11 +555,11 @@ describe('a process', () => {
     const code = `
       import { createClient } from ${source('client/client.ts')}
       import { createProducer } from ${source('client/producer.ts')}
-      const client = createClient({ nameServers: ${JSON.stringify(cluster.nameServer.address)} })
+      const client = createClient({ nameServers: ${JSON.stringify(cluster.nameServer.address)}, timeoutMs: 20_000 })
       const producer = createProducer(client, { producerGroup: 'g' })
       ${script}`
     const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code], {
-      timeout: 10_000,
+      timeout: 60_000,
       cwd: fileURLToPath(new URL('../../..', import.meta.url)),
     })
     return stdout.trim()

@@ -17,6 +17,7 @@ import type { Network } from '../../../src/net/network.ts'
 import { type Frame, sign } from '../../../src/wire/index.ts'
 import { type FakeAnswer, type FakeServer, fakeServer, type Script } from '../../support/fake-server.ts'
 import { inMs, openNetwork, rejection } from '../../support/net.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 
 const echo: Script = (frame, connection) => connection.reply(frame, { ext: { offset: '7' } })
 
@@ -42,16 +43,16 @@ const sendFields = {
 }
 
 /** A call that changes nothing. */
-const read = (network: Network, { address }: FakeServer, ms = 2_000): Promise<unknown> =>
+const read = (network: Network, { address }: FakeServer, ms = 20_000): Promise<unknown> =>
   network.call(address, GetMaxOffset, queue, undefined, { deadline: inMs(ms), topic: 'orders' })
 /** A call that may be repeated. */
 const commit = (network: Network, { address }: FakeServer): Promise<unknown> =>
   network.call(address, UpdateConsumerOffset, { ...queue, consumerGroup: 'g', commitOffset: 5n }, undefined, {
-    deadline: inMs(2_000),
+    deadline: inMs(20_000),
     topic: 'orders',
   })
 /** A call that must not be repeated. */
-const send = (network: Network, { address }: FakeServer, ms = 2_000): Promise<unknown> =>
+const send = (network: Network, { address }: FakeServer, ms = 20_000): Promise<unknown> =>
   network.call(address, SendMessageV2, sendFields, Buffer.from('bödy'), {
     deadline: inMs(ms),
     topic: 'orders',
@@ -114,16 +115,23 @@ describe('a call', () => {
 
   it('ends after timeoutMs, or at its deadline when that is sooner', async (t) => {
     const server = await fakeServer(t)
+    const clock = stoppedClock(t)
 
-    const facts = await Promise.all([
+    const calls = Promise.all([
       rejection(send(openNetwork(t, { timeoutMs: 250 }), server)),
       rejection(send(openNetwork(t), server, 250)),
       rejection(read(openNetwork(t, { timeoutMs: 250 }), server)),
     ])
+    await server.arrived(3)
+    await clock.pass(250)
 
     const { address } = server
     const timeout = { code: 'RMQ_TIMEOUT', retryable: true, address }
-    deepStrictEqual(facts, [{ ...timeout, outcome: 'unknown' }, { ...timeout, outcome: 'unknown' }, timeout])
+    deepStrictEqual(await calls, [
+      { ...timeout, outcome: 'unknown' },
+      { ...timeout, outcome: 'unknown' },
+      timeout,
+    ])
   })
 })
 
@@ -151,7 +159,7 @@ describe('an answer that makes no sense', () => {
     it(`(${what}) is a ProtocolError; a write may have been done`, async (t) => {
       const server = await fakeServer(t, answering(answer))
       const network = openNetwork(t)
-      const limits = { deadline: inMs(2_000), topic: 'orders' }
+      const limits = { deadline: inMs(20_000), topic: 'orders' }
 
       const facts = await rejection(
         call === 'send'
@@ -193,7 +201,7 @@ describe('an answer that makes no sense', () => {
 
       const { code, topic, ...rest } = await rejection(
         openNetwork(t).call(address, GetRouteInfoByTopic, { topic: 'orders' }, undefined, {
-          deadline: inMs(2_000),
+          deadline: inMs(20_000),
           topic: 'orders',
         }),
       )
@@ -212,7 +220,7 @@ describe('an answer that makes no sense', () => {
         LockBatchMQ,
         {},
         { consumerGroup: 'g', clientId: 'c', mqSet: [] },
-        { deadline: inMs(2_000) },
+        { deadline: inMs(20_000) },
       ),
     )
 
@@ -284,7 +292,7 @@ describe('a call is made again', () => {
     const facts = [
       await rejection(send(network, server)),
       await rejection(
-        network.call(server.address, ConsumerSendMsgBack, back, undefined, { deadline: inMs(2_000) }),
+        network.call(server.address, ConsumerSendMsgBack, back, undefined, { deadline: inMs(20_000) }),
       ),
     ]
 
@@ -305,7 +313,7 @@ describe('a call is made again', () => {
     )
     // Like `deaf`, for the first connection only.
     const network = openNetwork(t)
-    const deadline = inMs(5_000)
+    const deadline = inMs(20_000)
     const connection = await network.pool.get(server.address, deadline)
     const [first] = await server.connected(1)
     if (deaf) first?.socket.removeAllListeners('data').pause()
@@ -331,8 +339,13 @@ describe('a call is made again', () => {
 
   it('never after it timed out', async (t) => {
     const server = await fakeServer(t)
+    const clock = stoppedClock(t)
 
-    strictEqual((await rejection(read(openNetwork(t, { timeoutMs: 250 }), server)))['code'], 'RMQ_TIMEOUT')
+    const call = rejection(read(openNetwork(t, { timeoutMs: 250 }), server))
+    await server.arrived(1)
+    await clock.pass(250)
+
+    strictEqual((await call)['code'], 'RMQ_TIMEOUT')
     strictEqual(server.frames.length, 1)
   })
 })
@@ -354,7 +367,7 @@ describe('credentials', () => {
     await read(network, server)
     await send(network, server)
     await network.oneway(server.address, SendMessageV2, sendFields, Buffer.from('b'), {
-      deadline: inMs(2_000),
+      deadline: inMs(20_000),
     })
     const frames = await server.arrived(3)
 
@@ -531,8 +544,8 @@ describe('credentials', () => {
     const waiting = rejection(read(network, server))
     const aborted = rejection(
       network.call(server.address, GetMaxOffset, queue, undefined, {
-        deadline: inMs(2_000, { signal: stop.signal }),
-        timeoutMs: 2_000,
+        deadline: inMs(20_000, { signal: stop.signal }),
+        timeoutMs: 20_000,
       }),
     )
     stop.abort()
@@ -567,7 +580,7 @@ describe('a request of a private fork', () => {
       const { address } = server
       const call = (network: Network): Promise<unknown> =>
         network.call(address, PutMsgNo === command ? PutMsgNo : GetMsgNo, { msgNo: '5' }, undefined, {
-          deadline: inMs(2_000),
+          deadline: inMs(20_000),
         })
 
       const facts = await rejection(call(openNetwork(t)))
@@ -588,7 +601,7 @@ describe('a request of a private fork', () => {
     const server = await fakeServer(t, echo)
     const { extension: _, ...disguised } = PutMsgNo
     const network = openNetwork(t)
-    const limits = { deadline: inMs(2_000) }
+    const limits = { deadline: inMs(20_000) }
 
     const facts = [
       await rejection(network.call(server.address, disguised, { msgNo: '5' }, undefined, limits)),

@@ -14,6 +14,7 @@ import type { TlsOptions } from '../../../src/net/tcp.ts'
 import { type Certificate, createCertificate } from '../../support/certificates.ts'
 import { closedPort, type FakeServer, fakeServer, type Script } from '../../support/fake-server.ts'
 import { inMs, isUsable, openPool, rejection } from '../../support/net.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 
 const run = promisify(execFile)
 
@@ -22,12 +23,12 @@ const echo: Script = (frame, connection) => connection.reply(frame, { ext: frame
 async function get(
   pool: Pool,
   server: FakeServer | string,
-  deadline: Deadline = inMs(2_000),
+  deadline: Deadline = inMs(20_000),
 ): Promise<Connection> {
   return await pool.get(typeof server === 'string' ? server : server.address, deadline)
 }
 
-const ask = (connection: Connection, deadline: Deadline = inMs(2_000)): ReturnType<Connection['request']> =>
+const ask = (connection: Connection, deadline: Deadline = inMs(20_000)): ReturnType<Connection['request']> =>
   connection.request({ code: 1, ext: {}, body: undefined, deadline, write: false })
 
 /** Accepts and says nothing at all: a TLS handshake with it hangs. */
@@ -93,9 +94,13 @@ describe('a pool', () => {
   it('replaces a connection that missed an answer', async (t) => {
     const server = await fakeServer(t)
     const pool = openPool(t)
+    const clock = stoppedClock(t)
 
     const first = await get(pool, server)
-    await rejection(ask(first, inMs(20)))
+    const missed = rejection(ask(first, inMs(20)))
+    await server.arrived(1)
+    await clock.pass(20)
+    await missed
 
     notStrictEqual(await get(pool, server), first)
     strictEqual(server.connections.length, 2)
@@ -203,13 +208,15 @@ describe('a pool', () => {
   it('gives up an attempt when the last call that waits for it is over', async (t) => {
     const server = await blackHole(t)
     const pool = openPool(t, { tls: {} })
+    const clock = stoppedClock(t)
     const stop = new AbortController()
 
     const calls = [
       rejection(get(pool, server, inMs(20, { explicit: true }))),
-      rejection(get(pool, server, inMs(2_000, { signal: stop.signal }))),
+      rejection(get(pool, server, inMs(20_000, { signal: stop.signal }))),
     ]
     const [attempt] = await server.connected(1)
+    await clock.pass(20)
     const first = await calls[0]
     const stillOpen = attempt?.socket.destroyed
     stop.abort()
@@ -228,21 +235,30 @@ describe('a pool', () => {
     )
     strictEqual(server.connections.length, 1)
     // To have been given up is no failure of the server: the next call does not have to wait.
-    strictEqual((await rejection(get(pool, server, inMs(30))))['code'], 'RMQ_TIMEOUT')
+    const next = rejection(get(pool, server, inMs(30)))
+    await server.connected(2)
+    await clock.pass(30)
+    strictEqual((await next)['code'], 'RMQ_TIMEOUT')
   })
 
   it('begins a new attempt for a call that comes right after the last one gave up', async (t) => {
     const server = await blackHole(t)
     const pool = openPool(t, { tls: {} })
+    const clock = stoppedClock(t)
     const stop = new AbortController()
 
-    const first = get(pool, server, inMs(2_000, { signal: stop.signal }))
+    const first = get(pool, server, inMs(20_000, { signal: stop.signal }))
     await server.connected(1)
     stop.abort()
     // The very next moment: nothing of the old attempt may reach a call that did not abort.
     const codes = await first.then(
       () => [],
-      async () => [(await rejection(get(pool, server, inMs(30))))['code']],
+      async () => {
+        const next = rejection(get(pool, server, inMs(30)))
+        await server.connected(2)
+        await clock.pass(30)
+        return [(await next)['code']]
+      },
     )
 
     deepStrictEqual(codes, ['RMQ_TIMEOUT'])
@@ -430,7 +446,7 @@ describe('a pool with TLS', () => {
             code: 1,
             ext: {},
             body: undefined,
-            deadline: inMs(5_000),
+            deadline: inMs(20_000),
             write: true,
           })
         return await write().then(
@@ -500,19 +516,21 @@ describe('a pool with TLS', () => {
   it('gives up a handshake that hangs when connectTimeoutMs or the deadline is over', async (t) => {
     const server = await blackHole(t)
     const { address } = server
+    const clock = stoppedClock(t)
 
-    deepStrictEqual(
-      await Promise.all([
-        rejection(get(openPool(t, { tls: {}, options: { connectTimeoutMs: 30 } }), server)),
-        rejection(get(openPool(t, { tls: {} }), server, inMs(30, { explicit: true }))),
-        rejection(get(openPool(t, { tls: {} }), server, inMs(30))),
-      ]),
-      [
-        { code: 'RMQ_TIMEOUT', retryable: true, outcome: 'not-sent', address },
-        { code: 'RMQ_DEADLINE', retryable: false, outcome: 'not-sent', address },
-        { code: 'RMQ_TIMEOUT', retryable: true, outcome: 'not-sent', address },
-      ],
-    )
+    const calls = Promise.all([
+      rejection(get(openPool(t, { tls: {}, options: { connectTimeoutMs: 30 } }), server)),
+      rejection(get(openPool(t, { tls: {} }), server, inMs(30, { explicit: true }))),
+      rejection(get(openPool(t, { tls: {} }), server, inMs(30))),
+    ])
+    await server.connected(3)
+    await clock.pass(30)
+
+    deepStrictEqual(await calls, [
+      { code: 'RMQ_TIMEOUT', retryable: true, outcome: 'not-sent', address },
+      { code: 'RMQ_DEADLINE', retryable: false, outcome: 'not-sent', address },
+      { code: 'RMQ_TIMEOUT', retryable: true, outcome: 'not-sent', address },
+    ])
   })
 
   it('survives a handshake that dies in any way', async (t) => {

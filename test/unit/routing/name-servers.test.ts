@@ -7,6 +7,7 @@ import { DeleteTopicInNamesrv, RequestCode } from '../../../src/commands/index.t
 import { type Handler, type Handlers, handling, json } from '../../support/fake-cluster.ts'
 import { closedPort, type FakeServer, fakeServer } from '../../support/fake-server.ts'
 import { inMs, rejection } from '../../support/net.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 
 const ROUTE = RequestCode.GET_ROUTEINFO_BY_TOPIC
 const empty: Handler = () => ({ body: json({ queueDatas: [], brokerDatas: [] }) })
@@ -14,7 +15,7 @@ const empty: Handler = () => ({ body: json({ queueDatas: [], brokerDatas: [] }) 
 const answering = (t: TestContext): Promise<FakeServer> => handling(t, { [ROUTE]: empty })
 
 function open(t: TestContext, addresses: readonly string[], options: ClientOptions = {}): Client {
-  const client = createClient({ nameServers: addresses, timeoutMs: 300, ...options })
+  const client = createClient({ nameServers: addresses, timeoutMs: 1_500, ...options })
   t.after(() => client.close())
   return client
 }
@@ -53,7 +54,7 @@ describe('name servers', () => {
 
   it('are remembered: after a bad one was met the good one is asked first', async (t) => {
     const [silent, good] = await Promise.all([fakeServer(t), answering(t)])
-    const client = open(t, [silent.address, good.address], { timeoutMs: 200 })
+    const client = open(t, [silent.address, good.address], { timeoutMs: 2_000 })
 
     await ask(client, 10)
 
@@ -64,7 +65,7 @@ describe('name servers', () => {
     const servers = await Promise.all([answering(t), answering(t)])
     const addresses = servers.map(({ address }) => address)
 
-    await Promise.all(Array.from({ length: 40 }, () => ask(open(t, addresses, { timeoutMs: 10_000 }))))
+    await Promise.all(Array.from({ length: 40 }, () => ask(open(t, addresses, { timeoutMs: 20_000 }))))
 
     ok(servers.every(({ frames }) => frames.length > 0))
   })
@@ -129,7 +130,7 @@ describe('name servers', () => {
   it('that are down for a moment are there for the next attempt', async (t) => {
     const address = await closedPort()
 
-    const asked = ask(open(t, [address], { timeoutMs: 2_000 }))
+    const asked = ask(open(t, [address], { timeoutMs: 20_000 }))
     await nextTurn() // refused
     const port = Number(address.split(':')[1])
     const server = await fakeServer(t, async (frame, each) => each.reply(frame, await empty(frame, each)), {
@@ -148,7 +149,14 @@ describe('name servers', () => {
       { timeoutMs: 10_000 },
     )
 
-    const facts = await rejection(client.route('orders', client.deadline({ deadlineMs: Date.now() + 600 })))
+    const clock = stoppedClock(t)
+
+    const call = rejection(client.route('orders', client.deadline({ deadlineMs: Date.now() + 600 })))
+    for (const asked of [1, 2, 3]) {
+      while (servers.flatMap(({ frames }) => frames).length < asked) await nextTurn()
+      await clock.pass(200)
+    }
+    const facts = await call
 
     deepStrictEqual([facts['code'], facts['outcome']], ['RMQ_DEADLINE', 'not-sent'])
     ok(servers.every(({ frames }) => frames.length === 1))
@@ -195,7 +203,7 @@ describe('name servers', () => {
     )
 
     const { outcome } = await rejection(
-      client.nameServers.call(DeleteTopicInNamesrv, { topic: 'orders' }, undefined, inMs(300)),
+      client.nameServers.call(DeleteTopicInNamesrv, { topic: 'orders' }, undefined, inMs(20_000)),
     )
 
     strictEqual(outcome, 'unknown')
