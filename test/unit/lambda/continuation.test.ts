@@ -10,6 +10,7 @@ import {
   type RecordHandler,
 } from '../../../src/lambda/index.ts'
 import { lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 
 const QUEUES = [{ topic: 'orders', brokerName: 'broker-a', queueId: 0 }]
 
@@ -46,7 +47,7 @@ async function setting(t: TestContext, messages: number): Promise<Setting> {
   }
   return {
     events,
-    async run(handle, options = {}, event = scheduledEvent(), remainingMs = 2_050) {
+    async run(handle, options = {}, event = scheduledEvent(), remainingMs = 5_000) {
       const all = {
         topic: 'orders',
         consumerGroup: 'billing',
@@ -61,14 +62,17 @@ async function setting(t: TestContext, messages: number): Promise<Setting> {
   }
 }
 
-/** A handler that takes its time. */
-const slow: RecordHandler = async () => await wait(150, undefined)
+/** A handler that takes its time, and nothing else does: an invocation has less than 100 batches of it need. */
+function slowly(t: TestContext): RecordHandler {
+  const clock = stoppedClock(t)
+  return async () => await clock.pass(150)
+}
 
 describe('an invocation that runs out of time', () => {
   it('asks for another one with the same mapping, and says so', async (t) => {
     const { run, events } = await setting(t, 100)
 
-    const { continued, remainingLag } = await run(slow, { name: 'mine' })
+    const { continued, remainingLag } = await run(slowly(t), { name: 'mine' })
 
     assert.deepStrictEqual([continued, remainingLag > 0], [true, true])
     assert.deepStrictEqual(events, [
@@ -84,7 +88,7 @@ describe('an invocation that runs out of time', () => {
     const { run, events } = await setting(t, 100)
     const event = { version: 1, eventSource: 'orders', queues: QUEUES, continuation: 11 }
 
-    await run(slow, {}, event)
+    await run(slowly(t), {}, event)
 
     assert.deepStrictEqual(
       events.map(({ payload }) => payload),
@@ -95,7 +99,7 @@ describe('an invocation that runs out of time', () => {
   it('is the last one after 12', async (t) => {
     const { run, events } = await setting(t, 100)
 
-    const result = await run(slow, {}, { version: 1, eventSource: 'orders', continuation: 12 })
+    const result = await run(slowly(t), {}, { version: 1, eventSource: 'orders', continuation: 12 })
 
     assert.deepStrictEqual([result.continued, result.remainingLag > 0, events], [undefined, true, []])
   })
@@ -103,7 +107,7 @@ describe('an invocation that runs out of time', () => {
   it('goes on also when it pops, though what is left is not known', async (t) => {
     const { run, events } = await setting(t, 100)
 
-    const { continued, handled } = await run(slow, { mode: 'pop' })
+    const { continued, handled } = await run(slowly(t), { mode: 'pop' })
 
     assert.deepStrictEqual([continued, handled > 0, events.length], [true, true, 1])
   })
@@ -111,7 +115,7 @@ describe('an invocation that runs out of time', () => {
   it('leaves it to the schedule unless asked to go on', async (t) => {
     const { run, events } = await setting(t, 100)
 
-    const result = await run(slow, { continuation: false })
+    const result = await run(slowly(t), { continuation: false })
 
     assert.deepStrictEqual([result.continued, result.remainingLag > 0, events], [undefined, true, []])
   })
@@ -120,7 +124,7 @@ describe('an invocation that runs out of time', () => {
     const { run } = await setting(t, 100)
     const denied = Object.assign(new Error('not authorized'), { name: 'AccessDeniedException' })
 
-    const running = run(slow, { lambda: { send: () => Promise.reject(denied) } })
+    const running = run(slowly(t), { lambda: { send: () => Promise.reject(denied) } })
 
     await assert.rejects(running, {
       name: 'InvokeError',

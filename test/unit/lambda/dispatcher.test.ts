@@ -304,7 +304,7 @@ describe('a dispatcher', () => {
     await publish(1, { brokerName: 'broker-b' })
     broker.brokers[0]?.freeze()
 
-    const error = await failureOf(dispatch({}, 3_500))
+    const error = await failureOf(dispatch({}, 6_000))
     broker.brokers[0]?.resume()
 
     assert.deepStrictEqual(error.result.eventSources['orders']?.queues, 2)
@@ -340,7 +340,7 @@ describe('a dispatcher', () => {
         ),
     }
 
-    const error = await failureOf(dispatch({ lambda: silent }, 1_500))
+    const error = await failureOf(dispatch({ lambda: silent }, 4_000))
 
     assert.deepStrictEqual(error.message, 'orders: consume had not answered when the invocation had to end')
   })

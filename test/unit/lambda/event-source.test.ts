@@ -14,6 +14,7 @@ import {
   scripted,
   undecodable,
 } from '../../support/scripted-queue.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 import { storedMessage } from '../../support/stored-message.ts'
 
 const NOTHING: EventSourceResult = {
@@ -228,17 +229,24 @@ describe('the event source', () => {
 
   it('aborts the handler’s signal and ends when the invocation is about to', async (t) => {
     const log = filled(10, 0n)
+    const cluster = await scripted(t, holding(log))
+    const clock = stoppedClock(t)
+    const began = Promise.withResolvers<void>()
     let aborted = false
     const hanging: RecordHandler = (_event, _context, { signal }) =>
       new Promise(() => {
+        began.resolve()
         signal.addEventListener('abort', () => {
           aborted = true
         })
       })
 
-    const running = run(await scripted(t, holding(log)), hanging, {}, 1_100)
+    const running = run(cluster, hanging, {}, 5_000)
+    const ended = assert.rejects(running, (error) => RocketMQError.is(error) && error.code === 'RMQ_DEADLINE')
+    await began.promise
+    await clock.pass(5_000)
 
-    await assert.rejects(running, (error) => RocketMQError.is(error) && error.code === 'RMQ_DEADLINE')
+    await ended
     assert.deepStrictEqual([aborted, log.commits], [true, []])
   })
 
@@ -310,7 +318,10 @@ describe('the event source', () => {
       },
     }
 
-    const result = await run(await scripted(t, holding(log, filtering)), async () => undefined, {}, 2_050)
+    const cluster = await scripted(t, holding(log, filtering))
+    const client = cluster.client({ timeoutMs: 20_000 })
+
+    const result = await run(cluster, async () => undefined, { client }, 3_500)
 
     assert.deepStrictEqual([log.commits, result.filtered, result.remainingLag], [[4n], 4, 6])
   })

@@ -156,7 +156,7 @@ describe('with onFailure retry', () => {
     await own.publish('a')
 
     await assert.rejects(
-      own.run(() => new Promise(() => undefined), {}, 1_250),
+      own.run(() => new Promise(() => undefined), {}, 3_500),
       { code: 'RMQ_DEADLINE' },
     )
     await own.broker.clock.advance(10_500)
@@ -172,7 +172,7 @@ describe('with onFailure retry', () => {
 
     for (let run = 0; run < 3; run++)
       await assert.rejects(
-        own.run(() => new Promise(() => undefined), { batchSize: 1 }, 1_150),
+        own.run(() => new Promise(() => undefined), { batchSize: 1 }, 3_500),
         { code: 'RMQ_DEADLINE' },
       )
     await own.broker.clock.advance(60_000)

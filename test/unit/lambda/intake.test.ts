@@ -208,15 +208,12 @@ describe('batches', () => {
     await using closing = closed(createClient({ nameServers: broker.nameServers }))
     const { client } = closing
     await createProducer(client, { producerGroup: 'shop' }).send({ topic: 'orders', body: 'a' })
-    const options = { maximumBatchingWindowInSeconds: 3 }
+    const options = { maximumBatchingWindowInSeconds: 5 }
 
-    const pulled = await run(client, async () => undefined, options, 3_200)
-    const popped = await run(
-      client,
-      async () => undefined,
-      { ...options, mode: 'pop', consumerGroup: 'p' },
-      3_200,
-    )
+    const [pulled, popped] = await Promise.all([
+      run(client, async () => undefined, options, 6_300),
+      run(client, async () => undefined, { ...options, mode: 'pop', consumerGroup: 'p' }, 6_300),
+    ])
 
     assert.deepStrictEqual([pulled.handled, popped.handled], [1, 1])
   })

@@ -20,6 +20,7 @@ import {
 import { type Leases, takeLeases } from '../../../src/lambda/leases.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
 import { sendUndecodable } from '../../support/consuming.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 
 const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 
@@ -409,9 +410,12 @@ describe('dryRun', () => {
 })
 
 describe('a broker that does not answer about leases, or offsets', () => {
-  const twoBrokers = async (t: TestContext): Promise<{ broker: LocalBroker; client: Client }> => {
+  const twoBrokers = async (
+    t: TestContext,
+    timeoutMs = 1_500,
+  ): Promise<{ broker: LocalBroker; client: Client }> => {
     const broker = await startBroker({ brokers: 2, topics: { orders: { queues: 1 } } })
-    const client = createClient({ nameServers: broker.nameServers, timeoutMs: 1_000 })
+    const client = createClient({ nameServers: broker.nameServers, timeoutMs })
     t.after(async () => {
       await client.close()
       await broker.close()
@@ -525,13 +529,13 @@ describe('a broker that does not answer about leases, or offsets', () => {
   })
 
   it('is waited for until 600 ms before the end of the invocation at most', async (t) => {
-    const { broker, client } = await twoBrokers(t)
+    const { broker, client } = await twoBrokers(t, 20_000)
     const ends: number[] = []
     const callQueue: Client['callQueue'] = async (queue, command, request, body, limits) => {
       ends.push(limits.deadline.at)
       return await client.callQueue(queue, command, request, body, limits)
     }
-    const limit = Date.now() + 2_000
+    const limit = Date.now() + 3_500
     const getRemainingTimeInMillis = (): number => limit - Date.now()
     const handler = eventSource(
       { topic: 'orders', consumerGroup: 'billing', client: { ...client, callQueue } },
@@ -570,7 +574,7 @@ describe('an invocation whose time is over before it knows its leases', () => {
     broker.faults.add({ fault: 'lose-answer', code: 41, times: 1 })
 
     await assert.rejects(
-      run(client, async () => undefined, {}, scheduledEvent(), 1_250),
+      run(client, async () => undefined, {}, scheduledEvent(), 2_900),
       { code: 'RMQ_DEADLINE' },
     )
     const next = await run(client, async () => undefined)
@@ -598,14 +602,14 @@ describe('a reset back that a pull learns of while records are handled and other
         batches.push(bodies(event))
         if (batches.length === 1) {
           await reset()
-          await broker.clock.advance(1_000) // the pull that is under way comes after it
+          await broker.clock.advance(2_500) // the pull that is under way comes after it
           await consumer.maxOffset(QUEUE)
         } else throw new RangeError('down')
       },
       // Without a delay all pulls would be over before the handler begins.
       { batchSize: 50, onFailure: 'block' },
     )
-    broker.faults.add({ fault: 'delay', code: 11, after: 3, ms: 500 })
+    broker.faults.add({ fault: 'delay', code: 11, after: 3, ms: 2_000 })
     await assert.rejects(invocation, /down/)
 
     assert.deepStrictEqual(
@@ -633,16 +637,22 @@ describe('the signal of a handler', () => {
   it('comes early enough to say what was done', async (t) => {
     const { broker, client } = await setting(t)
     await publish(client, 3)
+    const clock = stoppedClock(t)
+    const began = Promise.withResolvers<void>()
     const handler = eventSource(
       { topic: 'orders', consumerGroup: 'billing', client, onFailure: 'block' },
       async (event, _context, { signal }) => {
+        began.resolve()
         await new Promise((resolve) => signal.addEventListener('abort', resolve))
         const [, ...rest] = Object.values(event.records).flat()
         return { batchItemFailures: rest.map(({ recordId }) => ({ itemIdentifier: recordId })) }
       },
     )
 
-    const { handled } = await handler(scheduledEvent(), lambdaContext({ remainingMs: 2_050 }))
+    const running = handler(scheduledEvent(), lambdaContext({ remainingMs: 2_050 }))
+    await began.promise
+    await clock.pass(900) // of the second that is left to it
+    const { handled } = await running
 
     assert.deepStrictEqual([handled, broker.committedOffset('billing', QUEUE)], [1, 1n])
   })
@@ -661,7 +671,7 @@ describe('the signal of a handler', () => {
         async (_event, _context, { signal }) => void calls[signal.aborted ? 'late' : 'early']++,
       )
 
-      await handler(scheduledEvent(), lambdaContext({ remainingMs: 2_050 }))
+      await handler(scheduledEvent(), lambdaContext({ remainingMs: 3_500 }))
 
       assert.deepStrictEqual([calls.early > 0, calls.late], [true, 0])
     })
@@ -677,7 +687,7 @@ describe('the signal of a handler', () => {
       },
     )
 
-    const running = handler(scheduledEvent(), lambdaContext({ remainingMs: 1_750 }))
+    const running = handler(scheduledEvent(), lambdaContext({ remainingMs: 3_500 }))
 
     await assert.rejects(running, (error: Error & { code?: string }) => {
       assert.deepStrictEqual([error.code, (error.cause as Error).message], ['RMQ_DEADLINE', 'stopped'])

@@ -163,7 +163,7 @@ describe('in mode pop', () => {
     const { broker, client } = await setting(t, 2)
 
     await assert.rejects(
-      run(client, () => new Promise(() => undefined), {}, 1_250),
+      run(client, () => new Promise(() => undefined), {}, 3_500),
       { code: 'RMQ_DEADLINE' },
     )
     await broker.clock.advance(5_000)
@@ -301,7 +301,7 @@ describe('in mode pop', () => {
     let calls = 0
     const handle: RecordHandler = async () => void calls++
 
-    const running = run(client, handle, { schema } as Partial<EventSourceOptions>, 2_050)
+    const running = run(client, handle, { schema } as Partial<EventSourceOptions>, 3_500)
 
     await assert.rejects(running, { code: 'RMQ_DEADLINE' })
     assert.deepStrictEqual(calls, 0)

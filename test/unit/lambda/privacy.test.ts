@@ -32,7 +32,7 @@ describe('no body, key, property or credential is told by', () => {
           handle as never,
         )
 
-        const context = { ...lambdaContext({ remainingMs: 2_050 }) }
+        const context = { ...lambdaContext({ remainingMs: 3_500 }) }
         await handler(scheduledEvent(), context).catch(() => undefined)
 
         const text = allOf(told)

@@ -13,6 +13,7 @@ import {
   offsetId,
   storing,
 } from '../../support/fake-cluster.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 
 interface Published {
   cluster: FakeCluster
@@ -335,9 +336,12 @@ describe('the publisher', () => {
 
   it('answers 504 with the message id when it is not known whether the message was stored', async (t) => {
     const silent: Handlers = { [RequestCode.SEND_MESSAGE_V2]: () => undefined }
-    const { post } = await publishing(t, { brokers: { 'broker-a': silent } }, 60)
+    const { cluster, post } = await publishing(t, { brokers: { 'broker-a': silent } }, 60)
+    const clock = stoppedClock(t)
 
-    const { status, body } = await post({ body: 'x', messageId: 'M' })
+    const posted = post({ body: 'x', messageId: 'M' })
+    await cluster.broker().arrived(1)
+    const { status, body } = await clock.until(posted)
 
     assert.deepStrictEqual([status, body['outcome'], body['messageId']], [504, 'unknown', 'M'])
   })

@@ -105,7 +105,7 @@ describe('schema', () => {
     await own.publish('1')
     const schema = schemaOf(() => new Promise(() => undefined))
 
-    const running = own.run(async () => assert.fail('nothing is known'), { schema }, 1_250)
+    const running = own.run(async () => assert.fail('nothing is known'), { schema }, 3_500)
 
     await assert.rejects(running, { code: 'RMQ_DEADLINE' })
     assert.equal(own.committed(), 0n)

@@ -307,7 +307,7 @@ describe('a target that cannot be invoked', () => {
       'export const handler = () => new Promise(() => setTimeout(() => 0, 60_000))',
     )
 
-    await left(await setting(t), lambda, { name: 'DeadlineError' }, 2_500)
+    await left(await setting(t), lambda, { name: 'DeadlineError' }, 4_000)
   })
 })
 

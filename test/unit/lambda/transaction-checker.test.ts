@@ -33,7 +33,7 @@ interface Setting {
 
 async function setting(t: TestContext, options: LocalBrokerOptions = QUICK): Promise<Setting> {
   const broker = await startBroker({ topics: { orders: { queues: 1 } }, ...options })
-  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 1_000 })
+  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 1_500 })
   t.after(async () => {
     await client.close()
     await broker.close()
@@ -48,7 +48,7 @@ async function setting(t: TestContext, options: LocalBrokerOptions = QUICK): Pro
       ),
     checker: (resolve, own = {}) =>
       transactionChecker(
-        { producerGroup: GROUP, windowMs: 1_000, warnAfterChecks: 1_000, logger: silent, client, ...own },
+        { producerGroup: GROUP, windowMs: 2_500, warnAfterChecks: 1_000, logger: silent, client, ...own },
         resolve,
       ),
   }
@@ -101,7 +101,7 @@ describe('a checker of transactions', () => {
 
   it('is there again in the next invocation of the sandbox', async (t) => {
     const all = await setting(t)
-    const check = all.checker(byBody, { windowMs: 600 })
+    const check = all.checker(byBody, { windowMs: 2_000 })
 
     const before = await check(scheduledEvent(), context())
     const ids = await all.begin('commit')
@@ -173,7 +173,7 @@ describe('a checker of transactions', () => {
       logger,
     })
 
-    const result = await check(scheduledEvent(), context(2_500))
+    const result = await check(scheduledEvent(), context(4_500))
 
     deepStrictEqual([result.committed, result.failed], [0, 1])
     deepStrictEqual(warned, ['the function has less time than its window', 'not answered'])
@@ -212,7 +212,7 @@ describe('a checker of transactions', () => {
     const all = await setting(t)
     await all.broker.brokers[0]?.kill()
 
-    await rejects(all.checker(byBody)(scheduledEvent(), context(2_000)), { code: 'RMQ_CONNECT' })
+    await rejects(all.checker(byBody)(scheduledEvent(), context(4_000)), { code: 'RMQ_CONNECT' })
   })
 
   it('sweeps what brokers have given up on when the event says so', async (t) => {

@@ -572,7 +572,7 @@ describe('a transaction over functions', () => {
     })
 
     it(`answers 504 with the message id to ${outcome} when the answer is lost, and 409 to its repetition`, async (t) => {
-      const { broker, begun, end, delivered } = await functions(t, {}, 500)
+      const { broker, begun, end, delivered } = await functions(t, {}, 2_000)
       const { transaction, messageId } = await begun()
       broker.faults.add({ fault: 'lose-answer', code: RequestCode.END_TRANSACTION })
 
@@ -612,7 +612,7 @@ describe('a transaction over functions', () => {
     })
 
   it('answers 504 with the message id when it is not known whether it was begun', async (t) => {
-    const { broker, begin, kept } = await functions(t, {}, 500)
+    const { broker, begin, kept } = await functions(t, {}, 2_000)
     broker.faults.add({ fault: 'lose-answer', code: RequestCode.SEND_MESSAGE_V2 })
     const request = { path: '/topics/orders/transactions', body: { body: 'x' } }
 
@@ -663,7 +663,7 @@ describe('a transaction over functions', () => {
   })
 
   it('is ended in time when nothing is answered about earlier ends', async (t) => {
-    const { broker, begun, end } = await functions(t, {}, 800)
+    const { broker, begun, end } = await functions(t, {}, 2_500)
     const { transaction } = await begun()
     broker.faults.add({ fault: 'drop', code: RequestCode.QUERY_MESSAGE })
     t.mock.method(console, 'warn', () => {})
