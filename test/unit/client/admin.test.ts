@@ -151,7 +151,7 @@ describe('a call that some masters have done and others have not', () => {
     }))
 
   it('is told with what is not known first: an answer that was lost may have been done', () =>
-    withBroker({ client: { timeoutMs: 100 } }, async (broker, client) => {
+    withBroker({ client: { timeoutMs: 1_500 } }, async (broker, client) => {
       broker.faults.add({ fault: 'lose-answer', code: UPDATE_TOPIC, server: 'broker-a' })
       broker.faults.add({ ...refuse, code: UPDATE_TOPIC })
       const error = await errorOf(createTopicAdmin(client).create('orders'))

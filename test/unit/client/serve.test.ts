@@ -28,7 +28,9 @@ import type { FakeConnection } from '../../support/fake-server.ts'
 
 const CONSUMER = { consumerGroup: 'billing', clientId: 'one' }
 /** Long enough that a busy machine asks within it; the tests that wait for its end run side by side. */
-const WINDOW_MS = 3_000
+const WINDOW_MS = 6_000
+/** What a broker tells at its first heartbeat has come by then, also to a process that was stopped. */
+const TELLING_MS = 2_000
 
 interface Run {
   broker: LocalBroker
@@ -300,7 +302,7 @@ describe('serve', { concurrency: true }, () => {
     const { client } = await clusterWith(t, {})
     const dead = createClient({ nameServers: client.nameServers.addresses, addressMap: () => '127.0.0.1:1' })
     t.after(() => dead.close())
-    deepStrictEqual(await failureOf(serve(dead, { ...CONSUMER, windowMs: 50 })), {
+    deepStrictEqual(await failureOf(serve(dead, { ...CONSUMER, windowMs: 5_000 })), {
       name: 'ConnectError',
       responseCode: undefined,
       field: undefined,
@@ -381,7 +383,7 @@ describe('a reset that a broker tells of', () => {
     let known: string[] = []
     const result = await serve(client, {
       ...CONSUMER,
-      windowMs: 200,
+      windowMs: TELLING_MS,
       handlers: {
         reset: async () => {
           known = [...committed]
@@ -427,7 +429,7 @@ describe('a reset that a broker tells of', () => {
         connection.request({ code: 220, opaque: 3, oneway: true, ext: { group: 'billing' }, body: body() })
       },
     })
-    const result = await serve(client, { ...CONSUMER, windowMs: 100 })
+    const result = await serve(client, { ...CONSUMER, windowMs: TELLING_MS })
     deepStrictEqual([committed, result.resets], [[], []])
   })
 })
@@ -442,7 +444,7 @@ describe('a request that nobody knows', () => {
         connection.request({ code: 9998, opaque: 14, oneway: true })
       },
     })
-    const { refused } = await serve(client, { ...CONSUMER, windowMs: 100 })
+    const { refused } = await serve(client, { ...CONSUMER, windowMs: TELLING_MS })
     const answers = cluster.broker().frames.filter(({ flag }) => (flag & FLAG_RESPONSE) !== 0)
     deepStrictEqual(
       [answers.map(({ opaque, code }) => [opaque, code]), refused],

@@ -214,7 +214,7 @@ describe('a signed transaction', () => {
 
 describe('begin', () => {
   it('does not try again when the half message may be there: a check would deliver both', () =>
-    withBroker({ client: { timeoutMs: 300 } }, async ({ broker, client }) => {
+    withBroker({ client: { timeoutMs: 2_000 } }, async ({ broker, client }) => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
       const lost = broker.faults.add({ fault: 'lose-answer', code: SEND })
       await rejects(transactions.begin({ topic: 'orders', body: 'order' }), {
@@ -248,7 +248,7 @@ describe('begin', () => {
 
 describe('end', () => {
   it('is sent once, and says that the outcome is unknown when its answer is lost', () =>
-    withBroker({ client: { timeoutMs: 300 } }, async ({ broker, client }) => {
+    withBroker({ client: { timeoutMs: 2_000 } }, async ({ broker, client }) => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
       const transaction = await transactions.begin({ topic: 'orders', body: 'order' })
       const lost = broker.faults.add({ fault: 'lose-answer', code: END })
@@ -268,7 +268,7 @@ describe('end', () => {
 
 describe('run', () => {
   it('gives what was done, and the error of the commit, when that failed', () =>
-    withBroker({ client: { timeoutMs: 300 } }, async ({ broker, client }) => {
+    withBroker({ client: { timeoutMs: 2_000 } }, async ({ broker, client }) => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
       broker.faults.add({ fault: 'drop', code: END })
       const { result, outcome, error } = await transactions.run(
@@ -316,7 +316,7 @@ describe('check', () => {
     withBroker({ ...quick, brokers: 2 }, async ({ broker, client }) => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
       for (let n = 0; n < 4; n++) await transactions.begin({ topic: 'orders', body: String(n) })
-      const { resolved } = await transactions.check({ windowMs: 1_000, resolve: commit })
+      const { resolved } = await transactions.check({ windowMs: 4_000, resolve: commit })
       deepStrictEqual(
         [resolved.committed.map(({ brokerName }) => brokerName).sort(), bodies(broker).sort()],
         [
@@ -334,11 +334,11 @@ describe('check', () => {
     }))
 
   it('answers for the others when one master is away, and says so', () =>
-    withBroker({ ...quick, brokers: 2, client: { timeoutMs: 500 } }, async ({ broker, client }) => {
+    withBroker({ ...quick, brokers: 2, client: { timeoutMs: 1_500 } }, async ({ broker, client }) => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
       for (let n = 0; n < 2; n++) await transactions.begin({ topic: 'orders', body: 'order' })
       broker.brokers[1]?.freeze()
-      const { resolved, unreachable } = await transactions.check({ windowMs: 800, resolve: commit })
+      const { resolved, unreachable } = await transactions.check({ windowMs: 4_000, resolve: commit })
       deepStrictEqual(
         [resolved.committed.length, unreachable.map(({ brokerName }) => brokerName)],
         [1, ['broker-b']],
@@ -346,7 +346,7 @@ describe('check', () => {
     }))
 
   it('rejects when no master can be reached', () =>
-    withBroker({ client: { timeoutMs: 300 } }, async ({ broker, client }) => {
+    withBroker({ client: { timeoutMs: 2_000 } }, async ({ broker, client }) => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
       broker.brokers[0]?.freeze()
       await rejects(transactions.check({ windowMs: 5_000, resolve: commit }), { code: 'RMQ_CONNECT' })
@@ -373,7 +373,7 @@ describe('check', () => {
         return 'commit'
       }
       const checker = createTransactionProducer(watched, { producerGroup: 'shop' })
-      const { resolved } = await checker.check({ windowMs: 1_500, resolve: slow })
+      const { resolved } = await checker.check({ windowMs: 4_000, resolve: slow })
       deepStrictEqual([resolved.committed.length, bodies(broker)], [1, ['order']])
       const [first] = ends as [{ tranStateTableOffset: bigint }]
       ok(first.tranStateTableOffset > 1n)
@@ -383,10 +383,10 @@ describe('check', () => {
     withBroker(quick, async ({ client }) => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
       for (const body of ['a', 'b', 'c']) await transactions.begin({ topic: 'orders', body })
-      const end = Date.now() + 1_500
+      const end = Date.now() + 4_000
 
       const { resolved, unknown } = await transactions.check({
-        windowMs: 1_500,
+        windowMs: 4_000,
         concurrency: 1,
         async resolve() {
           await delay(Math.max(0, end + 100 - Date.now()))
@@ -402,7 +402,7 @@ describe('check', () => {
       const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
       await transactions.begin({ topic: 'orders', body: 'order' })
       broker.faults.add({ fault: 'reset', code: 34, after: 1, times: 1 })
-      const { resolved } = await transactions.check({ windowMs: 6_500, resolve: commit })
+      const { resolved } = await transactions.check({ windowMs: 10_000, resolve: commit })
       deepStrictEqual([resolved.committed.length, bodies(broker)], [1, ['order']])
     }))
 
@@ -434,7 +434,7 @@ describe('check', () => {
         await rejects(transactions.check({ windowMs: 500, resolve: commit }), { field: 'check' })
         return 'commit'
       }
-      const { resolved, failed } = await transactions.check({ windowMs: 800, resolve })
+      const { resolved, failed } = await transactions.check({ windowMs: 3_000, resolve })
       deepStrictEqual([resolved.committed.length, failed, bodies(broker)], [1, [], ['order']])
     }))
 
@@ -470,9 +470,9 @@ describe('check', () => {
         queue,
         body: 'x',
       })
-      const first = reaching(away).check({ windowMs: 1_000, resolve })
+      const first = reaching(away).check({ windowMs: 4_000, resolve })
       await isHere.promise
-      const second = reaching(late).check({ windowMs: 1_000, resolve })
+      const second = reaching(late).check({ windowMs: 4_000, resolve })
       await asked.promise
       setImmediate(open.resolve)
       await rejects(second, { field: 'check' })
