@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 
 export interface FakeSecretsManager {
   endpoint: string
-  /** The ids that were asked for. */
+  /** The ids that were asked for, each attempt of a call counted once: where an answer comes late AWS's client asks again. */
   asked: string[]
   /** What a function needs to find it. */
   environment: Record<string, string>
@@ -18,9 +18,11 @@ export async function fakeSecretsManager(
   secretOf: (id: string) => string | undefined,
 ): Promise<FakeSecretsManager> {
   const asked: string[] = []
-  const answer = (body: string, response: ServerResponse): void => {
+  const calls = new Set<unknown>()
+  const answer = (call: unknown, body: string, response: ServerResponse): void => {
     const { SecretId } = JSON.parse(body) as { SecretId: string }
-    asked.push(SecretId)
+    if (!calls.has(call)) asked.push(SecretId)
+    calls.add(call)
     const text = secretOf(SecretId)
     const [status, value] =
       text === undefined
@@ -33,7 +35,7 @@ export async function fakeSecretsManager(
     request.setEncoding('utf8').on('data', (chunk: string) => {
       body += chunk
     })
-    request.on('end', () => answer(body, response))
+    request.on('end', () => answer(request.headers['amz-sdk-invocation-id'], body, response))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
