@@ -24,7 +24,11 @@ if (await realBrokerAvailable()) {
       const [broker] = started.brokers
       ok(broker)
       const { address, name } = broker
-      const administrator = createClient({ nameServers: started.nameServers, credentials: ROOT })
+      const administrator = createClient({
+        nameServers: started.nameServers,
+        credentials: ROOT,
+        timeoutMs: 20_000,
+      })
       for (const [user, settings] of Object.entries(users))
         await setUser(administrator, address, user, settings)
       return {
@@ -111,7 +115,7 @@ if (await realBrokerAvailable()) {
       const ca = readFileSync(asking.certificatePath)
       const send = async (given?: object): Promise<unknown> => {
         const tls = given && { ca, ...given }
-        const client = createClient({ nameServers: asking.nameServers, tls, timeoutMs: 10_000 })
+        const client = createClient({ nameServers: asking.nameServers, tls, timeoutMs: 20_000 })
         t.after(() => client.close())
         return await createProducer(client, { producerGroup: 'tls', retries: 0 })
           .send({ topic: 'mutual', body: 'x' })

@@ -109,8 +109,15 @@ export interface RocketMQ {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Files are sparse, but some file systems fill them; and a full disk of the machine is no reason to refuse messages. */
-const SMALL_STORE: Settings = { mappedFileSizeCommitLog: 64 << 20, diskMaxUsedSpaceRatio: 95 }
+/**
+ * Files are sparse, but some file systems fill them; and a full disk of the machine is no reason to refuse messages, nor is
+ * that it was busy: what has waited longer than 200 ms brokers answer with code 2, unless told otherwise.
+ */
+const SMALL_STORE: Settings = {
+  mappedFileSizeCommitLog: 64 << 20,
+  diskMaxUsedSpaceRatio: 95,
+  waitTimeMillsInSendQueue: 20_000,
+}
 const ANY_DISK = [
   '-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99',
   '-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98',
