@@ -34,7 +34,7 @@ const {
 
 const NUMBERS = [0, 1, 2, 3, 4]
 /** A silent broker is waited for so long; others have the time that a busy machine takes. */
-const SILENCE_MS = 3_000
+const SILENCE_MS = 6_000
 const quiet = { debug() {}, info() {}, warn() {} }
 
 /** How a question fails, and what the invocation fails with. */
