@@ -176,6 +176,7 @@ if (await realBrokerAvailable()) {
 
       await b.kill()
       const brokers = await send(producer, topic, ['9', '10', '11', '12'])
+      await isRouted(topic, 1)
       client.routes.forget(await client.route(topic, client.deadline()))
       const reached = await run()
       await b.start()
@@ -205,11 +206,16 @@ if (await realBrokerAvailable()) {
       const reached = [...bodies]
       b.resume()
       // It may read the request for a lease behind the one that gives it back: then it is nobody's until it ends.
-      await until('the other’s messages', async () => (await run()) && bodies.length === 4, LEASED_MS)
+      // Until then, and while a busy machine lets it answer late, an invocation may fail again, also behind its handler.
+      await until(
+        'the other’s messages',
+        async () => (await run().catch(() => undefined)) && new Set(bodies).size === 4,
+        LEASED_MS,
+      )
 
       ok(failed instanceof Error)
       match(failed.message, new RegExp(b.address))
-      deepStrictEqual([reached.length, bodies.toSorted()], [2, ['1', '2', '3', '4']])
+      deepStrictEqual([reached.length, [...new Set(bodies)].toSorted()], [2, ['1', '2', '3', '4']])
     })
 
     it('a broker that is started again on another port is found by the first call of every kind', async (t) => {
@@ -266,23 +272,23 @@ if (await realBrokerAvailable()) {
       const topic = await createTopic('growing', [a, b], 1)
       const { producer, consumer } = warm(t, { routeTtlMs: 50 })
       const used = new Set<string>()
-      let sent = 0
+      const sent = new Set<string>()
       let isOver = false
       const sending = Array.from({ length: 4 }, async () => {
         while (!isOver) {
-          const { queue } = await producer.send({ topic, body: 'x' })
+          const { queue, messageId } = await producer.send({ topic, body: 'x' })
           used.add(`${queue.brokerName}/${queue.queueId}`)
-          sent++
+          sent.add(messageId)
         }
       })
       const offsets = new Map<string, bigint>()
-      let pulled = 0
+      const pulled = new Set<string>()
       const pullAll = async (): Promise<void> => {
         for (const queue of await consumer.queues(topic)) {
           const key = `${queue.brokerName}/${queue.queueId}`
           const { messages, nextBeginOffset } = await consumer.pull(queue, offsets.get(key) ?? 0n)
           offsets.set(key, nextBeginOffset)
-          pulled += messages.length
+          for (const { messageId } of messages) pulled.add(messageId)
         }
       }
       const pulling = (async () => {
@@ -292,14 +298,25 @@ if (await realBrokerAvailable()) {
 
       for (const queues of [2, 4, 8]) {
         await setTopic(topic, [a, b], queues)
-        await Promise.race([settled, until(`${2 * queues} queues`, () => used.size === 2 * queues)])
+        await Promise.race([
+          settled,
+          until(`${2 * queues} queues`, () => used.size === 2 * queues, ROUTED_MS),
+        ])
       }
       isOver = true
       await settled
-      while (pulled < sent) await pullAll()
+      await until(
+        'every message that was sent',
+        async () => {
+          await pullAll()
+          return [...sent].every((messageId) => pulled.has(messageId))
+        },
+        ROUTED_MS,
+      )
 
-      t.diagnostic(`${sent} sends while queues were added`)
-      deepStrictEqual([used.size, offsets.size, pulled], [16, 16, sent])
+      t.diagnostic(`${sent.size} sends while queues were added`)
+      // By their ids: a send that was repeated is stored twice.
+      deepStrictEqual([used.size, offsets.size, pulled.size], [16, 16, sent.size])
     })
 
     it('a send that has no replica to wait for says so, and is stored', async (t) => {
@@ -397,7 +414,6 @@ if (await realBrokerAvailable()) {
       await send(producer, topic, ['1', '2'])
       const begun = await run()
       await send(producer, topic, ['3'])
-      const replica = rocketmq.brokers.find(({ folder }) => folder.endsWith('-1')) as Broker
       await until(
         'the replica to have the messages',
         async () => {
