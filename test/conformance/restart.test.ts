@@ -21,6 +21,15 @@ import { type Broker, type RocketMQ, startRocketMQ } from '../support/rocketmq/s
 import { failure, until } from './context.ts'
 
 const QUEUES = 2
+/** The id of a master in a route. */
+const MASTER = 0
+/**
+ * A broker reports to name servers once in 10 s, and waits up to 24 s for one that does not answer; on a machine without time
+ * everything of it takes longer.
+ */
+const ROUTED_MS = 60_000
+/** A replica copies topics once in 60 s, or a minute later where its master did not answer. */
+const COPIED_MS = 150_000
 
 if (await realBrokerAvailable()) {
   describe('servers that go away and come back', { concurrency: false }, () => {
@@ -32,20 +41,27 @@ if (await realBrokerAvailable()) {
     let producer: Producer
     let consumer: PullConsumer
 
-    /** Creates a topic on the given masters and waits until every name server routes to all of them. */
+    /** Every name server routes to so many masters. */
+    const isRouted = async (topic: string, brokers: number): Promise<void> => {
+      for (const address of client.nameServers.addresses)
+        await until(
+          `the route of ${topic} at ${address}`,
+          async () => {
+            const route = await client.network
+              .call(address, GetRouteInfoByTopic, { topic }, undefined, { deadline: client.deadline({}) })
+              .catch(() => undefined)
+            const masters = route?.body.brokerDatas.filter(({ brokerAddrs }) => brokerAddrs.has(MASTER))
+            return masters?.length === brokers
+          },
+          ROUTED_MS,
+        )
+    }
     const createTopic = async (topic: string, on: readonly Broker[]): Promise<string> => {
       const deadline = client.deadline({})
       const request = { topic, readQueueNums: QUEUES, writeQueueNums: QUEUES }
       for (const { address } of on)
         await client.network.call(address, UpdateAndCreateTopic, request, undefined, { deadline })
-      for (const address of client.nameServers.addresses) {
-        await until(`the route of ${topic}`, async () => {
-          const route = await client.network
-            .call(address, GetRouteInfoByTopic, { topic }, undefined, { deadline: client.deadline({}) })
-            .catch(() => undefined)
-          return route?.body.brokerDatas.length === on.length
-        })
-      }
+      await isRouted(topic, on.length)
       return topic
     }
     const read = (topic: string, count: number, from: PullConsumer = consumer): Promise<string[]> =>
@@ -232,15 +248,7 @@ if (await realBrokerAvailable()) {
       await producer.send({ topic, body: 'x' })
       await server.start()
       // It knows nothing until the brokers register again.
-      const address = client.nameServers.addresses[0] ?? ''
-      await until('the brokers to register', () =>
-        client.network
-          .call(address, GetRouteInfoByTopic, { topic }, undefined, { deadline: client.deadline({}) })
-          .then(
-            ({ body }) => body.brokerDatas.length === 2,
-            () => false,
-          ),
-      )
+      await isRouted(topic, 2)
     })
 
     it('without a master its queues are read from the replica, and nothing is committed or locked', async () => {
@@ -264,7 +272,7 @@ if (await realBrokerAvailable()) {
             ({ code }) => code === 0,
             () => false,
           )
-      await until('the replica to have the message', onReplica, 75_000)
+      await until('the replica to have the message', onReplica, COPIED_MS)
       await a.kill()
       const { status, messages } = await until('the route to the replica', () =>
         consumer.pull(queue, 0n).catch(() => undefined),
@@ -292,7 +300,7 @@ if (await realBrokerAvailable()) {
         a.restart({ kill: true, settings: { brokerRole: 'SYNC_MASTER', inSyncReplicas: 2 } }),
         b.restart({ kill: true, settings: { flushDiskType: 'SYNC_FLUSH', syncFlushTimeout: -1_000 } }),
       ])
-      await until('the replica to follow', async () => (await status(a)) === 'SEND_OK')
+      await until('the replica to follow', async () => (await status(a)) === 'SEND_OK', ROUTED_MS)
       replica.pause()
       await until('a copy that is too slow', async () => (await status(a)) === 'FLUSH_SLAVE_TIMEOUT')
       replica.resume()
