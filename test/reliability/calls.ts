@@ -13,6 +13,7 @@ import {
   createTransactionProducer,
   serve,
 } from '../../src/index.ts'
+import { startTimer } from '../support/timer.ts'
 
 export type Call = (limits: CallOptions) => Promise<unknown>
 
@@ -128,32 +129,14 @@ export async function endings(
   return await Promise.all(
     Object.entries(calls).map(async ([name, call]) => {
       const allowedMs = allowed(name)
-      let isLate = false
-      const stop = after(1.1 * allowedMs, () => {
-        isLate = true
-      })
+      const timer = startTimer(1.1 * allowedMs)
       const began = Date.now()
       const outcome = await call(limits()).then(
         () => 'done',
         (error: { code?: string; message: string }) => error.code ?? error.message,
       )
-      stop()
+      const isLate = timer.stop()
       return { name, outcome, allowedMs, tookMs: Date.now() - began, isLate }
     }),
   )
-}
-
-/** Some turns of the event loop after a timer: when a process stood still, what was due before has been done by then. */
-function after(ms: number, what: () => void): () => void {
-  let isOver = false
-  const turn = (left: number): void => {
-    if (isOver) return
-    if (left === 0) what()
-    else setImmediate(turn, left - 1)
-  }
-  const timer = setTimeout(turn, ms, 50)
-  return () => {
-    isOver = true
-    clearTimeout(timer)
-  }
 }
