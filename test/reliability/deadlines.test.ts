@@ -34,12 +34,12 @@ describe('with servers that hang', { skip: !(await realBrokerAvailable()), concu
     const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-hung-'))
     t.after(() => rm(folder, { recursive: true, force: true }))
 
-    const figures = await measureFunctions(rocketmq, folder)
+    const figures = await measureFunctions(rocketmq, folder, 60)
 
     for (const { name, condition, outcome, leftMs } of figures)
       t.diagnostic(`${condition}: ${name} ended with ${outcome}, ${Math.round(leftMs)} ms before its limit`)
     deepStrictEqual(
-      figures.filter(({ leftMs, outcome }) => leftMs <= 0 || outcome.startsWith('Sandbox')),
+      figures.filter(({ outcome }) => outcome === 'Late' || outcome.startsWith('Sandbox')),
       [],
     )
   })

@@ -112,16 +112,21 @@ async function openMute(): Promise<{ address: string; [Symbol.asyncDispose](): P
 export interface FunctionFigure {
   name: string
   condition: string
-  /** What its error is called, or `done`. */
+  /** What its error is called, or `done`; `Late` when a timer of its own process was first. */
   outcome: string
   /** What was left of its time when it returned. */
   leftMs: number
 }
 
-/** Every deployed function, cold and warm, with servers that hang. @param folder for bundles */
+/**
+ * Every deployed function, cold and warm, with servers that hang.
+ * @param folder for bundles
+ * @param patienceSeconds so much longer than the functions know Lambda waits, and they are judged by a timer of theirs (timed.ts)
+ */
 export async function measureFunctions(
   { nameServers, brokers, nameServerProcesses }: RocketMQ,
   folder: string,
+  patienceSeconds = 0,
 ): Promise<FunctionFigure[]> {
   const topic = 'hung-functions'
   await using client = disposable(createClient({ nameServers, timeoutMs: 20_000 }))
@@ -138,13 +143,17 @@ export async function measureFunctions(
     ROCKETMQ_WORKER_FUNCTION: 'consume',
     ROCKETMQ_CHECK_WINDOW_MS: '1000',
   }
+  const limitMs = LIMIT_SECONDS * 1_000
   const func = (handler: string, more: Record<string, string> = {}): LocalFunction => ({
-    handler,
-    environment: { ...environment, ...more },
-    timeoutSeconds: LIMIT_SECONDS,
+    handler: patienceSeconds > 0 ? join(folder, 'timed.mjs') : handler,
+    environment: { ...environment, ...more, TIMED_HANDLER: handler, TIMED_LIMIT_MS: `${limitMs}` },
+    timeoutSeconds: LIMIT_SECONDS + patienceSeconds,
     maximumRetryAttempts: 0,
   })
-  const entryPoints = { 'in-batch': join(import.meta.dirname, '../delivery/handler.ts') }
+  const entryPoints = {
+    'in-batch': join(import.meta.dirname, '../delivery/handler.ts'),
+    timed: join(import.meta.dirname, 'timed.ts'),
+  }
   await build({ ...bundleOptions, entryPoints, outdir: folder })
   const [consume, dispatch, publish, end, check] = (await Promise.all(
     ['consume', 'dispatch', 'publish', 'end-transaction', 'check-transactions'].map((name) =>
@@ -188,7 +197,7 @@ export async function measureFunctions(
         const { payload, functionError, report } = await lambda.invoke(name, events[name])
         const { errorType, statusCode } = (payload ?? {}) as { errorType?: string; statusCode?: number }
         const outcome = functionError === undefined ? `done ${statusCode ?? ''}`.trim() : (errorType ?? '')
-        const leftMs = LIMIT_SECONDS * 1_000 - (report?.durationMs ?? 0)
+        const leftMs = limitMs - (report?.durationMs ?? 0)
         figures.push({ name, condition, outcome, leftMs })
       }),
     )
