@@ -16,6 +16,8 @@ const INVOCATIONS = 200
 const MESSAGES_EACH = 12
 const SPREAD_MS_EACH = 40
 export const QUEUES_PER_BROKER = 4
+const [FIRST, LAST] = ['first', 'last']
+const ALONE = new Set([FIRST, LAST])
 
 /** What became of invocations for the same 8 queues. */
 export interface ContentionFigures {
@@ -25,6 +27,7 @@ export interface ContentionFigures {
   doubleOwners: string[]
   /** By queue: where it ends, and where the group stands. */
   progress: [end: string, committed: string][]
+  /** How often a queue went from one of them to another. */
   changes: number
   /** One line. */
   told: string
@@ -36,7 +39,7 @@ export async function contend(c: Context, invocations: number): Promise<Contenti
   await c.createTopic({ readQueueNums: QUEUES_PER_BROKER, writeQueueNums: QUEUES_PER_BROKER })
   await c.order(messages)
   const ledger: Entry[] = []
-  await consume(c, ledger, 'first', { remainingMs: 1_250, workMs: 10 }) // the group begins
+  await consume(c, ledger, FIRST, { remainingMs: 1_250, workMs: 10 }) // the group begins
 
   const results = await Promise.all(
     Array.from({ length: invocations }, async (_, index) => {
@@ -48,12 +51,13 @@ export async function contend(c: Context, invocations: number): Promise<Contenti
   // One that was cut off may have had no time to give its queues back: they are free when their leases end.
   let kept = 0
   for (let left = 1; left > 0; await c.pass(left > 0 ? 5_000 : 0)) {
-    left = (await consume(c, ledger, 'last', { remainingMs: 60_000 }))?.leftToOthers ?? 1
+    left = (await consume(c, ledger, LAST, { remainingMs: 60_000 }))?.leftToOthers ?? 1
     kept = Math.max(kept, left)
   }
 
   const times = timesDone(ledger)
-  const { changes, longest } = handOvers(ledger)
+  // The one before them and the ones behind them have nobody to contend with.
+  const { changes, longest } = handOvers(ledger.filter(({ invocation }) => !ALONE.has(invocation)))
   const owners = results.filter((result) => result === undefined || result.handled > 0).length
   const cut = results.filter((result) => result === undefined).length
   const twice = times.filter((n) => n > 1).length

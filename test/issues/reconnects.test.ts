@@ -7,7 +7,7 @@ import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { UpdateConsumerOffset } from '../../src/commands/index.ts'
 import { fakeServer } from '../support/fake-server.ts'
-import { inMs, openNetwork, rejection } from '../support/net.ts'
+import { inMs, openNetwork, openPool, rejection } from '../support/net.ts'
 
 const STEP_MS = 10
 const offset = { consumerGroup: 'g', topic: 'orders', queueId: 0, commitOffset: 1n }
@@ -43,6 +43,36 @@ describe('a peer that is called every 10 ms', () => {
       ok(connects.length > 10, `${connects.length} in 10 s`)
     })
   }
+
+  it('and ends each TLS handshake is left alone for another while each time, so that not all sandboxes come at once', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
+    const random = t.mock.method(Math, 'random')
+    /** Between the first three connects. What it says in the meantime is the error of the last one. */
+    const pauses = async (chance: number): Promise<[first: number, second: number]> => {
+      random.mock.mockImplementation(() => chance)
+      const connects: number[] = []
+      const server = await fakeServer(t, undefined, {
+        onConnection: (each) => {
+          connects.push(Date.now())
+          each.reset()
+        },
+      })
+      const pool = openPool(t, { tls: {} })
+      for (let ms = 0; ms < 10_000 && connects.length < 3; ms += STEP_MS) {
+        await rejection(pool.get(server.address, inMs(60_000)))
+        t.mock.timers.tick(STEP_MS)
+      }
+      const [first = 0, second = 0, third = 0] = connects
+      return [second - first, third - second]
+    }
+
+    const [soon, late] = [await pauses(0), await pauses(0.999)]
+
+    deepStrictEqual(
+      soon.map((ms, index) => 0 < ms && ms < (late[index] ?? 0)),
+      [true, true],
+    )
+  })
 
   it('is left alone no longer because the clock was set back', async (t) => {
     t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 })
