@@ -16,6 +16,11 @@ const INVOCATIONS = 200
 const MESSAGES_EACH = 12
 const SPREAD_MS_EACH = 40
 export const QUEUES_PER_BROKER = 4
+/** For what is left behind them, on a machine without time as well. */
+const PATIENCE_MS = 240_000
+/** Of owners, in 200 invocations: at a load of 20 on two cores there were 29 to 36. */
+const LEAST_CHANGES = 8
+const SLOWEST_PACE = 4
 const [FIRST, LAST] = ['first', 'last']
 const ALONE = new Set([FIRST, LAST])
 
@@ -33,8 +38,8 @@ export interface ContentionFigures {
   told: string
 }
 
-/** So many invocations for the same 8 queues. */
-export async function contend(c: Context, invocations: number): Promise<ContentionFigures> {
+/** So many invocations for the same 8 queues. @param pace how many times as long all of it takes */
+export async function contend(c: Context, invocations: number, pace = 1): Promise<ContentionFigures> {
   const messages = MESSAGES_EACH * invocations
   await c.createTopic({ readQueueNums: QUEUES_PER_BROKER, writeQueueNums: QUEUES_PER_BROKER })
   await c.order(messages)
@@ -43,16 +48,20 @@ export async function contend(c: Context, invocations: number): Promise<Contenti
 
   const results = await Promise.all(
     Array.from({ length: invocations }, async (_, index) => {
-      await wait(Math.random() * SPREAD_MS_EACH * invocations)
-      const remainingMs = 2_250 + Math.random() * 2_000
-      return await consume(c, ledger, `${index}`, { remainingMs, workMs: 10, event: someQueues(c) })
+      await wait(pace * Math.random() * SPREAD_MS_EACH * invocations)
+      const remainingMs = pace * (2_250 + Math.random() * 2_000)
+      return await consume(c, ledger, `${index}`, { remainingMs, workMs: 10 * pace, event: someQueues(c) })
     }),
   )
   // One that was cut off may have had no time to give its queues back: they are free when their leases end.
   let kept = 0
-  for (let left = 1; left > 0; await c.pass(left > 0 ? 5_000 : 0)) {
-    left = (await consume(c, ledger, LAST, { remainingMs: 60_000 }))?.leftToOthers ?? 1
-    kept = Math.max(kept, left)
+  const limit = Date.now() + PATIENCE_MS
+  for (let isOver = false; !isOver; ) {
+    assert.ok(Date.now() < limit, `not all of it was done after ${PATIENCE_MS} ms`)
+    const result = await consume(c, ledger, LAST, { remainingMs: 60_000 })
+    isOver = result?.leftToOthers === 0 && result.queues.every(({ lag }) => lag === 0)
+    kept = Math.max(kept, result?.leftToOthers ?? 0)
+    if (!isOver) await c.pass(5_000)
   }
 
   const times = timesDone(ledger)
@@ -73,16 +82,24 @@ export async function contend(c: Context, invocations: number): Promise<Contenti
 export function contention(open: (t: TestContext) => Promise<Cluster>): void {
   describe('200 invocations for the same 8 queues', () => {
     it('lose no message, and no queue has two owners', async (t) => {
-      const c = await createContext(t, await open(t))
+      const cluster = await open(t)
 
-      const { times, doubleOwners, progress, changes, told } = await contend(c, INVOCATIONS)
+      // Where a machine has no time for any of them nobody has contended: then all of it again, slower.
+      let most = 0
+      for (let pace = 1; most < LEAST_CHANGES && pace <= SLOWEST_PACE; pace *= 2) {
+        const c = await createContext(t, cluster)
+        const { times, doubleOwners, progress, changes, told } = await contend(c, INVOCATIONS, pace)
 
-      t.diagnostic(told)
-      assert.deepStrictEqual([times.length, times.every((n) => n >= 1)], [MESSAGES_EACH * INVOCATIONS, true])
-      assert.deepStrictEqual(doubleOwners, [])
-      for (const [end, committed] of progress) assert.deepStrictEqual(committed, end)
-      // Or nobody has contended.
-      assert.ok(changes >= 8, `${changes} changes of owner`)
+        t.diagnostic(told)
+        assert.deepStrictEqual(
+          [times.length, times.every((n) => n >= 1)],
+          [MESSAGES_EACH * INVOCATIONS, true],
+        )
+        assert.deepStrictEqual(doubleOwners, [])
+        for (const [end, committed] of progress) assert.deepStrictEqual(committed, end)
+        most = Math.max(most, changes)
+      }
+      assert.ok(most >= LEAST_CHANGES, `${most} changes of owner`)
     })
 
     it('get the queues of one that has ended at once', async (t) => {
