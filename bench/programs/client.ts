@@ -7,6 +7,8 @@ import { body, inParallel, job, measure } from './measure.ts'
 const { accessKey, secretKey } = job
 const client = createClient({
   nameServers: job.nameServers,
+  // A send that took too long would be repeated, and stored twice: a busy machine takes 3 s.
+  timeoutMs: 30_000,
   ...(job.tlsCa !== undefined && { tls: { ca: readFileSync(job.tlsCa) } }),
   ...(accessKey !== undefined && secretKey !== undefined && { credentials: { accessKey, secretKey } }),
 })

@@ -5,6 +5,7 @@ import type { Job, Outcome } from '../../bench/job.ts'
 import { OWN, type Program, patient, preparePrograms, runProgram } from '../../bench/programs.ts'
 import { UpdateAndCreateTopic } from '../../src/commands/topics.ts'
 import { type Client, createClient, createPullConsumer } from '../../src/index.ts'
+import { until } from '../conformance/context.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
 
@@ -18,7 +19,7 @@ describe('the benchmark', { skip: !(await realBrokerAvailable()) }, () => {
 
   before(async () => {
     ;[rocketmq, programs] = await Promise.all([startRocketMQ({ settings: patient }), preparePrograms()])
-    client = createClient({ nameServers: rocketmq.nameServers })
+    client = createClient({ nameServers: rocketmq.nameServers, timeoutMs: 20_000 })
   })
   after(async () => {
     await client.close()
@@ -47,15 +48,18 @@ describe('the benchmark', { skip: !(await realBrokerAvailable()) }, () => {
     if ('problem' in result) throw new Error(`${program.name}: ${result.problem}`)
     return result.outcome
   }
-  /** The end of a queue can be told a moment late, so it is asked for until all that is expected is there, or for 5 s. */
+  /** The end of a queue can be told a moment late, so it is asked for until all that is expected is there. */
   const storedIn = async (topic: string): Promise<number> => {
     const consumer = createPullConsumer(client, { consumerGroup: 'count' })
     const queues = await consumer.queues(topic)
-    for (const limit = Date.now() + 5_000; ; ) {
+    const count = async (): Promise<number> => {
       const offsets = await Promise.all(queues.map((queue) => consumer.maxOffset(queue)))
-      const stored = Number(offsets.reduce((sum, offset) => sum + offset, 0n))
-      if (stored >= MESSAGES + WARM_UP || Date.now() > limit) return stored
+      return Number(offsets.reduce((sum, offset) => sum + offset, 0n))
     }
+    return await until(`all messages of ${topic}`, async () => {
+      const stored = await count()
+      return stored >= MESSAGES + WARM_UP && stored
+    })
   }
   const create = async (topic: string): Promise<void> => {
     const address = rocketmq.brokers[0]?.address ?? ''

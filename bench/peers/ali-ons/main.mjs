@@ -39,7 +39,7 @@ async function send() {
   })
   producer.on('error', fail)
   await producer.ready()
-  await producer.tryToFindTopicPublishInfo(job.topic)
+  await patiently(async () => (await producer.tryToFindTopicPublishInfo(job.topic)).ok)
   const body = Buffer.alloc(job.bodyBytes, '0123456789abcdef')
   const sendAll = async (count) => {
     let next = 0
@@ -85,7 +85,7 @@ async function pull() {
     const ofQueue = Math.floor(count / job.queues)
     return Promise.all(Array.from({ length: job.queues }, (_, queueId) => pullQueue(queueId, ofQueue)))
   }
-  await consumer.findBrokerAddress(new MessageQueue(job.topic, job.brokerName, 0))
+  await patiently(() => consumer.findBrokerAddress(new MessageQueue(job.topic, job.brokerName, 0)))
   await pullAll(job.warmup)
   let sums = []
   const outcome = await measure(async () => {
@@ -117,6 +117,18 @@ function checksum(message) {
 
 function port(host) {
   return Number(host.slice(host.lastIndexOf(':') + 1))
+}
+
+/** It gives the name server 3 s, which a busy machine takes. */
+async function patiently(find) {
+  for (const limit = Date.now() + 30_000; ; ) {
+    const found = await find().catch((error) => {
+      if (Date.now() > limit) throw error
+    })
+    if (found) return
+    if (Date.now() > limit) throw new Error(`no route of ${job.topic} in 30 s`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
 }
 
 async function measure(work) {

@@ -73,6 +73,10 @@ public class Bench {
     producer.setRetryTimesWhenSendFailed(0);
     producer.setRetryTimesWhenSendAsyncFailed(0);
     producer.start();
+    // Of threads that ask for the route at once all but one give up after 3 s, which a busy machine takes.
+    long limit = System.nanoTime() + 30_000_000_000L;
+    while (!producer.getDefaultMQProducerImpl().getMqClientFactory().updateTopicRouteInfoFromNameServer(job.topic)
+        && System.nanoTime() < limit) Thread.sleep(100);
     String body = "0123456789abcdef".repeat(job.bodyBytes / 16 + 1).substring(0, job.bodyBytes);
     byte[] bytes = body.getBytes(StandardCharsets.US_ASCII);
     sendAll(producer, bytes, job.warmup, batchSize);
