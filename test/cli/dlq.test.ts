@@ -1,6 +1,5 @@
 import { deepStrictEqual, match, ok } from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { findDeadLetters } from '../../src/cli/dlq/letters.ts'
 import { planRedrive, redrive } from '../../src/cli/dlq/redrive.ts'
 import { timestamp } from '../../src/cli/output.ts'
@@ -14,7 +13,7 @@ import {
   createTopicAdmin,
 } from '../../src/index.ts'
 import { createClock, type LocalBroker, startBroker } from '../../src/testing/index.ts'
-import { type Ended, runCommand, startCommand } from '../support/command-line.ts'
+import { broughtAbout, type Ended, runCommand, startCommand } from '../support/command-line.ts'
 import { addBroken, bury, killMessages, numbered } from '../support/dead-letters.ts'
 
 const clock = createClock()
@@ -159,8 +158,7 @@ describe('rocketmq-lambda dlq redrive', () => {
     const queue = { topic: `%DLQ%${group}`, brokerName: 'broker-a', queueId: 0 }
     const isHalf = (): boolean => (broker.committedOffset(`${group}_redrive`, queue) ?? 0n) >= count / 2
 
-    while (!isHalf())
-      await Promise.race([delay(5), first.ended.then(() => Promise.reject(new Error('ended')))])
+    await broughtAbout(first, 'half of them', isHalf)
     first.child.kill('SIGKILL')
     const { signal } = await first.ended
     await clock.advance(60_000) // its lease
@@ -273,7 +271,7 @@ describe('rocketmq-lambda dlq redrive', () => {
       environment: environment(),
     })
 
-    while (bodiesOf(topic).length < 4) await delay(5)
+    await broughtAbout(running, 'the first copy', () => bodiesOf(topic).length >= 4)
     running.child.kill('SIGINT')
     const { code, stdout, stderr } = await running.ended
 
@@ -289,7 +287,7 @@ describe('rocketmq-lambda dlq redrive', () => {
     await other.lock([queue])
     const running = startCommand(['dlq', 'redrive', group, '--yes'], { environment: environment() })
 
-    while (!running.output.stderr.includes('waiting up to a minute')) await delay(5)
+    await broughtAbout(running, 'word of it', () => running.output.stderr.includes('waiting up to a minute'))
     const sent = bodiesOf(topic).length - 3
     await other.unlock([queue])
     const { code } = await running.ended

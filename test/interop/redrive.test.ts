@@ -1,7 +1,6 @@
 /** A redrive that is killed half way, on Apache RocketMQ: what is lost, and what comes twice. */
 import { deepStrictEqual, ok } from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   createClient,
   createGroupAdmin,
@@ -10,7 +9,7 @@ import {
   deadLetterTopic,
 } from '../../src/index.ts'
 import { until } from '../conformance/context.ts'
-import { runCommand, startCommand } from '../support/command-line.ts'
+import { broughtAbout, runCommand, startCommand } from '../support/command-line.ts'
 import { killMessages, numbered } from '../support/dead-letters.ts'
 import { realBrokerAvailable } from '../support/rocketmq/install.ts'
 import { startRocketMQ } from '../support/rocketmq/start.ts'
@@ -62,7 +61,7 @@ describe('dlq redrive on RocketMQ 5.5.0', { skip: !available }, () => {
       settings: { waitTimeMillsInSendQueue: 20_000 },
     })
     const environment = { ROCKETMQ_NAMESRV_ADDR: rocketmq.nameServers }
-    const client = createClient({ nameServers: rocketmq.nameServers })
+    const client = createClient({ nameServers: rocketmq.nameServers, timeoutMs: 15_000 })
     await createTopicAdmin(client).create('orders', { readQueueNums: 1 })
     await until('a route', () => client.route('orders', client.deadline()))
     await killMessages(client, 'billing', 'orders', numbered(COUNT))
@@ -72,8 +71,8 @@ describe('dlq redrive on RocketMQ 5.5.0', { skip: !available }, () => {
     await until('the dead letters', async () => (await progress.maxOffset(queue)) === BigInt(COUNT))
 
     const first = startCommand(['dlq', 'redrive', 'billing', '--yes'], { environment })
-    while (((await progress.committedOffset(queue)) ?? 0n) < COUNT / 2)
-      await Promise.race([delay(5), first.ended.then(() => Promise.reject(new Error('ended')))])
+    const isHalf = async (): Promise<boolean> => ((await progress.committedOffset(queue)) ?? 0n) >= COUNT / 2
+    await broughtAbout(first, 'half of them', isHalf)
     first.child.kill('SIGKILL')
     await first.ended
     const again = await runCommand(['dlq', 'redrive', 'billing', '--yes', '--json'], { environment })

@@ -4,9 +4,12 @@ import { once } from 'node:events'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
+import { until } from '../conformance/context.ts'
 
 const root: string = join(import.meta.dirname, '../..')
 export const MAIN: string = join(root, 'src/cli/main.ts')
+/** On a machine without time a command needs most of it to start. */
+const PATIENCE_MS = 120_000
 
 export interface Ended {
   code: number | null
@@ -85,6 +88,18 @@ export function startCommand(args: readonly string[], options: CommandOptions = 
 
 export const runCommand = async (args: readonly string[], options?: CommandOptions): Promise<Ended> =>
   await startCommand(args, options).ended
+
+/** Waits for what a running command brings about, unless it ends before. */
+export async function broughtAbout(
+  { ended, output }: RunningCommand,
+  what: string,
+  isThere: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const isOver = ended.then(() => {
+    throw new Error(`it ended before: ${output.stdout}${output.stderr}`)
+  })
+  await Promise.race([until(what, isThere, PATIENCE_MS), isOver])
+}
 
 /** The command with a stdout that takes nothing, as a file on a full disk: Linux has one. */
 export async function runOnFullDisk(
