@@ -2,7 +2,6 @@
 import type { TestContext } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-const NOW = 1_700_000_000_000
 const STEP_MS = 1
 
 export interface StoppedClock {
@@ -14,8 +13,10 @@ export interface StoppedClock {
 
 /** Stops what tells the time and the timers, until the test is over; turns of the event loop and sockets go on. */
 export function stoppedClock(t: TestContext): StoppedClock {
-  t.mock.timers.enable({ apis: ['Date', 'setTimeout'], now: NOW })
-  t.mock.method(performance, 'now', () => Date.now() - NOW)
+  const now = Date.now()
+  const monotonic = performance.now()
+  t.mock.timers.enable({ apis: ['Date', 'setTimeout'], now })
+  t.mock.method(performance, 'now', () => monotonic + Date.now() - now)
   const pass: StoppedClock['pass'] = async (ms) => {
     t.mock.timers.tick(ms)
     // What a timer begins may come a turn later.
