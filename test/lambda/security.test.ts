@@ -128,7 +128,7 @@ async function work(lambda: LocalLambda): Promise<unknown> {
 }
 
 /** The most windows of checks until one has come. */
-const CHECKS = 4
+const CHECKS = 12
 const DONE = { statuses: [200, 201, 200], workers: 1, lag: 0, checksFailed: 0, isChecked: true }
 
 function suite(name: string, start: () => Promise<Broker>, skip: boolean): void {

@@ -8,6 +8,8 @@ export interface FakeSecretsManager {
   endpoint: string
   /** The ids that were asked for, each attempt of a call counted once: where an answer comes late AWS's client asks again. */
   asked: string[]
+  /** Whether there were calls of more than one attempt, or none at all: the machine was too busy to answer in time. */
+  isSlow(): boolean
   /** What a function needs to find it. */
   environment: Record<string, string>
 }
@@ -19,10 +21,12 @@ export async function fakeSecretsManager(
 ): Promise<FakeSecretsManager> {
   const asked: string[] = []
   const calls = new Set<unknown>()
+  let attempts = 0
   const answer = (call: unknown, body: string, response: ServerResponse): void => {
     const { SecretId } = JSON.parse(body) as { SecretId: string }
     if (!calls.has(call)) asked.push(SecretId)
     calls.add(call)
+    attempts += 1
     const text = secretOf(SecretId)
     const [status, value] =
       text === undefined
@@ -47,6 +51,7 @@ export async function fakeSecretsManager(
   return {
     endpoint,
     asked,
+    isSlow: () => attempts === 0 || attempts > calls.size,
     environment: {
       AWS_ENDPOINT_URL_SECRETS_MANAGER: endpoint,
       AWS_REGION: 'eu-central-1',
