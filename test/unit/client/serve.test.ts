@@ -28,7 +28,7 @@ import type { FakeConnection } from '../../support/fake-server.ts'
 
 const CONSUMER = { consumerGroup: 'billing', clientId: 'one' }
 /** Long enough that a busy machine asks within it; the tests that wait for its end run side by side. */
-const WINDOW_MS = 6_000
+const WINDOW_MS = 10_000
 /** What a broker tells at its first heartbeat has come by then, also to a process that was stopped. */
 const TELLING_MS = 2_000
 
@@ -46,8 +46,8 @@ async function withBroker(run: (run: Run) => Promise<void>): Promise<void> {
     transactionCheckInterval: 100,
     transactionTimeOut: 1,
   })
-  const client = createClient({ nameServers: broker.nameServers })
-  const admin = createClient({ nameServers: broker.nameServers })
+  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 20_000 })
+  const admin = createClient({ nameServers: broker.nameServers, timeoutMs: 20_000 })
   const address = broker.brokers[0]?.address ?? ''
   const sent = await createProducer(client, { producerGroup: 'p' }).send({ topic: 'orders', body: 'x' })
   const ask: Run['ask'] = async (command, request, body) => {

@@ -316,9 +316,10 @@ describe('in mode pop', () => {
       sizes.push(...flat(event).map((record) => record.body.length + record.reconsumeTimes))
     }
 
-    const first = await run(client, handle)
+    // 60 MB take a busy machine its time.
+    const first = await run(client, handle, {}, 30_000)
     await broker.clock.advance(1_000)
-    const next = await run(client, handle)
+    const next = await run(client, handle, {}, 30_000)
 
     assert.deepStrictEqual([first.handled, first.failed, first.failure, next.handled], [4, 0, undefined, 1])
     assert.deepStrictEqual(
