@@ -13,6 +13,8 @@ export const QUEUES = 4
 export const GROUPS = ['chaos-block', 'chaos-retry', 'chaos-dispatched'] as const
 const PRODUCER_GROUP = 'chaos'
 const WINDOW_MS = 7_000
+/** Of what an invocation failed with. */
+const MOST_CHARACTERS = 2_000
 
 /** How many invocations of each function there are at once. */
 export const WORKERS: Readonly<Record<string, number>> = {
@@ -30,6 +32,12 @@ const replaced: Plugin = {
       path: join(import.meta.dirname, path),
     }))
   },
+}
+
+/** Of the payload of an invocation that failed, however long it is: the type apart from the text, which is cut. */
+export function failureOf(payload: string): { errorType: string; error: string } {
+  const { errorType = '' } = JSON.parse(payload) as { errorType?: string }
+  return { errorType, error: payload.slice(0, MOST_CHARACTERS) }
 }
 
 async function bundle(folder: string): Promise<(name: string) => string> {
@@ -104,7 +112,7 @@ export async function startFunctions(
         durationMs: report.durationMs,
         limitMs: (functions[functionName as keyof typeof functions].timeoutSeconds ?? 3) * 1_000,
         status: report.status,
-        ...(functionError ? { error: payload.slice(0, 2_000) } : {}),
+        ...(functionError ? failureOf(payload) : {}),
       })
     },
   })

@@ -45,6 +45,8 @@ export type Happening =
       durationMs: number
       limitMs: number
       status: 'success' | 'error' | 'timeout'
+      errorType?: string
+      /** What it failed with, cut: not to be parsed. */
       error?: string
     }
   /** `target`: a broker's name, `replica of broker-a`, `name server 1`, or the function and the pid of its environment. */

@@ -211,7 +211,7 @@ describe('the judge of a chaos run', () => {
       [
         ...sound,
         ...['TypeError', 'Runtime.ExitError', 'TimeoutError'].map((errorType) =>
-          invocation({ durationMs: 5, status: 'error', error: JSON.stringify({ errorType }) }),
+          invocation({ durationMs: 5, status: 'error', errorType, error: JSON.stringify({ errorType }) }),
         ),
       ],
       ['TypeError', 'Runtime.ExitError'].map((each) => `error: publish: {"errorType":"${each}"}`),
@@ -226,6 +226,7 @@ describe('the judge of a chaos run', () => {
           at: 5_000,
           durationMs: 500,
           status: 'error',
+          errorType: 'Runtime.ExitError',
           error: '{"errorType":"Runtime.ExitError"}',
         }),
       ],

@@ -319,9 +319,8 @@ const OURS = new Set([...Object.keys(errors), 'AggregateError'])
 
 /** What an invocation must not fail with: an error that is not ours, or an end that nobody gave it. */
 function strangeErrorsOf(invocations: readonly Of<'invocation'>[], faults: readonly Fault[]): string[] {
-  return invocations.flatMap(({ name, pid, at, durationMs, status, error }) => {
+  return invocations.flatMap(({ name, pid, at, durationMs, status, errorType = '', error }) => {
     if (error === undefined || status === 'timeout') return []
-    const { errorType = '' } = JSON.parse(error) as { errorType?: string }
     const wasKilled = faultNear(
       faults,
       at - durationMs - BEGIN_MS,
