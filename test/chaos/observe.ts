@@ -19,7 +19,7 @@ export async function noteHeld(client: Client, history: History): Promise<void> 
     for (const held of await contentOf(client, topic)) history.add({ kind: 'held', ...held })
 }
 
-interface Held {
+export interface Held {
   messageId: string
   queue: string
   offset: number

@@ -5,22 +5,22 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { commit } from '../../scripts/commit.ts'
-import { type Client, createClient } from '../../src/index.ts'
+import { createClient } from '../../src/index.ts'
 import type { LocalLambda } from '../../src/testing/index.ts'
 import { seeded } from '../support/random.ts'
 import { ROCKETMQ_VERSION } from '../support/rocketmq/install.ts'
-import { type ChaosCluster, startCluster } from './cluster.ts'
+import { startCluster } from './cluster.ts'
+import { drained } from './drained.ts'
 import { faultTable, letFaultsCome } from './faults.ts'
 import { findingsOf } from './findings.ts'
 import { GROUPS, ORDERS, PAYMENTS, QUEUES, startFunctions } from './functions.ts'
-import { type History, readHistory, writeHistory } from './history.ts'
+import { readHistory, writeHistory } from './history.ts'
 import { judge } from './judge.ts'
 import { contentOf, halvesOf, noteHeld, noteStalls, sampleOffsets } from './observe.ts'
 import { planFaults } from './schedule.ts'
-import { startWorkload, type Workload } from './workload.ts'
+import { startWorkload } from './workload.ts'
 
 const HELP = `npm run chaos [-- options]
 
@@ -48,6 +48,7 @@ const SETTINGS = {
 }
 /** Leases of those that were killed last end after 60 s. */
 const PATIENCE_MS = 240_000
+const LOOK_EVERY_MS = 5_000
 
 const { values } = parseArgs({
   options: {
@@ -117,7 +118,15 @@ commit ${madeOf}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with 
     await letFaultsCome(planned, durationMs, { cluster, lambda, history, random })
     await workload.stopPublishing()
     history.add({ kind: 'healed', at: Date.now() })
-    const isDrained = await drained(client, cluster, workload, history)
+    const isDrained = await drained({
+      groups: GROUPS,
+      workload,
+      history,
+      contentOf: (topic) => contentOf(client, topic),
+      halvesOf: () => halvesOf(client, cluster),
+      patienceMs: PATIENCE_MS,
+      pauseMs: LOOK_EVERY_MS,
+    })
     await workload.stop()
     await sampling.stop()
     watching.stop()
@@ -146,36 +155,4 @@ function tell(file: string): boolean {
   const isSound = verdict.violations.length === 0
   process.exitCode = isSound ? 0 : 1
   return isSound
-}
-
-/** Whether everything was handled and ended in time. */
-async function drained(
-  client: Client,
-  cluster: ChaosCluster,
-  workload: Workload,
-  history: History,
-): Promise<boolean> {
-  const limit = Date.now() + PATIENCE_MS
-  while (Date.now() < limit) {
-    await wait(5_000)
-    const done = new Map<string, Set<string>>(GROUPS.map((group) => [group, new Set()]))
-    for (const each of history.all) {
-      if (each.kind !== 'record' || each.what === 'start') continue
-      done.get(each.group)?.add(`${each.queue}/${each.offset}`)
-      if (each.what === 'end') done.get(each.group)?.add(each.messageId)
-    }
-    const isHandled = [...done.values()].every((all) => isPartOf(workload.stored, all))
-    if (!isHandled) continue
-    // With what was stored and not acknowledged.
-    const orders = new Set((await contentOf(client, ORDERS)).map(({ queue, offset }) => `${queue}/${offset}`))
-    if (![...done.values()].every((all) => isPartOf(orders, all))) continue
-    const payments = new Set((await contentOf(client, PAYMENTS)).map(({ messageId }) => messageId))
-    const halves = await halvesOf(client, cluster).catch(() => undefined)
-    if (isPartOf(workload.commits, payments) && halves?.every(({ open }) => open === 0)) return true
-  }
-  return false
-}
-
-function isPartOf(some: ReadonlySet<string>, all: ReadonlySet<string>): boolean {
-  return [...some].every((each) => all.has(each))
 }
