@@ -63,7 +63,10 @@ export type Happening =
   | { kind: 'stall'; at: number; until: number }
   /** Where a group stands, asked at the broker without a proxy between. */
   | { kind: 'offset'; at: number; group: string; queue: string; offset: string }
-  /** What a topic holds in the end. */
+  /** An offset that its broker has taken, in the order in which they were asked for, of one broker after the other; `at`: then. */
+  | { kind: 'commit'; at: number; answeredAt: number; group: string; queue: string; offset: string }
+  /** What a queue holds in the end, of what is consumed and of transactions: offsets from `from` to below `to`, each with its `held`. */
+  | { kind: 'content'; queue: string; from: number; to: number }
   | { kind: 'held'; queue: string; offset: number; messageId: string; key: string; storedAt: number }
   | { kind: 'begun'; at: number; messageId: string; fate: 'commit' | 'rollback' }
   /** Its caller was told, well or not, that it was ended; without it a check ends it. */

@@ -1,7 +1,7 @@
 /** What topics hold and where groups stand, asked of the brokers, and whether the machine has time for all of it. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { GetMaxOffset, QueryConsumerOffset } from '../../src/commands/index.ts'
-import { type Client, createPullConsumer, type MessageQueue } from '../../src/index.ts'
+import { type Client, createPullConsumer, type MessageQueue, type PullConsumer } from '../../src/index.ts'
 import { retryTopic } from '../../src/wire/names.ts'
 import type { ChaosCluster } from './cluster.ts'
 import { GROUPS, ORDERS, PAYMENTS, QUEUES } from './functions.ts'
@@ -10,13 +10,36 @@ import type { Happening, History } from './history.ts'
 type Of<Kind extends Happening['kind']> = Extract<Happening, { kind: Kind }>
 
 const SAMPLE_MS = 2_000
+/** Patience with who is to say what it holds, and between two questions. */
+const ANSWER_MS = 60_000
+const PAUSE_MS = 1_000
 const TICK_MS = 100
 /** A timer that is later than this tells of a machine that has no time; with enough of it they are 1 ms late, and 20 at a collection. */
 const STALL_MS = 200
 
 export async function noteHeld(client: Client, history: History): Promise<void> {
+  const consumer = createPullConsumer(client, { consumerGroup: 'chaos-judge' })
   for (const topic of [ORDERS, PAYMENTS])
-    for (const held of await contentOf(client, topic)) history.add({ kind: 'held', ...held })
+    for (const queue of await untilAnswered(() => consumer.queues(topic))) {
+      // Not by pulls, so that what they leave out is found.
+      const [from, to] = await untilAnswered(() =>
+        Promise.all([consumer.minOffset(queue), consumer.maxOffset(queue)]),
+      )
+      if (from === undefined || to === undefined) continue
+      history.add({ kind: 'content', queue: nameOf(queue), from: Number(from), to: Number(to) })
+      for (const held of await untilAnswered(() => contentOfQueue(consumer, queue)))
+        history.add({ kind: 'held', ...held })
+    }
+}
+
+/** Nothing is broken any longer; who fails once more is asked again, and what is missing then is a matter of the judge. */
+async function untilAnswered<T>(ask: () => Promise<T[]>): Promise<T[]> {
+  for (const limit = Date.now() + ANSWER_MS; ; ) {
+    const answer = await ask().catch(() => undefined)
+    if (answer) return answer
+    if (Date.now() > limit) return []
+    await wait(PAUSE_MS)
+  }
 }
 
 export interface Held {
@@ -31,20 +54,25 @@ export interface Held {
 export async function contentOf(client: Client, topic: string): Promise<Held[]> {
   const consumer = createPullConsumer(client, { consumerGroup: 'chaos-judge' })
   const held: Held[] = []
-  for (const queue of await consumer.queues(topic))
-    for (let offset = 0n, more = true; more; ) {
-      const { messages, nextBeginOffset, maxOffset } = await consumer.pull(queue, offset)
-      for (const { messageId, queueOffset, systemProperties, storeTimestamp } of messages)
-        held.push({
-          messageId,
-          queue: nameOf(queue),
-          offset: Number(queueOffset),
-          key: systemProperties['__SHARDINGKEY'] ?? '',
-          storedAt: storeTimestamp,
-        })
-      more = nextBeginOffset > offset && nextBeginOffset < maxOffset
-      offset = nextBeginOffset
-    }
+  for (const queue of await consumer.queues(topic)) held.push(...(await contentOfQueue(consumer, queue)))
+  return held
+}
+
+async function contentOfQueue(consumer: PullConsumer, queue: MessageQueue): Promise<Held[]> {
+  const held: Held[] = []
+  for (let offset = 0n, more = true; more; ) {
+    const { messages, nextBeginOffset, maxOffset } = await consumer.pull(queue, offset)
+    for (const { messageId, queueOffset, systemProperties, storeTimestamp } of messages)
+      held.push({
+        messageId,
+        queue: nameOf(queue),
+        offset: Number(queueOffset),
+        key: systemProperties['__SHARDINGKEY'] ?? '',
+        storedAt: storeTimestamp,
+      })
+    more = nextBeginOffset > offset && nextBeginOffset < maxOffset
+    offset = nextBeginOffset
+  }
   return held
 }
 

@@ -1,8 +1,9 @@
 /** What a proxy has seen: every byte of both directions, with its time and connection, in a file. */
-import type { WriteStream } from 'node:fs'
+import { createReadStream, type WriteStream } from 'node:fs'
 
 /** at (double), connection, direction, length. */
 const RECORD_BYTES = 8 + 4 + 1 + 4
+const READ_BYTES = 1 << 20
 
 export type Direction = 'request' | 'answer'
 
@@ -46,4 +47,15 @@ export function readRecording(recording: Buffer): Recorded[] {
     at = from + length
   }
   return pieces
+}
+
+/** The same of a file, a megabyte at a time: a recording may be larger than what one has of memory. */
+export async function* readRecordingFile(file: string): AsyncGenerator<Recorded> {
+  let rest: Buffer = Buffer.alloc(0)
+  for await (const bytes of createReadStream(file, { highWaterMark: READ_BYTES })) {
+    rest = Buffer.concat([rest, bytes as Buffer])
+    const pieces = readRecording(rest)
+    yield* pieces
+    rest = rest.subarray(pieces.reduce((sum, each) => sum + RECORD_BYTES + each.bytes.length, 0))
+  }
 }

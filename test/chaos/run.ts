@@ -12,6 +12,7 @@ import type { LocalLambda } from '../../src/testing/index.ts'
 import { seeded } from '../support/random.ts'
 import { ROCKETMQ_VERSION } from '../support/rocketmq/install.ts'
 import { startCluster } from './cluster.ts'
+import { noteCommits } from './commits.ts'
 import { drained } from './drained.ts'
 import { faultTable, letFaultsCome } from './faults.ts'
 import { findingsOf } from './findings.ts'
@@ -138,6 +139,8 @@ commit ${madeOf}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with 
     await client.close()
     await lambda?.close()
     await cluster.stop()
+    // What was recorded until then.
+    for (const broker of cluster.brokers) await noteCommits(join(folder, `${broker}.bytes`), broker, history)
     await history.close()
   }
   const isSound = tell(file)
