@@ -61,7 +61,7 @@ export type Happening =
     }
   /** A timer of this process came so much too late: the machine had no time for it. */
   | { kind: 'stall'; at: number; until: number }
-  /** Where a group stands, asked at the broker without a proxy between. */
+  /** Where a group stands, asked at the broker without a proxy between; `at`: when it was asked. */
   | { kind: 'offset'; at: number; group: string; queue: string; offset: string }
   /** An offset that its broker has taken, in the order in which they were asked for, of one broker after the other; `at`: then. */
   | { kind: 'commit'; at: number; answeredAt: number; group: string; queue: string; offset: string }

@@ -6,11 +6,27 @@ import { type Verdict, judge as verdictOf } from './judge.ts'
 
 /** With what is explained as text. */
 function judge(history: readonly Happening[]): Omit<Verdict, 'explained'> & { explained: string[] } {
-  const { explained, ...verdict } = verdictOf(history)
+  const { explained, ...verdict } = verdictOf(completed(history))
   return {
     ...verdict,
     explained: explained.map(({ text, cause: { what, target } }) => `${text} (${what} of ${target})`),
   }
+}
+
+/** With what says that nothing of it is missing, unless that stands there. */
+function completed(history: readonly Happening[]): Happening[] {
+  const queues = Map.groupBy(
+    history.filter((each) => each.kind === 'held'),
+    ({ queue }) => queue,
+  )
+  const contents = [...queues].map(([queue, held]): Happening => {
+    const offsets = held.map((each) => each.offset)
+    return { kind: 'content', queue, from: Math.min(...offsets), to: Math.max(...offsets) + 1 }
+  })
+  const groups = new Set(history.flatMap((each) => (each.kind === 'record' ? [each.group] : [])))
+  const commits = [...groups].map((group) => commit('3', 2_100, { group }))
+  const has = (kind: Happening['kind']): boolean => history.some((each) => each.kind === kind)
+  return [...history, ...(has('content') ? [] : contents), ...(has('commit') ? [] : commits)]
 }
 
 type RecordLine = Extract<Happening, { kind: 'record' }>
@@ -69,6 +85,21 @@ const offset = (value: string, at: number): Happening => ({
   group: 'chaos-block',
   queue: QUEUE,
   offset: value,
+})
+
+/** An offset that its broker took at once. */
+const commit = (
+  value: string,
+  at: number,
+  more: Partial<Extract<Happening, { kind: 'commit' }>> = {},
+): Happening => ({
+  kind: 'commit',
+  at,
+  answeredAt: at,
+  group: 'chaos-block',
+  queue: QUEUE,
+  offset: value,
+  ...more,
 })
 
 /** The copies of a transaction in its topic. */
@@ -185,6 +216,8 @@ describe('the judge of a chaos run', () => {
       [
         'skipped: orders/broker-a/0/1 by chaos-block',
         'order: chaos-block began orders/broker-a/0/2 before 1 was done',
+        'moved: k from orders/broker-a/0 to orders/broker-b/0/5',
+        'moved: k from orders/broker-b/0 to orders/broker-a/0/2',
       ],
     ],
     [
@@ -210,6 +243,7 @@ describe('the judge of a chaos run', () => {
       'an error that is not of this package, and an end that nobody gave',
       [
         ...sound,
+        fault('kill', 'broker-b', 4_000, 4_500),
         ...['TypeError', 'Runtime.ExitError', 'TimeoutError'].map((errorType) =>
           invocation({ durationMs: 5, status: 'error', errorType, error: JSON.stringify({ errorType }) }),
         ),
@@ -231,6 +265,70 @@ describe('the judge of a chaos run', () => {
         }),
       ],
       ['error: publish: {"errorType":"Runtime.ExitError"}'],
+    ],
+    [
+      'an acknowledged message that is in no queue that is consumed, although everybody has handled it',
+      [
+        ...sound,
+        { kind: 'stored', at: 1_000, messageId: 'gone', key: 'k', n: 3 },
+        { kind: 'held', queue: 'payments/broker-a/0', offset: 0, messageId: 'gone', key: '', storedAt: 900 },
+        record('start', 4, 2_100, { queue: '%RETRY%chaos-block/broker-a/0', messageId: 'gone' }),
+        record('end', 4, 2_101, { queue: '%RETRY%chaos-block/broker-a/0', messageId: 'gone' }),
+      ],
+      ['missing: gone was acknowledged and is in no queue'],
+    ],
+    [
+      'a queue that holds more than is known of it',
+      [...sound, { kind: 'content', queue: QUEUE, from: 0, to: 5 }],
+      [`held: of ${QUEUE} 2 of 5 are not known, 3 first`],
+    ],
+    [
+      'a queue that ends before where a group was',
+      [
+        ...sound,
+        { kind: 'content', queue: QUEUE, from: 0, to: 3 },
+        { kind: 'offset', at: 1, group: 'chaos-block', queue: QUEUE, offset: '4' },
+      ],
+      [`held: ${QUEUE} ends at 3, and a group was beyond`],
+    ],
+    [
+      'a queue of which nobody says what it holds',
+      [
+        ...sound,
+        { kind: 'content', queue: QUEUE, from: 0, to: 3 },
+        { kind: 'offset', at: 1, group: 'chaos-block', queue: 'orders/broker-b/1', offset: '1' },
+      ],
+      ['held: nothing is known of orders/broker-b/1, where a group was at work'],
+    ],
+    [
+      'a run of which nobody has noted what topics hold, or what was committed',
+      sound
+        .filter(({ kind }) => kind !== 'held' && kind !== 'stored')
+        .concat(commit('1', 1, { group: 'other' })),
+      ['held: nothing is known of what topics hold', 'commits: nothing is known of those of chaos-block'],
+    ],
+    [
+      'an offset that went back and was overwritten before anybody asked',
+      [...sound, commit('3', 3_000), commit('2', 3_001), commit('3', 3_002)],
+      [`commit: chaos-block ${QUEUE} was told 2 after 3`],
+    ],
+    [
+      'a setting that is wrong, whatever befell a server then',
+      [
+        ...sound,
+        fault('kill', 'broker-b', 4_000, 4_500),
+        invocation({ durationMs: 5, status: 'error', errorType: 'ConfigError', error: 'ConfigError' }),
+        invocation({
+          durationMs: 5,
+          status: 'error',
+          errorType: 'AggregateError',
+          error: '{"errorType":"AggregateError","errors":["ConfigError: groupName"]}',
+        }),
+      ],
+      [
+        'error: publish: ConfigError',
+        'error: publish: {"errorType":"AggregateError","errors":["ConfigError: groupName"]}',
+      ],
     ],
     [
       'an error that nobody caught',
@@ -332,6 +430,173 @@ describe('the judge of a chaos run', () => {
       [before.explained, late.explained],
       [[], ['twice: id-1 by chaos-block at orders/broker-a/0/1 (kill of broker-a)']],
     )
+  })
+
+  it('takes no kill as the cause of what stood still long after the end of who had done it', () => {
+    const ended = invocation({
+      name: 'consume-block',
+      invocation: 'first',
+      pid: 1,
+      at: 3_000,
+      durationMs: 2_000,
+    })
+    const again = [record('start', 2, 200_000), record('end', 2, 200_005)]
+    const judged = (killedAt: number): string[] => {
+      const stood = [5_000, 20_000, killedAt - 1_000].map((at) => offset('2', at))
+      const kill = fault('kill', 'broker-a', killedAt, killedAt + 5_000)
+      return judge([...sound, ended, ...stood, kill, offset('3', 201_000), ...again]).explained
+    }
+
+    const text = 'twice: id-2 by chaos-block at orders/broker-a/0/2'
+    assert.deepStrictEqual(
+      [judged(172_000), judged(18_500), judged(17_500)],
+      [[], [], [`${text} (kill of broker-a)`]],
+    )
+  })
+
+  it('takes a kill of the broker as the cause of a commit of less, but not of less than it had saved, nor any other fault', () => {
+    const history = [...sound, commit('1', 1_000), commit('2', 20_000), commit('3', 34_000)]
+    const judged = (what: string, target: string, at: number, value: string): string[] => {
+      const { violations, explained } = judge([
+        ...history,
+        fault(what, target, at, at + 2_000),
+        commit(value, 40_000),
+      ])
+      return [...violations, ...explained]
+    }
+
+    const text = (value: string): string => `commit: chaos-block ${QUEUE} was told ${value} after 3`
+    assert.deepStrictEqual(judged('kill', 'broker-a', 35_000, '2'), [`${text('2')} (kill of broker-a)`])
+    assert.deepStrictEqual(judged('kill', 'broker-a', 35_000, '1'), [text('1')])
+    assert.deepStrictEqual(judged('kill', 'broker-b', 35_000, '2'), [text('2')])
+    assert.deepStrictEqual(judged('kill', 'broker-a', 5_000, '2'), [text('2')])
+    assert.deepStrictEqual(judged('suspend', 'broker-a', 35_000, '2'), [text('2')])
+  })
+
+  it('takes a kill that let somebody else have the queue, and a sleep longer than a lease, as the cause of a commit of less', () => {
+    const own = invocation({
+      name: 'consume-block',
+      invocation: 'first',
+      pid: 1,
+      at: 4_000,
+      durationMs: 3_500,
+    })
+    const history = [...sound, own, commit('3', 3_000), commit('2', 3_500)]
+    const killedAt = (at: number): string[] =>
+      judge([...history, fault('kill', 'broker-a', at, at + 200)]).explained
+
+    const slept = (until: number): string[] =>
+      judge([
+        ...sound,
+        invocation({ invocation: 'slow', pid: 7, at: 80_000, durationMs: 79_500, limitMs: 100_000 }),
+        record('start', 1, 75_000, { invocation: 'slow', pid: 7 }),
+        record('end', 1, 75_001, { invocation: 'slow', pid: 7 }),
+        commit('3', 3_000),
+        commit('2', 75_002),
+        fault('suspend', 'consume-long 7', 1_000, until),
+      ]).explained.filter((each) => each.startsWith('commit: '))
+
+    const text = `commit: chaos-block ${QUEUE} was told 2 after 3`
+    assert.deepStrictEqual([killedAt(600), killedAt(400)], [[`${text} (kill of broker-a)`], []])
+    assert.deepStrictEqual([slept(71_000), slept(50_000)], [[`${text} (suspend of consume-long 7)`], []])
+  })
+
+  it('takes an error of this package as what a fault leads to that met a server, or its own environment, not long before', () => {
+    const judged = (...more: Happening[]): number =>
+      judge([
+        ...sound,
+        invocation({
+          pid: 3,
+          at: 100_000,
+          durationMs: 1_000,
+          status: 'error',
+          errorType: 'TimeoutError',
+          error: 'x',
+        }),
+        ...more,
+      ]).violations.length
+
+    assert.deepStrictEqual(
+      [
+        judged(fault('kill', 'broker-b', 99_500, 99_900)),
+        judged(fault('suspend', 'name server 1', 30_000, 34_100)),
+        judged(fault('suspend', 'publish 3', 40_000, 41_000)),
+        judged({ kind: 'begin', at: 89_500 }),
+      ],
+      [0, 0, 0, 0],
+    )
+    assert.deepStrictEqual(
+      [
+        judged(),
+        judged(fault('kill', 'broker-b', 30_000, 33_900)),
+        judged(fault('kill', 'broker-b', 100_001, 100_100)),
+        judged(fault('cut', 'broker-b', 99_500, 99_900, 0)),
+        judged(fault('duplicate', 'broker-b', 99_500, 99_900, 5)),
+        judged(fault('suspend', 'publish 4', 99_500, 99_900)),
+        judged({ kind: 'begin', at: 88_500 }),
+      ],
+      [1, 1, 1, 1, 1, 1, 1],
+    )
+  })
+
+  it('lists each key that changed its queue with the kill that gave publishers another route, and what was begun too early there', () => {
+    const elsewhere = { queue: 'orders/broker-b/0', messageId: 'id-3' }
+    const more = (at: number): Happening[] => [
+      { kind: 'stored', at: 51_000, messageId: 'id-3', key: 'k', n: 3 },
+      { kind: 'held', ...elsewhere, offset: 0, key: 'k', storedAt: 50_900 },
+      record('start', 0, at, elsewhere),
+      record('end', 0, at + 1, elsewhere),
+    ]
+    const judged = (at: number, ...faults: Happening[]): [readonly string[], string[], unknown[]] => {
+      const { violations, explained, figures } = judge([...sound, ...more(at), ...faults])
+      return [
+        violations,
+        explained,
+        ['keys that changed their queue', 'begun there before what lies elsewhere was done'].map(
+          (each) => figures[each],
+        ),
+      ]
+    }
+    const text = `moved: k from ${QUEUE} to orders/broker-b/0/0`
+    const early = `${text}, and chaos-block began 1 there before what lies elsewhere was done`
+
+    assert.deepStrictEqual(judged(52_000, fault('kill', 'broker-a', 40_000, 45_000)), [
+      [],
+      [`${text} (kill of broker-a)`],
+      [1, 0],
+    ])
+    assert.deepStrictEqual(judged(2_024, fault('kill', 'name server 1', 40_000, 45_000)), [
+      [],
+      [`${early} (kill of name server 1)`],
+      [1, 1],
+    ])
+    for (const other of [
+      fault('kill', 'replica of broker-a', 40_000, 45_000),
+      fault('cut', 'broker-a', 40_000, 45_000),
+      fault('kill', 'broker-a', 51_000, 55_000),
+      fault('kill', 'publish 9', 40_000, 45_000),
+    ])
+      assert.deepStrictEqual(judged(2_024, other), [[early], [], [1, 1]])
+  })
+
+  it('does not take for a change of queue what was stored once more in the queue behind it', () => {
+    const again: Happening = {
+      kind: 'held',
+      queue: QUEUE,
+      offset: 3,
+      messageId: 'id-2',
+      key: 'k',
+      storedAt: 950,
+    }
+
+    const { figures } = judge([
+      ...sound,
+      again,
+      record('start', 3, 2_030, { messageId: 'id-2' }),
+      record('end', 3, 2_031, { messageId: 'id-2' }),
+    ])
+
+    assert.deepStrictEqual([figures['how often they did'], figures['records twice']], [0, 0])
   })
 
   it('takes as the cause of a copy only what came before the invocation that had done it was over', () => {
@@ -475,6 +740,17 @@ describe('the judge of a chaos run', () => {
       fault('cut', 'broker-a', 61_500, 61_600),
     ])
 
+    const stalled = (at: number, ms: number): Happening[] => [
+      ...history,
+      { ...message, storedAt: 2_000 },
+      { kind: 'stall', at, until: at + ms },
+    ]
+    const [enough, short, before] = [
+      judge(stalled(50_000, 9_000)),
+      judge(stalled(50_000, 8_000)),
+      judge(stalled(0, 10_000)),
+    ]
+
     const text =
       'takeover: chaos-block had nobody at orders/broker-a/0 for 70000 ms after consume-block 1 was killed'
     assert.deepStrictEqual([waited.violations, waited.figures['longest takeover, ms']], [[text], 70_000])
@@ -484,6 +760,8 @@ describe('the judge of a chaos run', () => {
       [[], [`${text} (silent of broker-a)`]],
     )
     assert.deepStrictEqual([goneBefore.violations, shortlyGone.violations], [[text], [text]])
+    assert.deepStrictEqual(enough.explained, [`${text} (stall of the machine)`])
+    assert.deepStrictEqual([short.violations, before.violations], [[text], [text]])
   })
 
   it('finds that also of a queue that the killed worker had besides that of its last record', () => {
@@ -557,11 +835,14 @@ describe('the judge of a chaos run', () => {
     const text = 'late: publish took 9900 of 10000 ms'
     assert.deepStrictEqual(
       [
-        judged(fault('suspend', 'publish 3', 12_000, 15_000)),
-        judged(fault('suspend', 'publish 4', 12_000, 15_000)),
+        judged(fault('suspend', 'publish 3', 12_000, 19_500)),
+        judged(fault('suspend', 'publish 4', 12_000, 19_500)),
         judged(fault('suspend', 'publish 3', 5_000, 9_000)),
+        // It had all the time that it keeps back for its end.
+        judged(fault('suspend', 'publish 3', 10_200, 11_200)),
+        judged(fault('suspend', 'publish 3', 12_000, 19_000)),
       ],
-      [[`${text} (suspend of publish 3)`], [], []],
+      [[`${text} (suspend of publish 3)`], [], [], [], []],
     )
   })
 

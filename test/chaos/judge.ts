@@ -3,13 +3,31 @@
  * a fault explains. What is not explained is a violation.
  */
 import * as errors from '../../src/errors.ts'
+import { DEADLINE_MARGIN_MS } from '../../src/lambda/context.ts'
+import {
+  type Cause,
+  type Fault,
+  faultNear,
+  faultOn,
+  isHarmless,
+  isOfServer,
+  killOf,
+  LEASE_MS,
+  laneOf,
+  longSleepOf,
+  type Of,
+  pidOf,
+  placeOf,
+  type RecordLine,
+  type Spans,
+  stallOf,
+  sum,
+  topicOf,
+} from './causes.ts'
+import { incompleteOf, missingOf } from './content.ts'
 import type { Happening } from './history.ts'
-
-type Of<Kind extends Happening['kind']> = Extract<Happening, { kind: Kind }>
-type RecordLine = Of<'record'>
-type Fault = Of<'fault'>
-/** What explains something, and when it was. */
-type Cause = Pick<Fault, 'what' | 'target' | 'at' | 'until'>
+import { movesOf, rerouted } from './moves.ts'
+import { staleCauseOf, staleCommitsOf, unknownOf } from './stale-commits.ts'
 
 export interface Verdict {
   /** In this order they are printed. */
@@ -39,8 +57,6 @@ const TRANSACTION_NOTED_MS = 45_000
 const EARLY_END_MS = 2_000
 /** An end is noted up to 3 s later. */
 const END_NOTED_MS = 5_000
-/** A lease ends by itself after it. */
-const LEASE_MS = 60_000
 /** What was handled is committed so much later at most, unless something befalls its broker by then. */
 const SETTLED_MS = 5_000
 /** An invocation lasts no longer. */
@@ -55,6 +71,12 @@ const NOTED_MS = 50
 const BEGIN_MS = 1_000
 /** What an invocation does at its end, it does in this time. */
 const ENDING_MS = 2_000
+/** A function plans with all of its time but this (docs/consume.md): what kept it before was over when it came to its end. */
+const KEPT_BACK_MS = DEADLINE_MARGIN_MS + 350
+/** What a broken server leads to: leases last 60 s, routes 30 s. */
+const AFTERMATH_MS = 65_000
+/** From the begin of a run: its servers’ first requests take seconds on a machine that starts all of it at once. */
+const STARTED_MS = 10_000
 const MOST_DUPLICATES = 0.01
 
 export function judge(history: readonly Happening[]): Verdict {
@@ -73,6 +95,7 @@ export function judge(history: readonly Happening[]): Verdict {
     ({ status, durationMs, limitMs }) => status === 'timeout' || limitMs - durationMs < MARGIN_MS,
   )
   const stored = of('stored')
+  const stalls = of('stall')
 
   const spans = new Map(
     invocations.map(({ invocation, at, durationMs }) => [invocation, { from: at - durationMs, to: at }]),
@@ -82,13 +105,17 @@ export function judge(history: readonly Happening[]): Verdict {
   const skipped = skippedOf(held, groups)
   violations.push(...skipped.map((each) => `skipped: ${each}`))
   violations.push(...misplacedOf(stored, held))
+  const consumed = new Set(records.map(({ queue }) => topicOf(queue)))
+  const missing = missingOf(stored, held, consumed)
+  violations.push(...missing)
+  violations.push(...incompleteOf(of('content'), held, records, of('offset')))
   const swaps = [...groups].flatMap(([group, lines]) => (isOrdered(group) ? swapsOf(lines, held) : []))
   sort(swaps, (swap) => lockLossOf(faults, swap, spans))
   const twice = [...groups.values()].flatMap((lines) => duplicatesOf(lines, held))
   const reached = Map.groupBy(of('offset'), ({ group, queue }) => `${group} ${queue}`)
   const lostCommitOf = ({ before, at }: Duplicate): Fault | undefined => {
     const kills = before.map((each) => {
-      const committed = committedAt(each, reached.get(`${each.group} ${each.queue}`) ?? [])
+      const committed = committedAt(each, reached.get(`${each.group} ${each.queue}`) ?? [], spans)
       return killOf(faults, each.queue, each.at, Math.min(at, committed + COMMITS_LOST_MS))
     })
     return kills.find(Boolean)
@@ -104,6 +131,15 @@ export function judge(history: readonly Happening[]): Verdict {
     const saved = kill && samples.findLast((each) => each.at < kill.at - COMMITS_LOST_MS)
     return saved && BigInt(offset) < BigInt(saved.offset) ? undefined : kill
   })
+  const commits = of('commit')
+  violations.push(...unknownOf(commits, groups))
+  const stale = staleCommitsOf(commits)
+  sort(stale, (each) =>
+    staleCauseOf(each, faults, records, spans, { savedMs: COMMITS_LOST_MS, invocationMs: INVOCATION_MS }),
+  )
+  const ordered = new Map([...groups].filter(([group]) => isOrdered(group)))
+  const moves = movesOf(stored, held, ordered)
+  sort(moves, (move) => rerouted(faults, move))
   const transactions = transactionsOf(of('begun'), of('ended'), held, invocations)
   violations.push(...transactions.wrong)
   const halves = of('half')
@@ -127,24 +163,25 @@ export function judge(history: readonly Happening[]): Verdict {
     )
   })
   for (const { name, line } of of('crash')) violations.push(`crash: ${name}: ${line}`)
-  violations.push(...strangeErrorsOf(invocations, faults))
+  violations.push(...strangeErrorsOf(invocations, faults, of('begin')[0]?.at))
   sort(
     late.map(({ name, pid, at, durationMs, limitMs }) => ({
       at,
       pid,
-      since: at - durationMs,
+      endsFrom: Math.min(at, at - durationMs + limitMs - KEPT_BACK_MS),
       missingMs: MARGIN_MS - (limitMs - durationMs),
       text: `late: ${name} took ${Math.round(durationMs)} of ${limitMs} ms`,
     })),
-    ({ since, at, pid, missingMs }) =>
-      faultNear(faults, since, at, (fault) => fault.what === 'suspend' && pidOf(fault) === pid) ??
-      stallOf(of('stall'), at, missingMs),
+    ({ endsFrom, at, pid, missingMs }) =>
+      faultNear(faults, endsFrom, at, (fault) => fault.what === 'suspend' && pidOf(fault) === pid) ??
+      stallOf(stalls, at - ENDING_MS, at, missingMs),
   )
   const takeovers = takeoversOf(records, faults, held)
   sort(
     takeovers.filter(({ ms }) => ms > TAKEOVER_MS),
-    ({ queue, since, at }) =>
-      faultOn(faults, queue, since + LEASE_MS, since + TAKEOVER_MS, ({ until }) => until >= at - TAKEN_MS),
+    ({ queue, since, at, ms }) =>
+      faultOn(faults, queue, since + LEASE_MS, since + TAKEOVER_MS, ({ until }) => until >= at - TAKEN_MS) ??
+      stallOf(stalls, since, at, ms - TAKEOVER_MS),
   )
   const over = of('over').at(-1)
   if (over?.isDrained !== true) violations.push('the queues were not drained in the end')
@@ -154,15 +191,21 @@ export function judge(history: readonly Happening[]): Verdict {
   if (others > ends * MOST_DUPLICATES) violations.push(`${others} of ${ends} records twice`)
   const figures = {
     acknowledged: stored.length,
+    'of them in no queue': missing.length,
     'sends without an acknowledgement': of('not-stored').length,
     'handled, all groups': ends,
     'records lost': lost.length,
     'records skipped': skipped.length,
     'gaps and swaps of order': swaps.length,
+    'keys that changed their queue': new Set(moves.map(({ key }) => key)).size,
+    'how often they did': moves.length,
+    'begun there before what lies elsewhere was done': sum(moves.map(({ early }) => early)),
     'records twice': twice.length,
     'of them by commits of a killed broker': byLostCommits.size,
     'double owners': owners.length,
     'offsets that went back': back.length,
+    commits: commits.length,
+    'commits of less than before': stale.length,
     'transactions begun': of('begun').length,
     'transactions in the wrong state': transactions.wrong.length,
     'transactions delivered twice': transactions.twice.length,
@@ -174,7 +217,7 @@ export function judge(history: readonly Happening[]): Verdict {
     crashes: of('crash').length,
     faults: of('fault').length,
     'of them met by nobody': of('fault').length - faults.length,
-    'stalls of the machine': of('stall').length,
+    'stalls of the machine': stalls.length,
     connections: over?.connections ?? 0,
   }
   return { figures, violations, explained }
@@ -196,22 +239,8 @@ export function judge(history: readonly Happening[]): Verdict {
   }
 }
 
-const sum = (all: readonly number[]): number => all.reduce((total, each) => total + each, 0)
-
 /** Groups whose mapping has `onFailure: 'block'`. */
 const isOrdered = (group: string): boolean => group.endsWith('-block')
-/** What is not kept from its effect: at most it comes twice, in another order, or in pieces. */
-const isHarmless = ({ what }: Fault): boolean => /^(duplicate|reorder|bytewise)$/.test(what)
-/** Which environment it befell. */
-const pidOf = ({ target }: Pick<Fault, 'target'>): number => Number(/^[a-z-]+ (\d+)$/.exec(target)?.[1])
-
-const faultNear = (
-  faults: readonly Fault[],
-  from: number,
-  to: number,
-  is: (fault: Fault) => boolean,
-): Fault | undefined => faults.find((fault) => fault.at <= to && fault.until >= from && is(fault))
-
 /**
  * What lets a lease be given to somebody else while its owner works: its broker forgets it, or it sleeps longer than it lasts. Its
  * owner works no longer than an invocation lasts.
@@ -227,41 +256,6 @@ function lockLossOf(
   const slept = owners.map((owner) => longSleepOf(faults, owner, at, spans))
   return killOf(faults, queue, since, at) ?? slept.find(Boolean)
 }
-
-/** In the invocation of a record, up to a time: whoever slept longer than a lease goes on with the batch that it has. */
-function longSleepOf(
-  faults: readonly Fault[],
-  { pid, at, invocation }: RecordLine,
-  until: number,
-  spans: Spans,
-): Fault | undefined {
-  const isLong = (fault: Fault): boolean =>
-    fault.what === 'suspend' && fault.until - fault.at >= LEASE_MS && pidOf(fault) === pid
-  return faultNear(faults, spans.get(invocation)?.from ?? at, until, isLong)
-}
-
-/** When invocations began and ended, by their ids. */
-type Spans = ReadonlyMap<string, { from: number; to: number }>
-
-/** A fault of the broker that has the queue. */
-function faultOn(
-  faults: readonly Fault[],
-  queue: string,
-  from: number,
-  to: number,
-  is: (fault: Fault) => boolean,
-): Fault | undefined {
-  return faultNear(faults, from, to, (fault) => is(fault) && fault.target === brokerOf(queue))
-}
-
-/** The broker of a queue was killed between two times; what comes while it starts again is another matter. */
-const killOf = (faults: readonly Fault[], queue: string, from: number, to: number): Fault | undefined =>
-  faults.find(
-    ({ what, target, at }) => what === 'kill' && target === brokerOf(queue) && from <= at && at <= to,
-  )
-
-/** The name of the broker that has a queue. */
-const brokerOf = (queue: string): string | undefined => queue.split('/').at(-2)
 
 /** Acknowledged, and never handled by a group to its end. */
 function lostOf(
@@ -291,8 +285,6 @@ function skippedOf(
   })
 }
 
-const topicOf = (queue: string): string | undefined => queue.split('/').at(-3)
-
 /** In a queue, messages of a sharding key lie as they were sent; a copy that a publisher sent again may lie anywhere behind. */
 function misplacedOf(stored: readonly Of<'stored'>[], held: readonly Of<'held'>[]): string[] {
   const numbers = new Map(stored.map(({ messageId, n }) => [messageId, n]))
@@ -317,8 +309,15 @@ function misplacedOf(stored: readonly Of<'stored'>[], held: readonly Of<'held'>[
 /** Errors of this package, or of several of them. */
 const OURS = new Set([...Object.keys(errors), 'AggregateError'])
 
-/** What an invocation must not fail with: an error that is not ours, or an end that nobody gave it. */
-function strangeErrorsOf(invocations: readonly Of<'invocation'>[], faults: readonly Fault[]): string[] {
+/** What says that something took too long. */
+const SLOW = new Set(['TimeoutError', 'DeadlineError'])
+
+/** What an invocation must not fail with: an error that is not ours, one of ours that nothing led to, or an end that nobody gave it. */
+function strangeErrorsOf(
+  invocations: readonly Of<'invocation'>[],
+  faults: readonly Fault[],
+  begin = -Infinity,
+): string[] {
   return invocations.flatMap(({ name, pid, at, durationMs, status, errorType = '', error }) => {
     if (error === undefined || status === 'timeout') return []
     const wasKilled = faultNear(
@@ -327,7 +326,17 @@ function strangeErrorsOf(invocations: readonly Of<'invocation'>[], faults: reado
       at,
       ({ what, ...fault }) => what === 'kill' && pidOf(fault) === pid,
     )
-    if (OURS.has(errorType) || (errorType === 'Runtime.ExitError' && wasKilled)) return []
+    if (errorType === 'Runtime.ExitError' && wasKilled) return []
+    const cause = faultNear(
+      faults,
+      at - durationMs - AFTERMATH_MS,
+      at,
+      (fault) => !isHarmless(fault) && (isOfServer(fault) || pidOf(fault) === pid),
+    )
+    // Servers that have just been started take their time, and nothing else.
+    const isEarly = at - durationMs < begin + STARTED_MS && SLOW.has(errorType)
+    // What is set wrongly no fault has set.
+    if (OURS.has(errorType) && !/\bConfigError\b|\bRMQ_CONFIG\b/.test(error) && (cause || isEarly)) return []
     return [`error: ${name}: ${error.slice(0, 300)}`]
   })
 }
@@ -372,9 +381,6 @@ function swapsOf(lines: readonly RecordLine[], held: readonly Of<'held'>[]): Fou
   return swaps
 }
 
-const laneOf = ({ queue, key }: Pick<RecordLine, 'queue' | 'key'>): string => `${queue} ${key}`
-const placeOf = ({ queue, offset }: Pick<RecordLine, 'queue' | 'offset'>): string => `${queue}/${offset}`
-
 /** What kept a broker from learning that a message was done: something that befell it, or who did it, before the invocation had ended. */
 function interruptionOf(
   { lines, at: again }: Duplicate,
@@ -402,16 +408,6 @@ function lateEndOf({ lines, at }: Duplicate, late: readonly Of<'invocation'>[]):
   const ids = new Set(lines.filter((each) => each.at < at).map(({ invocation }) => invocation))
   const found = late.find(({ invocation }) => ids.has(invocation))
   return found && { what: 'late end', target: found.name, at: found.at - found.durationMs, until: found.at }
-}
-
-/** The machine had no time for a process that wanted it, for as long as what was missing. */
-function stallOf(stalls: readonly Of<'stall'>[], at: number, missingMs: number): Cause | undefined {
-  const found = stalls.filter((each) => each.at <= at && each.until >= at - ENDING_MS)
-  const [first] = found
-  const isEnough = sum(found.map((each) => each.until - each.at)) >= missingMs
-  return first && isEnough
-    ? { what: 'stall', target: 'the machine', at: first.at, until: found.at(-1)?.until ?? at }
-    : undefined
 }
 
 interface Duplicate extends Found {
@@ -456,10 +452,18 @@ function duplicatesOf(lines: readonly RecordLine[], held: readonly Of<'held'>[])
 
 const isDuplicate = (each: object): each is Duplicate => 'before' in each
 
-/** Not before it was done, and not before the last time that its group was seen to stand before it. */
-function committedAt({ at, offset }: RecordLine, samples: readonly Of<'offset'>[]): number {
+/**
+ * Not before it was done, and not before the last time that its group was seen to stand before it; not long after the end of who
+ * had done it: what was not committed by then, nobody commits.
+ */
+function committedAt(
+  { at, offset, invocation }: RecordLine,
+  samples: readonly Of<'offset'>[],
+  spans: Spans,
+): number {
   const past = samples.findIndex((each) => each.at > at && BigInt(each.offset) > BigInt(offset))
-  return Math.max(at, samples[past - 1]?.at ?? at)
+  const seen = Math.max(at, samples[past - 1]?.at ?? at)
+  return Math.min(seen, (spans.get(invocation)?.to ?? at + INVOCATION_MS) + SETTLED_MS)
 }
 
 /**

@@ -109,6 +109,8 @@ export function sampleOffsets(
   const sample = async (group: string, queue: MessageQueue): Promise<void> => {
     const { topic, brokerName, queueId } = queue
     const request = { consumerGroup: group, topic, queueId, setZeroIfNotFound: false }
+    // When it stood there at the earliest: noted by its answer, it may stand behind a kill that came at once.
+    const at = Date.now()
     const call = client.network.call(direct[brokerName] ?? '', QueryConsumerOffset, request, undefined, {
       deadline: client.deadline({ deadlineMs: Date.now() + SAMPLE_MS }),
     })
@@ -116,7 +118,7 @@ export function sampleOffsets(
     const answer = await call.catch(() => undefined)
     const offset = answer?.header.offset
     if (offset === undefined) return
-    history.add({ kind: 'offset', at: Date.now(), group, queue: nameOf(queue), offset: offset.toString() })
+    history.add({ kind: 'offset', at, group, queue: nameOf(queue), offset: offset.toString() })
   }
   const running = (async () => {
     while (!ending.signal.aborted) {

@@ -151,10 +151,12 @@ commit ${madeOf}, Node.js ${process.version}, RocketMQ ${ROCKETMQ_VERSION} with 
 /** Prints the figures and what was found. */
 function tell(file: string): boolean {
   const history = readHistory(file)
+  const run = history.find((each) => each.kind === 'run')
+  console.log(`run at commit ${run?.commit ?? 'unknown'}, judged at commit ${commit()}`)
   console.log(faultTable(history))
   const verdict = judge(history)
-  const begin = history.find(({ kind }) => kind === 'begin')
-  for (const line of findingsOf(verdict, begin && 'at' in begin ? begin.at : 0)) console.log(line)
+  const begin = history.find((each) => each.kind === 'begin')
+  for (const line of findingsOf(verdict, begin?.at ?? 0)) console.log(line)
   const isSound = verdict.violations.length === 0
   process.exitCode = isSound ? 0 : 1
   return isSound
