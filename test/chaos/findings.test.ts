@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { findingsOf } from './findings.ts'
 
-it('tells each case with its cause and when both were, and what was forgotten with a commit by its offsets', () => {
+it('tells each case with its cause and when both were, what was forgotten with a commit by its offsets, and keys that moved by their causes', () => {
   const kill = { what: 'kill', target: 'broker-a', at: 12_000, until: 15_500 }
   const cut = { what: 'cut', target: 'broker-b', at: 20_000, until: 21_000 }
   const forgotten = [7, 3, 4].map((offset) => ({
@@ -12,9 +12,15 @@ it('tells each case with its cause and when both were, and what was forgotten wi
     cause: kill,
     forgotten: { group: 'chaos-block', queue: 'orders/broker-a/0', offset },
   }))
+  const moved = ['1-4', '0-0', '1-4'].map((key) => ({
+    text: `moved: ${key}`,
+    at: 17_000,
+    cause: kill,
+    moved: key,
+  }))
   const verdict = {
     figures: { acknowledged: 3, 'records lost': 0 },
-    explained: [...forgotten, { text: 'twice: id-1', at: 22_500, cause: cut }],
+    explained: [...moved, ...forgotten, { text: 'twice: id-1', at: 22_500, cause: cut }],
   }
 
   assert.deepStrictEqual(findingsOf({ ...verdict, violations: [] }, 10_000), [
@@ -22,6 +28,7 @@ it('tells each case with its cause and when both were, and what was forgotten wi
     '  records lost  0',
     '  explained: at 12.5 s twice: id-1 (cut of broker-b, 10.0 to 11.0 s)',
     '  explained: 3 × twice, commits lost: 3-4, 7 by chaos-block at orders/broker-a/0 (kill of broker-a, 2.0 to 5.5 s)',
+    '  explained: 3 × moved, nothing begun too early: 0-0, 1-4 × 2 (kill of broker-a, 2.0 to 5.5 s)',
     'nothing that no fault explains',
   ])
   assert.deepStrictEqual(findingsOf({ ...verdict, violations: ['lost: id-2'] }, 10_000).slice(-2), [

@@ -14,19 +14,33 @@ export function findingsOf({ figures, violations, explained }: Verdict, begin: n
     explained.filter((each) => each.forgotten),
     (each) => `by ${each.forgotten?.group} at ${each.forgotten?.queue} ${because(each)}`,
   )
+  const moved = Map.groupBy(
+    explained.filter((each) => each.moved !== undefined),
+    because,
+  )
   return [
     ...Object.entries(figures).map(([name, figure]) => `  ${name.padEnd(width)}  ${figure}`),
     ...explained
-      .filter((each) => !each.forgotten)
+      .filter((each) => !each.forgotten && each.moved === undefined)
       .map((each) => `  explained: at ${after(each.at)} s ${each.text} ${because(each)}`),
     ...[...forgotten].map(
       ([what, all]) =>
         `  explained: ${all.length} × twice, commits lost: ${rangesOf(all.map((each) => each.forgotten?.offset ?? 0))} ${what}`,
     ),
+    ...[...moved].map(
+      ([cause, all]) =>
+        `  explained: ${all.length} × moved, nothing begun too early: ${countsOf(all.map((each) => each.moved ?? ''))} ${cause}`,
+    ),
     ...violations.slice(0, MOST_VIOLATIONS).map((each) => `  VIOLATION ${each}`),
     violations.length === 0 ? 'nothing that no fault explains' : `${violations.length} violations`,
   ]
 }
+
+/** `a × 2, b`. */
+const countsOf = (names: readonly string[]): string =>
+  [...Map.groupBy(names.toSorted(), (name) => name)]
+    .map(([name, { length }]) => (length > 1 ? `${name} × ${length}` : name))
+    .join(', ')
 
 /** `3-5, 9`. */
 function rangesOf(numbers: readonly number[]): string {

@@ -26,7 +26,7 @@ import {
 } from './causes.ts'
 import { incompleteOf, missingOf } from './content.ts'
 import type { Happening } from './history.ts'
-import { movesOf, rerouted } from './moves.ts'
+import { type Move, movesOf, rerouted } from './moves.ts'
 import { staleCauseOf, staleCommitsOf, unknownOf } from './stale-commits.ts'
 
 export interface Verdict {
@@ -45,6 +45,8 @@ export interface Explained {
   cause: Cause
   /** Of what a killed broker forgot that it was done: there are many of them. */
   forgotten?: Pick<RecordLine, 'group' | 'queue' | 'offset'>
+  /** A key that changed its queue, and nothing was begun too early there: publishers with an old and a new route take turns. */
+  moved?: string
 }
 
 /** Commits that a killed broker may not have saved: it does every 5 s, 10 s after its start for the first time. */
@@ -234,7 +236,7 @@ export function judge(history: readonly Happening[]): Verdict {
       else if (isDuplicate(each) && byLostCommits.has(each)) {
         const { group, queue, offset } = each
         explained.push({ text, at, cause, forgotten: { group, queue, offset } })
-      } else explained.push({ text, at, cause })
+      } else explained.push({ text, at, cause, ...(isHarmlessMove(each) ? { moved: each.key } : {}) })
     }
   }
 }
@@ -450,6 +452,7 @@ function duplicatesOf(lines: readonly RecordLine[], held: readonly Of<'held'>[])
   })
 }
 
+const isHarmlessMove = (each: object): each is Move => 'early' in each && each.early === 0
 const isDuplicate = (each: object): each is Duplicate => 'before' in each
 
 /**
