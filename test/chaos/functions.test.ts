@@ -8,6 +8,7 @@ it('is judged by its type, however long the text of its error is', () => {
   const judged = (errorType: string): readonly string[] => {
     const failure = failureOf(JSON.stringify({ errorMessage: 'x'.repeat(5_000), errorType }))
     const history = [
+      { kind: 'fault', what: 'kill', target: 'broker-a', at: 4_000, until: 4_500 } as const,
       {
         kind: 'invocation',
         name: 'publish',
