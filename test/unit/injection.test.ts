@@ -267,6 +267,12 @@ describe('a line of a log is one of ours', () => {
       },
     })
     const client = cluster.client()
+    // What the operator's own code throws is logged in full, whatever it quotes.
+    const quoting = cluster.client({
+      addressMap: (address) => {
+        throw new Error(`no address for ${address}${FORGED}`)
+      },
+    })
     const context = () => lambdaContext({ remainingMs: 2_500 })
     const shared = { producerGroup: 'shop', client }
     const transactions = { secret: SECRET }
@@ -292,6 +298,7 @@ describe('a line of a log is one of ours', () => {
       publishing()(post('/topics/orders/messages', { body: 'x' }), context()),
       publishing()(post('/topics/orders/messages', { messages: [{ body: 'x' }, { body: 'y' }] }), context()),
       publishing()(post('/topics/orders/transactions', { body: 'x' }), context()),
+      publishing({ client: quoting })(post('/topics/orders/messages', { body: 'x' }), context()),
       publishing({ topics: { orders: { schema } } })(
         post('/topics/orders/messages', { body: { text: FORGED } }),
         context(),
@@ -316,7 +323,7 @@ describe('a line of a log is one of ours', () => {
       lines.filter((line) => /[\r\n]/.test(line) || JSON.parse(line).message === 'forged'),
       [],
     )
-    ok(lines.some((line) => line.includes('forged')) && ended.length === 8)
+    ok(lines.some((line) => line.includes('forged')) && ended.length === 9)
   })
 })
 
