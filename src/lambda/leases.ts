@@ -29,8 +29,8 @@ export interface Leases {
    */
   confirm(queues: readonly MessageQueue[], limits: CallOptions): Promise<void>
   /**
-   * Before `due` are committed: renews all that are held and forgets those that are another's now. A broker that was silent
-   * is asked for queues of `due` only. Rejects when no broker can be asked.
+   * Before `due`, queues of one broker, are committed: renews all that are held there and forgets those that are another's now.
+   * Rejects when it cannot be asked.
    */
   renew(due: readonly MessageQueue[], limits: CallOptions): Promise<void>
   /** Gives all of them back. Whatever fails, they end by themselves. */
@@ -123,11 +123,8 @@ export async function takeLeases(
       forgetUnsafe(some)
     },
     async renew(due, until) {
-      const isDue = (name: string): boolean => due.some(({ brokerName }) => brokerName === name)
-      const some = [...held.values()].filter(({ brokerName }) => isDue(brokerName) || !silent.has(brokerName))
-      const failures = await lock(some, until)
-      for (const failure of failures.values())
-        if (some.every(({ brokerName }) => failures.has(brokerName))) throw failure
+      const own = [...held.values()].filter(({ brokerName }) => brokerName === due[0]?.brokerName)
+      for (const failure of (await lock(own, until)).values()) throw failure
     },
     async release(last) {
       isOver = true

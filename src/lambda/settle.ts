@@ -44,7 +44,8 @@ export class Settlement {
   readonly #source: ResolvedEventSource
   readonly #end: number
   /** One commit at a time: they must not overtake each other. */
-  #committing: Promise<void> = Promise.resolve()
+  /** By the names of their brokers. */
+  readonly #committing = new Map<string, Promise<void>>()
 
   constructor(consumer: PullConsumer, leases: Leases | undefined, source: ResolvedEventSource, end: number) {
     this.#consumer = consumer
@@ -220,18 +221,26 @@ export class Settlement {
    * when it `isLast` only: while a broker is silent the queues of the others would wait for it with each batch.
    */
   async commit(queues: readonly QueueProgress[], isLast = false): Promise<void> {
-    const commit = async (): Promise<void> => {
-      await Promise.all(queues.map(sendAway))
-      const due = queues.filter((queue) => queue.isDirty && (isLast || !queue.isHalted))
-      if (due.length === 0) return
-      const leased = due.map(({ queue }) => queue)
-      await this.#leases?.renew(leased, this.limits).catch((error: unknown) => {
-        for (const queue of due) queue.fail(error)
-      })
-      await Promise.all(due.map((queue) => this.#commit(queue)))
+    const brokers = Map.groupBy(queues, ({ queue }) => queue.brokerName)
+    // Each by itself, also behind what was asked of it before: one that does not answer keeps no commit of another back.
+    const commit = async ([name, own]: [string, QueueProgress[]]): Promise<void> => {
+      const before = this.#committing.get(name)
+      const committing = Promise.resolve(before).then(() => this.#commitAtOne(own, isLast))
+      this.#committing.set(name, committing)
+      await committing
     }
-    this.#committing = this.#committing.then(commit)
-    await this.#committing
+    await Promise.all(Array.from(brokers, commit))
+  }
+
+  async #commitAtOne(queues: readonly QueueProgress[], isLast: boolean): Promise<void> {
+    await Promise.all(queues.map(sendAway))
+    const due = queues.filter((queue) => queue.isDirty && (isLast || !queue.isHalted))
+    if (due.length === 0) return
+    const leased = due.map(({ queue }) => queue)
+    await this.#leases?.renew(leased, this.limits).catch((error: unknown) => {
+      for (const queue of due) queue.fail(error)
+    })
+    await Promise.all(due.map((queue) => this.#commit(queue)))
   }
 
   async #commit(queue: QueueProgress): Promise<void> {

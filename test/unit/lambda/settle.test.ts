@@ -140,6 +140,7 @@ describe('a commit', () => {
   it('of a queue whose lease could not be renewed is made while the lease is held, and its failure is told', async () => {
     const seen: string[] = []
     const queueOf = (name: string, isDirty: boolean): object => ({
+      queue: { topic: 'orders', brokerName: 'broker-a', queueId: 0 },
       isDirty,
       isHalted: false,
       takeAway: () => [],
