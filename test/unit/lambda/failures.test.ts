@@ -10,6 +10,7 @@ import {
 } from '../../../src/lambda/index.ts'
 import { lambdaContext, scheduledEvent, startBroker } from '../../../src/testing/index.ts'
 import { consuming, sendUndecodable } from '../../support/consuming.ts'
+import { stoppedClock } from '../../support/stopped-clock.ts'
 
 const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 const RETRY = { topic: '%RETRY%billing', brokerName: 'broker-a', queueId: 0 }
@@ -164,20 +165,29 @@ describe('with onFailure retry', () => {
     assert.deepStrictEqual([own.committed(), own.stored('%RETRY%billing')], [0n, []])
   })
 
-  it('what nobody can handle is sent away once, however often what stands before it comes again', async () => {
+  it('what nobody can handle is sent away once, however often what stands before it comes again', async (t) => {
     await using own = await consuming()
     await own.publish('a')
     await sendUndecodable(own.client)
     await own.publish('c')
 
-    for (let run = 0; run < 3; run++)
-      await assert.rejects(
-        own.run(() => new Promise(() => undefined), { batchSize: 1 }, 3_500),
-        { code: 'RMQ_DEADLINE' },
-      )
+    const clock = stoppedClock(t)
+    for (let run = 0; run < 3; run++) {
+      const began = Promise.withResolvers<void>()
+      const hanging: RecordHandler = () => {
+        began.resolve()
+        return new Promise(() => undefined)
+      }
+      const cutOff = assert.rejects(own.run(hanging, { batchSize: 1 }, 3_500), { code: 'RMQ_DEADLINE' })
+      await began.promise
+      await clock.pass(2_450) // the rest is kept back
+      await cutOff
+    }
     await own.broker.clock.advance(60_000)
     const copies = own.broker.messages(RETRY.topic).length
-    const { handled, deadLettered } = await own.run(async () => undefined, { maximumRetryAttempts: 0 })
+    const { handled, deadLettered } = await clock.until(
+      own.run(async () => undefined, { maximumRetryAttempts: 0 }),
+    )
 
     assert.deepStrictEqual([copies, deadLettered, handled, own.committed()], [0, 1, 2, 3n])
   })
