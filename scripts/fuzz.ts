@@ -1,6 +1,7 @@
 /**
  * `npm run fuzz -- [--long] [--frames N] [--bodies N] [--seed S]`: mutated inputs against everything that decodes what comes from
- * outside (test/support/fuzz-targets.ts), frames, then bodies, in a process of its own with somebody who watches it.
+ * outside (test/support/fuzz-targets.ts), frames, then bodies, in a process of its own with somebody who watches it; then
+ * inputs of up to 16 MiB (test/support/large-inputs.ts), of each of which the memory is measured.
  * Prints the figures. Exit code 1 when an input ends in an error that is not ours, hangs, or memory grows.
  */
 import { fork } from 'node:child_process'
@@ -9,11 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type FuzzResult, fuzz, type Group, HANG_MS, inputOf, targetsOf } from '../test/support/fuzz.ts'
+import { isWithin, MOST_GROWTH, measureLarge } from '../test/support/measure-large.ts'
 import { commit } from './commit.ts'
 
 /** Nothing heard of an input for so long: it will not end. Loading, on a busy machine, takes a part of it. */
 const SILENCE_MS = 60_000
-const MOST_GROWTH = 64 * 1024 * 1024
 /** Until then caches fill and code is compiled. */
 const WARM_UP = 0.1
 const SAMPLES = 50
@@ -59,10 +60,25 @@ async function main(): Promise<void> {
   console.log(`seed ${seed}, commit ${commit('src', 'scripts', 'test')}, node ${process.version}`)
   // One after the other: the times are theirs alone.
   for (const group of ['frames', 'bodies'] as const) if (!(await watch(group))) process.exitCode = 1
+  if (!(await large())) process.exitCode = 1
 }
 
 function mib(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`
+}
+
+/** The inputs of size, each by itself. */
+async function large(): Promise<boolean> {
+  const results = await measureLarge()
+  const failed = results.filter((result) => !isWithin(result))
+  const most = results.reduce((one, other) => (other.growthBytes > one.growthBytes ? other : one))
+  const slowest = results.reduce((one, other) => (other.ms > one.ms ? other : one))
+  console.log(`large: ${results.length} inputs of up to 16 MiB, ${results.filter(({ end }) => end === 'refused').length} of them refused
+  others than expected: ${failed.length}; the slowest took ${slowest.ms.toFixed(0)} ms of CPU (${slowest.target}: ${slowest.what})
+  most RSS of one beyond what there was: ${mib(most.growthBytes)} (${most.target}: ${most.what})`)
+  for (const { target, what, end, expected, growthBytes } of failed)
+    console.log(`  ${target}: ${what}: ${end}, expected ${expected}; ${mib(growthBytes)}`)
+  return failed.length === 0
 }
 
 /** Runs one group in a process, and prints what came of it. Resolves to whether all was well. */

@@ -44,35 +44,35 @@ async function textAtStart(file: string, seen: Set<string> = new Set()): Promise
 
 describe('the minified size', () => {
   for (const [what, source, most] of [
-    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 35_300],
+    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 35_700],
     [
       'a client that sends, pulls, commits and locks',
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
-      53_000,
+      53_800,
     ],
     [
       'a client that creates topics',
       "export { createClient, createTopicAdmin } from './src/index.ts'",
-      38_200,
+      38_500,
     ],
-    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 38_200],
+    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 38_600],
     [
       'a client that resets offsets',
       "export { createClient, createOffsetAdmin } from './src/index.ts'",
-      42_600,
+      43_100,
     ],
     [
       'a client that looks messages up',
       "export { createClient, createMessageQuery } from './src/index.ts'",
-      42_000,
+      42_800,
     ],
-    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 54_600],
-    ['the client entry', "export * from './src/index.ts'", 111_600],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 176_400],
+    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 55_500],
+    ['the client entry', "export * from './src/index.ts'", 112_600],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 176_800],
     ['the errors entry', "export * from './src/errors.ts'", 2_100],
-    ['the wire entry', "export * from './src/wire/index.ts'", 24_600],
-    ['the commands entry', "export * from './src/commands/index.ts'", 30_200],
-    ['the testing entry', "export * from './src/testing/index.ts'", 143_700],
+    ['the wire entry', "export * from './src/wire/index.ts'", 25_400],
+    ['the commands entry', "export * from './src/commands/index.ts'", 30_700],
+    ['the testing entry', "export * from './src/testing/index.ts'", 144_700],
   ] as const) {
     it(`of ${what} is at most ${most} bytes`, async () => {
       const { bytes } = await sizeOf(source)
@@ -118,10 +118,10 @@ describe('the minified size', () => {
 
   for (const [name, most] of [
     ['publish', 49_900],
-    ['consume', 109_400],
-    ['dispatch', 82_000],
-    ['end-transaction', 46_200],
-    ['check-transactions', 73_600],
+    ['consume', 110_100],
+    ['dispatch', 82_900],
+    ['end-transaction', 46_700],
+    ['check-transactions', 74_300],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
@@ -133,7 +133,7 @@ describe('the minified size', () => {
     })
   }
 
-  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 53,200 bytes', async () => {
+  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 53,300 bytes', async () => {
     const { outputFiles } = await build({
       ...bundleOptions,
       entryPoints: { index: join(root, 'functions', 'publish.ts') },
@@ -142,6 +142,6 @@ describe('the minified size', () => {
       write: false,
     })
     const bytes = outputFiles.reduce((sum, { contents }) => sum + contents.length, 0)
-    assert.ok(bytes <= 53_200, `${bytes} bytes`)
+    assert.ok(bytes <= 53_300, `${bytes} bytes`)
   })
 })

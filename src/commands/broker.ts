@@ -1,6 +1,10 @@
 /** What a broker says of itself: GET_BROKER_CONFIG 26 and GET_BROKER_RUNTIME_INFO 28 (upstream AdminBrokerProcessor; protocol.md 16). */
+import { malformed } from '../wire/checks.ts'
 import { type BodyCodec, type Command, defineCommand, type NoFields } from './define.ts'
-import { jsonBody, object, record, text } from './json.ts'
+import { object, plainBody, record, text } from './json.ts'
+
+/** Ten times what a broker has. */
+const MAX_BYTES = 0x4_0000
 
 /** `name=value` lines; nothing is escaped, so a value ends with its line and may hold `=`. */
 const propertiesBody: BodyCodec<Readonly<Record<string, string>>> = {
@@ -11,6 +15,7 @@ const propertiesBody: BodyCodec<Readonly<Record<string, string>>> = {
         .join(''),
     ),
   decode(bytes) {
+    if (bytes.length > MAX_BYTES) throw malformed('body', `must have at most ${MAX_BYTES} bytes`)
     const values: Record<string, string> = Object.create(null)
     for (const [, name = '', value = ''] of bytes.toString().matchAll(/^([^=\n]+)=(.*)$/gm))
       values[name] = value
@@ -42,7 +47,7 @@ export const GetBrokerRuntimeInfo: Command<NoFields, NoFields, undefined, Broker
     code: 28,
     name: 'GET_BROKER_RUNTIME_INFO',
     effect: 'read',
-    responseBody: /* @__PURE__ */ jsonBody<BrokerRuntimeInfo>(
+    responseBody: /* @__PURE__ */ plainBody<BrokerRuntimeInfo>(
       'runtime info',
       /* @__PURE__ */ object<BrokerRuntimeInfo>({ table: /* @__PURE__ */ record(text) }),
     ),

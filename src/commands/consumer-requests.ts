@@ -18,7 +18,6 @@ import {
   boolean,
   double,
   int,
-  jsonBody,
   list,
   long,
   object,
@@ -239,7 +238,7 @@ export interface ConsumeMessageDirectlyResult {
 }
 
 const directResultBody: BodyCodec<ConsumeMessageDirectlyResult> =
-  /* @__PURE__ */ jsonBody<ConsumeMessageDirectlyResult>(
+  /* @__PURE__ */ fastjsonBody<ConsumeMessageDirectlyResult>(
     'result',
     /* @__PURE__ */ object<ConsumeMessageDirectlyResult>({
       order: orElse(boolean, false),

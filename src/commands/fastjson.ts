@@ -32,5 +32,5 @@ export const fastjsonBody = <T>(
   write: (value: T) => unknown = (value) => value,
 ): BodyCodec<T> => ({
   encode: (value) => Buffer.from(stringifyJson(write(value))),
-  decode: (bytes) => read(parseFastjson(bytes.toString()), name),
+  decode: (bytes) => read(parseFastjson(bytes), name),
 })

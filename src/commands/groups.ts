@@ -11,7 +11,6 @@ import {
   double,
   entries,
   int,
-  jsonBody,
   list,
   long,
   object,
@@ -122,10 +121,8 @@ const readGroupConfig: Read<SubscriptionGroupConfig> = /* @__PURE__ */ object<Su
   attributes: orElse(record(text), {}),
 })
 
-const groupConfigBody: BodyCodec<SubscriptionGroupConfig> = /* @__PURE__ */ jsonBody<SubscriptionGroupConfig>(
-  'groupConfig',
-  readGroupConfig,
-)
+const groupConfigBody: BodyCodec<SubscriptionGroupConfig> =
+  /* @__PURE__ */ fastjsonBody<SubscriptionGroupConfig>('groupConfig', readGroupConfig)
 
 export interface SubscriptionGroupTable {
   /** By group, in the order of the wire. */
@@ -136,17 +133,18 @@ export interface SubscriptionGroupTable {
   dataVersion: { counter: bigint; stateVersion: bigint; timestamp: bigint }
 }
 
-const groupTableBody: BodyCodec<SubscriptionGroupTable> = /* @__PURE__ */ jsonBody<SubscriptionGroupTable>(
-  'groups',
-  /* @__PURE__ */ object<SubscriptionGroupTable>({
-    subscriptionGroupTable: (value, path) => new Map(orElse(entries(readGroupConfig), {})(value, path)),
-    forbiddenTable: orElse(record(record(int)), {}),
-    dataVersion: orElse(
-      object({ counter: orElse(long, 0n), stateVersion: orElse(long, 0n), timestamp: orElse(long, 0n) }),
-      {},
-    ),
-  }),
-)
+const groupTableBody: BodyCodec<SubscriptionGroupTable> =
+  /* @__PURE__ */ fastjsonBody<SubscriptionGroupTable>(
+    'groups',
+    /* @__PURE__ */ object<SubscriptionGroupTable>({
+      subscriptionGroupTable: (value, path) => new Map(orElse(entries(readGroupConfig), {})(value, path)),
+      forbiddenTable: orElse(record(record(int)), {}),
+      dataVersion: orElse(
+        object({ counter: orElse(long, 0n), stateVersion: orElse(long, 0n), timestamp: orElse(long, 0n) }),
+        {},
+      ),
+    }),
+  )
 
 /** Every group of one broker. What GET_SUBSCRIPTIONGROUP_CONFIG is asked for may be created by that; this creates nothing. */
 export const GetAllSubscriptionGroupConfig: Command<NoFields, NoFields, undefined, SubscriptionGroupTable> =

@@ -3,7 +3,7 @@
  * upstream HeartbeatData and the headers of the same names). Left out: HEART_BEAT V2, which sends fingerprints only.
  */
 import { type BodyCodec, type Command, defineCommand, type NoFields, STRING } from './define.ts'
-import { boolean, int, jsonBody, list, object, orElse, type Read, text } from './json.ts'
+import { boolean, int, jsonBody, list, object, orElse, plainBody, type Read, text } from './json.ts'
 import { readSubscriptionData, type SubscriptionData } from './subscription.ts'
 
 /** How a consumer gets its messages: by pulling, by a client that pulls for its listener, by popping. */
@@ -115,7 +115,7 @@ export interface ConsumerList {
   consumerIdList: string[]
 }
 
-const consumerListBody: BodyCodec<ConsumerList> = /* @__PURE__ */ jsonBody<ConsumerList>(
+const consumerListBody: BodyCodec<ConsumerList> = /* @__PURE__ */ plainBody<ConsumerList>(
   'consumers',
   /* @__PURE__ */ object<ConsumerList>({
     consumerIdList: orElse(list(text), []),

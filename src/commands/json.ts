@@ -6,6 +6,7 @@
  * error names its path (`route.queueDatas[3].perm`). A reader is a function, so a bundle holds those that are used.
  */
 import { kindOf, malformed, readInt } from '../wire/checks.ts'
+import { jsonText } from '../wire/json-text.ts'
 import type { BodyCodec } from './define.ts'
 
 /** Checks a parsed value and gives it its type. @throws ProtocolError naming the path */
@@ -46,14 +47,18 @@ export const list =
 const members = (value: unknown, path: string): Readonly<Record<string, unknown>> =>
   kindOf(value) === 'Object' ? (value as Record<string, unknown>) : unexpected(value, path, 'an object')
 
+/** More topics, groups or queues than what is parsed has room for (json-text.ts); each is read into more than it was. */
+const MOST_ENTRIES = 20_000
+
 /** An object of any keys, as its entries in their order. */
 export const entries =
   <T>(read: Read<T>): Read<[string, T][]> =>
-  (value, path) =>
-    Object.entries(members(value, path)).map(([key, member]) => [
-      key,
-      read(member, `${path}[${key.slice(0, 80)}]`),
-    ])
+  (value, path) => {
+    const all = Object.entries(members(value, path))
+    if (all.length > MOST_ENTRIES)
+      return unexpected(value, path, `an object of at most ${MOST_ENTRIES} members`)
+    return all.map(([key, member]) => [key, read(member, `${path}[${key.slice(0, 80)}]`)])
+  }
 
 /** An object of any keys, as a record without prototype. */
 export const record =
@@ -119,6 +124,12 @@ export const jsonRequest: { encode(value: unknown): Buffer; decode(): never } = 
   },
 }
 
+/** A plain JSON body without longs. What keeps those exact takes more memory than all else of a large body. */
+export const plainBody = <T>(name: string, read: Read<T>): BodyCodec<T> => ({
+  encode: writeJson,
+  decode: readJson(name, read),
+})
+
 export const writeJson = (value: unknown): Buffer => Buffer.from(JSON.stringify(value, writable))
 
 /** Name servers before 4.9.4 write the integer keys of a route bare, whatever they are asked for. */
@@ -137,7 +148,7 @@ type Reviver = typeof exact | undefined
 export const readJson =
   <T>(name: string, read: Read<T>, reviver?: Reviver): ((bytes: Buffer) => T) =>
   (bytes) =>
-    read(parse(bytes.toString(), name, reviver), name)
+    read(parse(jsonText(bytes), name, reviver), name)
 
 /** The body of an answer, without longs, for those who only read it: what writes it stays out of their bundle. */
 export const jsonAnswer = <T>(name: string, read: Read<T>): BodyCodec<T> => ({

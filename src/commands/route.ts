@@ -10,11 +10,11 @@ import {
   entries,
   int,
   jsonAnswer,
-  jsonBody,
   list,
   object,
   optional,
   orElse,
+  plainBody,
   type Read,
   readJson,
   text,
@@ -169,7 +169,7 @@ export interface TopicList {
   brokerAddr?: string
 }
 
-const topicListBody: BodyCodec<TopicList> = /* @__PURE__ */ jsonBody<TopicList>(
+const topicListBody: BodyCodec<TopicList> = /* @__PURE__ */ plainBody<TopicList>(
   'topics',
   /* @__PURE__ */ object<TopicList>({
     topicList: /* @__PURE__ */ orElse(/* @__PURE__ */ list(text), []),

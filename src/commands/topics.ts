@@ -9,11 +9,11 @@ import {
   boolean,
   double,
   int,
-  jsonBody,
   list,
   long,
   object,
   orElse,
+  plainBody,
   type Read,
   record,
   text,
@@ -91,7 +91,7 @@ const readTopicConfig: Read<TopicConfig> = /* @__PURE__ */ object<TopicConfig>({
   attributes: orElse(record(text), {}),
 })
 
-const topicConfigBody: BodyCodec<TopicConfig> = /* @__PURE__ */ jsonBody<TopicConfig>(
+const topicConfigBody: BodyCodec<TopicConfig> = /* @__PURE__ */ plainBody<TopicConfig>(
   'topicConfig',
   readTopicConfig,
 )
@@ -117,7 +117,7 @@ export const GetAllTopicConfig: Command<NoFields, NoFields, undefined, TopicTabl
     code: 21,
     name: 'GET_ALL_TOPIC_CONFIG',
     effect: 'read',
-    responseBody: /* @__PURE__ */ jsonBody<TopicTable>(
+    responseBody: /* @__PURE__ */ plainBody<TopicTable>(
       'topics',
       /* @__PURE__ */ object<TopicTable>({ topicConfigTable: /* @__PURE__ */ record(readTopicConfig) }),
     ),
@@ -166,7 +166,7 @@ export interface GroupList {
   groupList: string[]
 }
 
-const groupListBody: BodyCodec<GroupList> = /* @__PURE__ */ jsonBody<GroupList>(
+const groupListBody: BodyCodec<GroupList> = /* @__PURE__ */ plainBody<GroupList>(
   'groups',
   /* @__PURE__ */ object<GroupList>({
     groupList: orElse(list(text), []),

@@ -3,9 +3,10 @@
  *
  * On top of JSON it takes object keys that are not text (integers, objects, lists): such a key becomes its own JSON
  * text. Integers beyond 2^53 - 1 become `bigint`, because offsets get there. It leaves out what no server writes:
- * single quotes, comments, trailing commas, class names.
+ * single quotes, comments, trailing commas, class names, keys within keys that are not text.
  */
 import { ProtocolError } from '../errors.ts'
+import { jsonText } from './json-text.ts'
 
 export type JsonValue = null | boolean | number | bigint | string | JsonValue[] | { [key: string]: JsonValue }
 
@@ -19,12 +20,14 @@ const ESCAPED = '"\\/\'\b\f\n\r\t'
 
 /**
  * Text → value. Objects have no prototype, so that `__proto__` is a key like any other; of equal keys the last wins.
- * @throws ProtocolError with the position.
+ * @throws ProtocolError with the position, or the limits of `jsonText`.
  */
-export const parseFastjson = (text: string): JsonValue => {
+export const parseFastjson = (json: string | Buffer): JsonValue => {
+  const text = jsonText(json)
   const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y
   let at = 0
   let depth = 0
+  let isInKey = false
   const value = read()
   if (next() !== '') fail()
   return value
@@ -116,8 +119,12 @@ export const parseFastjson = (text: string): JsonValue => {
 
   function readKey(): string {
     if (next() === '"') return readText()
+    // Each level of keys in keys would copy those inside it.
+    if (isInKey) fail()
+    isInKey = true
     const start = at
     read()
+    isInKey = false
     return text.slice(start, at)
   }
 

@@ -18,6 +18,12 @@ export { encodeFrameBinary } from './header-binary.ts'
 export const MAX_FRAME_BYTES = 0x100_0000
 
 /**
+ * Largest header that is read. The properties of a message, the most that stands in one, take 32 KiB; 16 MiB of small
+ * JSON values, as many as its length can say, became 600 MB of objects.
+ */
+export const MAX_HEADER_BYTES = 0x4_0000
+
+/**
  * Frame → bytes with the JSON header, the 4 length bytes included; one copy of the body.
  * @param allocate gives the Buffer of so many bytes that it is written into. @default a new one
  * @throws ProtocolError above 16 MiB.
@@ -45,6 +51,7 @@ export const decodeFrame = (bytes: Buffer): Frame => {
   const word = bytes.length < 4 ? 4 : bytes.readUInt32BE()
   const bodyAt = 4 + (word & 0xff_ffff)
   if (bodyAt > bytes.length) refuseFrame('headerLength', `within its ${bytes.length} bytes`)
+  if (bodyAt > 4 + MAX_HEADER_BYTES) refuseFrame('headerLength', `at most ${MAX_HEADER_BYTES}`)
   const serializeType = word >>> 24
   if (serializeType > 1) refuseFrame('serializeType', `0 or 1, got ${serializeType}`)
   const header = serializeType

@@ -68,6 +68,32 @@ describe('a refusal of access control', () => {
   })
 })
 
+describe('an answer that is made to be large', () => {
+  it('has no header above 256 KiB: one of 16 MiB held up the function for seconds, or ended it', async (t) => {
+    let asked = 0
+    const broker = (): FakeAnswer => {
+      asked++
+      return { ext: { msgId: 'A', queueId: '0', queueOffset: '1', more: 'x'.repeat(0x4_0000) } }
+    }
+    const brokers = { 'broker-a': { [RequestCode.SEND_MESSAGE_V2]: broker } }
+
+    const { name, field, message, outcome } = await refusal(t, { brokers })
+
+    deepStrictEqual([name, field, outcome, asked], ['ProtocolError', 'headerLength', 'unknown', 1])
+    match(message, /connection lost: headerLength of the frame must be at most 262144$/)
+  })
+
+  it('is no route of more values than brokers have', async (t) => {
+    const body = Buffer.from(`{"queueDatas":[],"brokerDatas":[],"x":[${'{},'.repeat(200_000)}{}]}`)
+    const nameServer = { [RequestCode.GET_ROUTEINFO_BY_TOPIC]: () => ({ body }) }
+
+    const { name, field, message } = await refusal(t, { nameServer })
+
+    deepStrictEqual([name, field], ['ProtocolError', 'json'])
+    match(message, /json must have at most 5242880 bytes and 180000 values/)
+  })
+})
+
 describe('an addressMap', () => {
   it('that gives an address back as it was lets nobody to the metadata service; what it gave was never checked', async (t) => {
     const routes = json({

@@ -1,6 +1,7 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
 import { fuzz, type Group, inputOf, keptInputs, replay, targetsOf } from '../support/fuzz.ts'
+import { isWithin, measureLarge } from '../support/measure-large.ts'
 
 /** `npm run fuzz` runs more. */
 const COUNTS: Record<Group, number> = { frames: 5_000, bodies: 15_000 }
@@ -22,6 +23,16 @@ describe('whatever comes from outside', () => {
     it(`${target}: ${why}`, async () => {
       await replay([...targetsOf('frames'), ...targetsOf('bodies')], target, input)
     })
+
+  it('as large as frames are, and however many values it holds, takes less than 64 MiB and ends as expected', async () => {
+    const results = await measureLarge()
+
+    deepStrictEqual(
+      results.filter((result) => !isWithin(result)),
+      [],
+    )
+    strictEqual(results.length > 40, true)
+  })
 
   it('is made again from the seed and its number alone', () => {
     const [targets, again] = [targetsOf('bodies'), targetsOf('bodies')]

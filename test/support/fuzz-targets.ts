@@ -437,6 +437,7 @@ function wireTargets(): Target[] {
   const header = (fields: object): Buffer[] => documents(sampleFields(fields as Record<string, string>))
   return [
     bytes('messages', messages, checkMessages, 40),
+    bytes('messages within the usual limits', messages, (input) => wire.decodeMessages(input)),
     bytes('a stored message without its body', messages, decodeStored),
     bytes(
       'batch',

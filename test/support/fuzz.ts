@@ -65,7 +65,7 @@ export const targetsOf = (group: Group): Target[] =>
   roundOf(allTargets().filter((target) => target.group === group))
 
 /** Whether it ended in an error of ours. @throws any other */
-async function refuses(target: Target, input: Buffer): Promise<boolean> {
+export async function refuses(target: Target, input: Buffer): Promise<boolean> {
   try {
     // Not each has a promise, and a turn for those that have none would be most of the time.
     const result = target.run(input)

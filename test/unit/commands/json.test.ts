@@ -55,6 +55,17 @@ for (const [name, decode] of Object.entries(decoders)) {
       strictEqual(decode('{"l":9007199254740993}', object({ l: double })).l, 9007199254740992)
     })
 
+    it('reads objects of any keys up to 20,000 members', () => {
+      const raw = (count: number): string =>
+        JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 1])))
+
+      strictEqual(decode(raw(20_000), entries(int)).length, 20_000)
+      throws(() => decode(raw(20_001), record(int)), {
+        name: 'ProtocolError',
+        message: 'doc must be an object of at most 20000 members, got Object',
+      })
+    })
+
     it('takes the given value where a member is absent or null, and only there', () => {
       for (const raw of ['{}', '{"x":null}']) {
         deepStrictEqual(decode(raw, object({ x: orElse(text, 'd') })), { x: 'd' })

@@ -89,9 +89,36 @@ test('depth is limited, in values and in keys', () => {
     JSON.stringify(parseFastjson('['.repeat(100) + ']'.repeat(100))),
     '['.repeat(100) + ']'.repeat(100),
   )
-  throws(() => parseFastjson('['.repeat(1_000_000)), /more than 100 levels/)
-  throws(() => parseFastjson('{'.repeat(1_000_000)), /more than 100 levels/)
-  throws(() => parseFastjson('{"a":'.repeat(1_000_000)), /more than 100 levels/)
+  throws(() => parseFastjson('['.repeat(100_000)), /more than 100 levels/)
+  throws(() => parseFastjson('{"a":'.repeat(100_000)), /more than 100 levels/)
+  throws(() => parseFastjson(`{${'['.repeat(100_000)}`), /more than 100 levels/)
+})
+
+test('a key within a key is text: each level of others would be copied with all that is in it', () => {
+  deepStrictEqual(
+    parseFastjson('{[{"a":{"b":1}}]:2,{"c":3}:4}'),
+    record({ '[{"a":{"b":1}}]': 2, '{"c":3}': 4 }),
+  )
+  throws(() => parseFastjson('{{{"a":1}:2}:3}'), /unexpected "{" at position 2/)
+  throws(() => parseFastjson('{{1:2}:3}'), /unexpected "1" at position 2/)
+})
+
+test('text of more bytes or values than any server writes is not parsed', () => {
+  const refused = {
+    name: 'ProtocolError',
+    field: 'json',
+    message: 'json must have at most 5242880 bytes and 180000 values',
+  }
+  for (const value of ['1', '[]', '{}', '"\\n"', '{"a":1}', '{1:2}']) {
+    const text = (count: number): string => `[${Array<string>(count).fill(value).join()}]`
+    const each = value.length > 1 ? 2 : 1
+    const most = 180_000 / each
+    deepStrictEqual((parseFastjson(text(most)) as JsonValue[]).length, most, value)
+    throws(() => parseFastjson(text(most + 1)), refused, value)
+  }
+  const long = (bytes: number): string => `"${'x'.repeat(bytes - 2)}"`
+  deepStrictEqual(parseFastjson(Buffer.from(long(0x50_0000))), 'x'.repeat(0x50_0000 - 2))
+  throws(() => parseFastjson(Buffer.from(long(0x50_0001))), refused)
 })
 
 test('a number of a million digits is refused instead of converted', () => {

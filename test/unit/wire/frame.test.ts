@@ -158,6 +158,22 @@ test('binary lengths that point outside are refused', () => {
   for (const value of [-1, 6, 0x7fff_ffff]) fails(set(31, value, 4), 'extFields')
 })
 
-test('a header of a million brackets is refused without harm', () => {
-  fails(jsonFrame('['.repeat(1_000_000)), 'header')
+test('a header of 200,000 brackets is refused without harm', () => {
+  fails(jsonFrame('['.repeat(200_000)), 'header')
+})
+
+test('a header above 256 KiB is refused before it is read', () => {
+  const header = (bytes: number): string => {
+    const head = '{"code":0,"opaque":1,"x":"'
+    return `${head}${'x'.repeat(bytes - head.length - 2)}"}`
+  }
+
+  deepStrictEqual(decodeFrame(jsonFrame(header(0x4_0000), 'body')).body.toString(), 'body')
+  throws(() => decodeFrame(jsonFrame(header(0x4_0001), 'body')), {
+    name: 'ProtocolError',
+    field: 'headerLength',
+    message: 'headerLength of the frame must be at most 262144',
+  })
+  const binary = encodeFrameBinary({ code: 1, opaque: 2, ext: { key: 'x'.repeat(0x4_0000) } })
+  fails(binary.subarray(4), 'headerLength')
 })
