@@ -48,7 +48,7 @@ describe('the minified size', () => {
     [
       'a client that sends, pulls, commits and locks',
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
-      53_800,
+      53_900,
     ],
     [
       'a client that creates topics',
@@ -67,8 +67,8 @@ describe('the minified size', () => {
       42_800,
     ],
     ['a client that serves', "export { createClient, serve } from './src/index.ts'", 55_500],
-    ['the client entry', "export * from './src/index.ts'", 112_600],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 176_800],
+    ['the client entry', "export * from './src/index.ts'", 112_700],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 177_400],
     ['the errors entry', "export * from './src/errors.ts'", 2_100],
     ['the wire entry', "export * from './src/wire/index.ts'", 25_400],
     ['the commands entry', "export * from './src/commands/index.ts'", 30_700],
@@ -117,11 +117,11 @@ describe('the minified size', () => {
   })
 
   for (const [name, most] of [
-    ['publish', 49_900],
-    ['consume', 110_100],
+    ['publish', 50_200],
+    ['consume', 110_300],
     ['dispatch', 82_900],
-    ['end-transaction', 46_700],
-    ['check-transactions', 74_300],
+    ['end-transaction', 47_000],
+    ['check-transactions', 74_500],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
@@ -133,7 +133,7 @@ describe('the minified size', () => {
     })
   }
 
-  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 53,300 bytes', async () => {
+  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 53,600 bytes', async () => {
     const { outputFiles } = await build({
       ...bundleOptions,
       entryPoints: { index: join(root, 'functions', 'publish.ts') },
@@ -142,6 +142,6 @@ describe('the minified size', () => {
       write: false,
     })
     const bytes = outputFiles.reduce((sum, { contents }) => sum + contents.length, 0)
-    assert.ok(bytes <= 53_300, `${bytes} bytes`)
+    assert.ok(bytes <= 53_600, `${bytes} bytes`)
   })
 })

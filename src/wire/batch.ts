@@ -56,9 +56,10 @@ export const takes = ({ properties }: BatchMessage): number => OBJECT_BYTES + pr
 /**
  * Bodies are views of `bytes`.
  * @param room for all of them, each as `takes` says: a few bytes can hold very many. @default no bound
+ * @param field of the error where there is not enough
  * @throws ProtocolError unless the lengths fill the bytes exactly, or without room
  */
-export const decodeBatch = (bytes: Buffer, room: number = Infinity): BatchMessage[] => {
+export const decodeBatch = (bytes: Buffer, room: number = Infinity, field = 'batch'): BatchMessage[] => {
   const messages: BatchMessage[] = []
   let at = 0
   while (at < bytes.length) {
@@ -77,7 +78,7 @@ export const decodeBatch = (bytes: Buffer, room: number = Infinity): BatchMessag
     }
     room -= takes(message)
     if (room < 0)
-      throw malformed('batch', `holds more than ${messages.length} messages, or too many properties`)
+      throw malformed(field, `holds more than ${messages.length} messages, or too many properties`)
     messages.push(message)
     at = end
   }

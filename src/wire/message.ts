@@ -126,11 +126,15 @@ export function decodeMessages(
       end = messageEnd(bytes, at)
       const message = decode(at, end)
       if ((message.sysFlag & UNWRAP) === UNWRAP) {
-        const batch = decodeBatch(message.body, INNER_ROOM)
-        if (message.queueOffset + BigInt(batch.length) > offsetBehind(bytes, at, end, endOffset))
-          throw malformed('batch', `holds ${batch.length} messages, for which it has no places in the queue`)
+        // One that does not fit leaves no room: the next would be made in vain as well.
+        const given = room
+        room = 0
+        const batch = decodeBatch(message.body, given, given === INNER_ROOM ? 'batch' : 'maxTotalBytes')
+        room = given
         for (const each of batch) room -= takes(each)
-        if (room < 0) throw malformed('maxTotalBytes', 'is spent: too many messages in batches')
+        const behind = message.queueOffset + BigInt(batch.length)
+        if (batch.length === 0 || behind > offsetBehind(bytes, at, end, endOffset))
+          throw malformed('batch', `holds ${batch.length} messages, which is not how many places it has`)
         messages.push(...message.inner(batch))
       } else messages.push(message)
     } catch (error) {

@@ -237,6 +237,10 @@ const batches = (): LargeInput[] =>
       ['700,000 messages in 16 KB', () => [innerBatch(batchOf(700_000, ''))]],
       ['a batch of 60,000 messages', () => [innerBatch(batchOf(60_000, ''))]],
       [
+        'a batch of 60,000 messages, a hundred times',
+        () => Array<Buffer>(100).fill(innerBatch(batchOf(60_000, ''))),
+      ],
+      [
         '500 messages with 32 KB of properties each, four times',
         () => Array<Buffer>(4).fill(innerBatch(batchOf(500, 'x'.repeat(32_000)))),
       ],

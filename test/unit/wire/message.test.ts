@@ -274,6 +274,12 @@ test('an inner batch that holds more messages than its broker gave it places is 
   )
 })
 
+test('an inner batch without a message is undecodable: it would be passed over without a word', () => {
+  const { messages, undecodable } = decodeMessages(withBody(Buffer.alloc(0), 0xc0))
+
+  deepStrictEqual([messages, undecodable.map(({ queueOffset }) => queueOffset)], [[], [327n]])
+})
+
 test('an inner batch with a broken message is undecodable as a whole', () => {
   const inner = encodeBatch([{ flag: 1, body: Buffer.from('one'), properties: '' }])
 
