@@ -24,9 +24,13 @@ import { stoppedClock } from '../../support/stopped-clock.ts'
 
 const QUEUE = { topic: 'orders', brokerName: 'broker-a', queueId: 0 }
 
-async function setting(t: TestContext, queues = 1): Promise<{ broker: LocalBroker; client: Client }> {
+async function setting(
+  t: TestContext,
+  queues = 1,
+  timeoutMs = 2_000,
+): Promise<{ broker: LocalBroker; client: Client }> {
   const broker = await startBroker({ topics: { orders: { queues } } })
-  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 2_000 })
+  const client = createClient({ nameServers: broker.nameServers, timeoutMs })
   t.after(async () => {
     await client.close()
     await broker.close()
@@ -581,7 +585,7 @@ describe('an invocation whose time is over before it knows its leases', () => {
 
 describe('a reset back that a pull learns of while records are handled and others wait', () => {
   it('is followed at once, and no commit goes over it', async (t) => {
-    const { broker, client } = await setting(t)
+    const { broker, client } = await setting(t, 1, 20_000)
     await publish(client, 200)
     const consumer = createPullConsumer(client, { consumerGroup: 'billing' })
     const request = { group: 'billing', topic: 'orders', timestamp: 0n, isForce: true }
