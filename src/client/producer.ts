@@ -166,7 +166,7 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
       try {
         const route = await routes.get(DEFAULT_TOPIC, deadline)
         const writable = route.writable.filter(({ queueId }) => queueId < defaultTopicQueueNums)
-        return { ...route, writable }
+        return { ...route, writable, keyed: writable }
       } catch (cause) {
         throw isUnknownTopic(cause) ? error : cause
       }
@@ -174,7 +174,7 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
   }
 
   const choose = (
-    { writable, data }: Route,
+    { writable, keyed, data }: Route,
     { topic, shardingKey, queue }: Pick<Parcel, 'topic'> & Partial<Parcel>,
     tried?: readonly string[],
   ): MessageQueue => {
@@ -185,17 +185,18 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
       readOnly = !(perm & PERM_WRITE)
       if (!readOnly) break
     }
-    if (readOnly || (!queue && writable.length === 0)) {
+    const all = shardingKey === undefined && writable.length > 0 ? writable : keyed
+    if (readOnly || (!queue && all.length === 0)) {
       const rule = readOnly ? 'is read-only' : 'has no writable queue'
       throw new RouteError(`topic ${topic} ${rule}`, { topic, retryable: !readOnly })
     }
-    const others = tried?.length ? writable.filter((each) => !tried.includes(each.brokerName)) : []
-    const candidates = others.length > 0 ? others : writable
+    const others = tried?.length ? all.filter((each) => !tried.includes(each.brokerName)) : []
+    const candidates = others.length > 0 ? others : all
     const chosen =
       queue ??
       (shardingKey === undefined
         ? candidates[turn++ % candidates.length]
-        : writable[selectQueueIndex(shardingKey, writable.length)])
+        : all[selectQueueIndex(shardingKey, all.length)])
     return chosen as MessageQueue
   }
 
@@ -278,7 +279,7 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
         // Not of a key (that is an AuthError): this broker takes no messages now, others may.
         const banned = error.code === 'RMQ_BROKER' && error.responseCode === NO_PERMISSION
         const stale = banned || isStaleRoute(error)
-        if (stale) routes.forget(route)
+        if (stale) routes.forget(route, error instanceof ConnectError ? queue?.brokerName : undefined)
         const mayTryAgain = banned
           ? !parcel.queue && route.writable.some(({ brokerName }) => !tried.includes(brokerName))
           : queue && (stale || error.retryable)

@@ -24,6 +24,8 @@ export interface Route {
   readonly data: QueueRoute
   /** In route order: brokers sorted by name, queue ids ascending (protocol.md 7.4); else as orderTopicConf lists them. */
   readonly writable: readonly MessageQueue[]
+  /** Those and the ones of brokers that have gone lately, in the same order: by which a sharding key keeps its queue. */
+  keyed: readonly MessageQueue[]
   readonly readable: readonly MessageQueue[]
   /** Addresses by broker name and id, also of brokers that have gone lately. */
   readonly brokers: Map<string, ReadonlyMap<number, string>>
@@ -38,7 +40,7 @@ interface Last {
   goneSince?: number
   goneAt?: number
   /** Of brokers that the route lists no more, or without their master, and whose addresses it keeps for a while. Epoch ms, by name. */
-  readonly missingSince: ReadonlyMap<string, number>
+  readonly missingSince: Map<string, number>
 }
 
 export interface Routes {
@@ -47,8 +49,11 @@ export interface Routes {
    * @throws RouteError with responseCode 17 for an unknown topic
    */
   get(topic: string, deadline: Deadline): Route | Promise<Route>
-  /** Forgets a route that led astray, unless it has been fetched again since. */
-  forget(route: Route): void
+  /**
+   * Forgets a route that led astray, unless it has been fetched again since.
+   * @param gone the broker that could not be reached: if the route does not list it any more, nothing of it is kept
+   */
+  forget(route: Route, gone?: string): void
   /**
    * Where to reach the master of a broker; to read, the replica that was suggested, else the master, else any replica.
    * @throws RouteError when the route lists none
@@ -105,7 +110,11 @@ export const createRoutes = (
     get: (topic, deadline) =>
       // Whatever the call would have done, it did not come to that.
       beforeSending(cache.get(topic, deadline, { topic: nameOf(topic) }, (latest) => fetch(topic, latest))),
-    forget: (route) => cache.forget(route.topic, route),
+    forget(route, gone = '') {
+      const missingSince = lasts.get(route.topic)?.missingSince
+      if (missingSince?.has(gone)) missingSince.set(gone, 0)
+      cache.forget(route.topic, route)
+    },
     address({ topic, brokers, masters }, brokerName, readFrom) {
       const addresses = brokers.get(brokerName)
       const ids = readFrom === undefined ? [MASTER] : [readFrom, MASTER, ...(addresses?.keys() ?? [])]
@@ -119,7 +128,8 @@ export const createRoutes = (
 }
 
 /** What was begun at a broker of which nothing was reported yet, or a replica only, as a lease, can be ended there. */
-const keepMissing = ({ brokers, masters }: Route, last: Last | undefined): Map<string, number> => {
+const keepMissing = (route: Route, last: Last | undefined): Map<string, number> => {
+  const { brokers, masters, writable } = route
   const missingSince = new Map<string, number>()
   const now = Date.now()
   for (const [name, addresses] of last?.route.brokers ?? []) {
@@ -132,6 +142,12 @@ const keepMissing = ({ brokers, masters }: Route, last: Last | undefined): Map<s
     if (!listed) brokers.set(name, addresses)
     if (master) masters.set(name, master)
   }
+  // An order configuration lists them by itself.
+  const missing = route.data.orderTopicConf
+    ? []
+    : (last?.route.keyed ?? []).filter(({ brokerName }) => missingSince.has(brokerName))
+  if (missing.length > 0)
+    route.keyed = [...writable, ...missing].sort((a, b) => byBrokerName(a, b) || a.queueId - b.queueId)
   return missingSince
 }
 
@@ -158,7 +174,7 @@ const toRoute = (topic: string, data: QueueRoute): Route => {
     if (!order && perm & PERM_WRITE && addresses?.has(MASTER)) addTo(writable, brokerName, writeQueueNums)
     if (perm & PERM_READ && addresses?.size) addTo(readable, brokerName, readQueueNums)
   }
-  return { topic, data, writable, readable, brokers, masters: new Map() }
+  return { topic, data, writable, keyed: writable, readable, brokers, masters: new Map() }
 }
 
 const byBrokerName = (a: { brokerName: string }, b: { brokerName: string }): number =>

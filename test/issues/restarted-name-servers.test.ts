@@ -94,6 +94,50 @@ it('what was begun at a master whose replica has reported before it is ended the
   deepStrictEqual([gone['code'], gone['outcome']], ['RMQ_ROUTE', 'not-sent'])
 })
 
+it('a sharding key keeps its queue while the broker has not reported yet, and leaves a broker that is gone at once', async (t) => {
+  const cluster = await fakeCluster(t, { brokers: { 'broker-a': storing(), 'broker-b': storing() } })
+  const client = cluster.client({ routeTtlMs: 1 })
+  const producer = createProducer(client, { producerGroup: 'g' })
+  const send = async (shardingKey: string): Promise<string> => {
+    const { queue } = await producer.send({ topic: 'orders', body: 'x', shardingKey })
+    return `${queue.brokerName}/${queue.queueId}`
+  }
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
+  const sendAll = async (): Promise<string[]> => {
+    const places: string[] = []
+    for (const key of keys) places.push(await send(key))
+    client.routes.forget(await client.route('orders', client.deadline()))
+    return places
+  }
+
+  const before = await sendAll()
+  cluster.topics['orders'] = { brokers: ['broker-a'] }
+  const unreported = [await sendAll(), await sendAll()]
+  await cluster.broker('broker-b').close()
+  const gone = await sendAll()
+  cluster.topics['orders'] = {}
+
+  deepStrictEqual(new Set(before.map((place) => place[7])), new Set(['a', 'b']))
+  deepStrictEqual(unreported, [before, before])
+  deepStrictEqual(new Set(gone.map((place) => place[7])), new Set(['a']))
+})
+
+it('what is sent to a topic of which only a replica has reported yet goes to its master', async (t) => {
+  const withoutMaster: string[] = []
+  const cluster = await fakeCluster(t, { replicas: { 'broker-a': { 1: {} } }, withoutMaster })
+  const producer = createProducer(cluster.client({ routeTtlMs: 1 }), { producerGroup: 'g' })
+  await producer.send({ topic: 'orders', body: '1' })
+
+  withoutMaster.push('broker-a')
+  const client = cluster.client({ routeTtlMs: 1 })
+  const { queue } = await producer.send({ topic: 'orders', body: '2' })
+  const cold = await rejection(
+    createProducer(client, { producerGroup: 'g' }).send({ topic: 'orders', body: '3' }),
+  )
+
+  deepStrictEqual([queue.brokerName, cold['code'], cold['outcome']], ['broker-a', 'RMQ_ROUTE', 'not-sent'])
+})
+
 /** What name servers say of `orders` meanwhile, answer by answer. */
 const GONE: Readonly<Record<string, readonly (FakeTopic | undefined)[]>> = {
   'do not list a broker': [{ brokers: ['broker-a'] }],
