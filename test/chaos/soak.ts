@@ -35,8 +35,8 @@ const FAULT_EVERY = 10
 const WARM_INVOCATIONS = 400
 const WARM_CYCLES = 200
 /**
- * Twice of what was measured, rounded up: what lies between the two quarters is 1,500 invocations, so that 6 KB that stay behind each of
- * them, or a connection with its buffer of 64 KB behind every tenth, are more. V8 itself moves by some 4 MB.
+ * What lies between the two quarters is 1,500 invocations: 6 KB that stay behind each of them, or a connection with its buffer of 64 KB
+ * behind every tenth, are more. V8 itself moves by some 4 MB.
  */
 const MOST_GROWTH_MB = 9
 /** Of this process, in which proxies record the bytes of the clients. */
