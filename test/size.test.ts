@@ -44,35 +44,35 @@ async function textAtStart(file: string, seen: Set<string> = new Set()): Promise
 
 describe('the minified size', () => {
   for (const [what, source, most] of [
-    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 36_100],
+    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 36_200],
     [
       'a client that sends, pulls, commits and locks',
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
-      54_200,
+      54_400,
     ],
     [
       'a client that creates topics',
       "export { createClient, createTopicAdmin } from './src/index.ts'",
-      38_700,
+      38_900,
     ],
-    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 38_900],
+    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 39_000],
     [
       'a client that resets offsets',
       "export { createClient, createOffsetAdmin } from './src/index.ts'",
-      43_300,
+      43_500,
     ],
     [
       'a client that looks messages up',
       "export { createClient, createMessageQuery } from './src/index.ts'",
-      43_100,
+      43_200,
     ],
-    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 55_700],
-    ['the client entry', "export * from './src/index.ts'", 113_000],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 177_800],
+    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 55_900],
+    ['the client entry', "export * from './src/index.ts'", 113_200],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 178_100],
     ['the errors entry', "export * from './src/errors.ts'", 2_100],
-    ['the wire entry', "export * from './src/wire/index.ts'", 25_400],
+    ['the wire entry', "export * from './src/wire/index.ts'", 25_500],
     ['the commands entry', "export * from './src/commands/index.ts'", 30_700],
-    ['the testing entry', "export * from './src/testing/index.ts'", 144_700],
+    ['the testing entry', "export * from './src/testing/index.ts'", 144_800],
   ] as const) {
     it(`of ${what} is at most ${most} bytes`, async () => {
       const { bytes } = await sizeOf(source)
@@ -117,11 +117,11 @@ describe('the minified size', () => {
   })
 
   for (const [name, most] of [
-    ['publish', 50_600],
-    ['consume', 110_600],
-    ['dispatch', 83_100],
-    ['end-transaction', 47_200],
-    ['check-transactions', 74_800],
+    ['publish', 50_700],
+    ['consume', 110_900],
+    ['dispatch', 83_300],
+    ['end-transaction', 47_400],
+    ['check-transactions', 75_200],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
@@ -133,7 +133,7 @@ describe('the minified size', () => {
     })
   }
 
-  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 53,900 bytes', async () => {
+  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 54,100 bytes', async () => {
     const { outputFiles } = await build({
       ...bundleOptions,
       entryPoints: { index: join(root, 'functions', 'publish.ts') },
@@ -142,6 +142,6 @@ describe('the minified size', () => {
       write: false,
     })
     const bytes = outputFiles.reduce((sum, { contents }) => sum + contents.length, 0)
-    assert.ok(bytes <= 53_900, `${bytes} bytes`)
+    assert.ok(bytes <= 54_100, `${bytes} bytes`)
   })
 })

@@ -14,7 +14,7 @@ import {
   type SendMessageResponse,
   SendMessageV2,
 } from '../commands/send.ts'
-import { ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
+import { BrokerError, ConnectError, type Outcome, RocketMQError, RouteError } from '../errors.ts'
 import {
   atMost,
   beforeSending,
@@ -26,7 +26,7 @@ import {
 } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
-import { isUnknownTopic } from '../routing/name-servers.ts'
+import { isUnknownTopic, TOPIC_NOT_EXIST } from '../routing/name-servers.ts'
 import type { Route } from '../routing/routes.ts'
 import { batchedBytes, encodeBatch } from '../wire/batch.ts'
 import { checkArray, checkChoice, checkObject, inside, refuse } from '../wire/checks.ts'
@@ -279,7 +279,10 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
         // Not of a key (that is an AuthError): this broker takes no messages now, others may.
         const banned = error.code === 'RMQ_BROKER' && error.responseCode === NO_PERMISSION
         const stale = banned || isStaleRoute(error)
-        if (stale) routes.forget(route, error instanceof ConnectError ? queue?.brokerName : undefined)
+        if (stale) routes.forget(route)
+        // It is silent, gone, or has the topic no more.
+        if (queue && (!(error instanceof BrokerError) || error.responseCode === TOPIC_NOT_EXIST))
+          routes.leave(route, queue.brokerName)
         const mayTryAgain = banned
           ? !parcel.queue && route.writable.some(({ brokerName }) => !tried.includes(brokerName))
           : queue && (stale || error.retryable)

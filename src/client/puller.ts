@@ -29,7 +29,7 @@ import type { Answer } from '../net/network.ts'
 import { nextTurn } from '../net/pool.ts'
 import { isUnknownTopic } from '../routing/name-servers.ts'
 import { checkChoice, checkInt, checkText, checkTime, refuse } from '../wire/checks.ts'
-import { decodeMessages, type UndecodableMessage } from '../wire/message.ts'
+import { decodeMessages, isInner, type UndecodableMessage } from '../wire/message.ts'
 import { checkGroupName, checkTopicName, retryTopic } from '../wire/names.ts'
 import { parseTags } from '../wire/tag-expression.ts'
 import type { Client } from './client.ts'
@@ -485,7 +485,9 @@ const isReset = ({ code, header }: PullAnswer, from: bigint): boolean =>
  * that at the first message that would be passed over without its offset being told. Messages from there on are left
  * for the next pull.
  */
-const soundPart = ({ messages, undecodable }: Decoded, from: bigint, next: bigint): Found => {
+const soundPart = ({ messages: all, undecodable }: Decoded, from: bigint, next: bigint): Found => {
+  // A batch is stored as one: who begins within it gets all of it.
+  const messages = isInner(all[0]) ? all.filter((each) => each.queueOffset >= from || !isInner(each)) : all
   /** Whether the offset of an undecodable message can be right, and only this one message is meant. */
   const isPlaced = ({ queueOffset = -1n, reason }: UndecodableMessage): boolean =>
     queueOffset >= from && queueOffset < next && reason.field !== 'totalLength'

@@ -95,7 +95,8 @@ export async function takeLeases(
   let isOver = false
   // What a failed renewal means shows at the next commit, which asks again.
   const renewNow = (): void => {
-    renewal = lock([...held.values()], limits).finally(arm)
+    arm() // those of one broker do not wait for another that is silent
+    renewal = Promise.all([renewal, lock([...held.values()], limits)])
   }
   let timer: NodeJS.Timeout | undefined
   const arm = (): void => {

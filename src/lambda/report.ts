@@ -4,6 +4,7 @@
  * node:diagnostics_channel. None of it holds a body, a key or a property.
  */
 import { channel } from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
 import { checkKeys } from '../client/options.ts'
 import { ConfigError } from '../errors.ts'
 import { checkObject, checkText } from '../wire/checks.ts'
@@ -69,7 +70,9 @@ export function loggerOf(logger: EventSourceLogger): EventSourceLogger {
     (level: keyof EventSourceLogger): EventSourceLogger['info'] =>
     (...line) => {
       Promise.resolve(logger[level](...line)).catch((reason: unknown) =>
-        jsonLogger.warn('the logger failed', { reason: String(reason) }),
+        jsonLogger.warn('the logger failed', {
+          reason: reason instanceof Error ? reason.message : inspect(reason),
+        }),
       )
     }
   return { debug: method('debug'), info: method('info'), warn: method('warn') }

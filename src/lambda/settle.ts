@@ -43,8 +43,7 @@ export class Settlement {
   readonly #leases: Leases | undefined
   readonly #source: ResolvedEventSource
   readonly #end: number
-  /** One commit at a time: they must not overtake each other. */
-  /** By the names of their brokers. */
+  /** One commit at a time, by the names of their brokers: they must not overtake each other. */
   readonly #committing = new Map<string, Promise<void>>()
 
   constructor(consumer: PullConsumer, leases: Leases | undefined, source: ResolvedEventSource, end: number) {

@@ -49,11 +49,10 @@ export interface Routes {
    * @throws RouteError with responseCode 17 for an unknown topic
    */
   get(topic: string, deadline: Deadline): Route | Promise<Route>
-  /**
-   * Forgets a route that led astray, unless it has been fetched again since.
-   * @param gone the broker that could not be reached: if the route does not list it any more, nothing of it is kept
-   */
-  forget(route: Route, gone?: string): void
+  /** Forgets a route that led astray, unless it has been fetched again since. */
+  forget(route: Route): void
+  /** A broker does not answer: when name servers do not list it any more, nothing of it is kept. */
+  leave(route: Route, brokerName: string): void
   /**
    * Where to reach the master of a broker; to read, the replica that was suggested, else the master, else any replica.
    * @throws RouteError when the route lists none
@@ -110,9 +109,11 @@ export const createRoutes = (
     get: (topic, deadline) =>
       // Whatever the call would have done, it did not come to that.
       beforeSending(cache.get(topic, deadline, { topic: nameOf(topic) }, (latest) => fetch(topic, latest))),
-    forget(route, gone = '') {
+    forget: (route) => cache.forget(route.topic, route),
+    leave(route, brokerName) {
       const missingSince = lasts.get(route.topic)?.missingSince
-      if (missingSince?.has(gone)) missingSince.set(gone, 0)
+      if (!missingSince?.has(brokerName)) return
+      missingSince.set(brokerName, 0)
       cache.forget(route.topic, route)
     },
     address({ topic, brokers, masters }, brokerName, readFrom) {
@@ -127,6 +128,11 @@ export const createRoutes = (
   }
 }
 
+/** More queues than this are nonsense, and would be an array of that size. */
+const MAX_QUEUES = 65_536
+/** Nothing is kept of brokers that have gone where so many are there. */
+const MAX_BROKERS = 8_192
+
 /** What was begun at a broker of which nothing was reported yet, or a replica only, as a lease, can be ended there. */
 const keepMissing = (route: Route, last: Last | undefined): Map<string, number> => {
   const { brokers, masters, writable } = route
@@ -137,7 +143,7 @@ const keepMissing = (route: Route, last: Last | undefined): Map<string, number> 
     const master = addresses.get(MASTER) ?? last?.route.masters.get(name)
     const listed = brokers.get(name)
     const isMissing = listed ? master && !listed.has(MASTER) : true
-    if (!isMissing || now - since >= UNREPORTED_MS) continue
+    if (!isMissing || now - since >= UNREPORTED_MS || brokers.size >= MAX_BROKERS) continue
     missingSince.set(name, since)
     if (!listed) brokers.set(name, addresses)
     if (master) masters.set(name, master)
@@ -147,12 +153,11 @@ const keepMissing = (route: Route, last: Last | undefined): Map<string, number> 
     ? []
     : (last?.route.keyed ?? []).filter(({ brokerName }) => missingSince.has(brokerName))
   if (missing.length > 0)
-    route.keyed = [...writable, ...missing].sort((a, b) => byBrokerName(a, b) || a.queueId - b.queueId)
+    route.keyed = [...writable, ...missing]
+      .slice(0, MAX_QUEUES)
+      .sort((a, b) => byBrokerName(a, b) || a.queueId - b.queueId)
   return missingSince
 }
-
-/** More queues than this are nonsense, and would be an array of that size. */
-const MAX_QUEUES = 65_536
 
 const toRoute = (topic: string, data: QueueRoute): Route => {
   const brokers = new Map(data.brokerDatas.map((each) => [each.brokerName, each.brokerAddrs]))

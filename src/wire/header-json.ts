@@ -4,6 +4,7 @@
  */
 import { readInt } from './checks.ts'
 import { type FrameHeader, type FrameInput, LANGUAGE, PROTOCOL_VERSION, refuseFrame } from './header.ts'
+import { jsonText } from './json-text.ts'
 
 /** Numbers are put together by hand: one stringify of the whole header takes longer (bench/micro/wire.ts). */
 export function encodeHeaderJson(frame: FrameInput): string {
@@ -12,11 +13,15 @@ export function encodeHeaderJson(frame: FrameInput): string {
   return `{"code":${frame.code},"language":${JSON.stringify(language)},"version":${version},"opaque":${frame.opaque},"flag":${flag},"extFields":${JSON.stringify(ext)}${more}}`
 }
 
+/** So short a text is not worth counting its values. */
+const UNCOUNTED = 0x1_0000
+
 /** @throws ProtocolError naming the member. */
 export function decodeHeaderJson(text: string): FrameHeader {
   let parsed: unknown
+  const json = text.length > UNCOUNTED ? jsonText(text) : text
   try {
-    parsed = JSON.parse(text)
+    parsed = JSON.parse(json)
   } catch (cause) {
     refuseFrame('header', 'JSON', cause)
   }

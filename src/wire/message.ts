@@ -107,6 +107,10 @@ export interface DecodeOptions {
   endOffset?: bigint | number | undefined
 }
 
+/** Whether a message was in a batch that is stored as one. */
+export const isInner = (message?: Pick<StoredMessage, 'sysFlag'>): boolean =>
+  message !== undefined && (message.sysFlag & UNWRAP) === UNWRAP
+
 /** Never throws for bad bytes: every byte ends up in a message or in `undecodable`. */
 export function decodeMessages(
   bytes: Buffer,
@@ -125,7 +129,7 @@ export function decodeMessages(
     try {
       end = messageEnd(bytes, at)
       const message = decode(at, end)
-      if ((message.sysFlag & UNWRAP) === UNWRAP) {
+      if (isInner(message)) {
         // One that does not fit leaves no room: the next would be made in vain as well.
         const given = room
         room = 0
@@ -167,7 +171,8 @@ function messageEnd(bytes: Buffer, at: number): number {
 function offsetBehind(bytes: Buffer, at: number, end: number, endOffset: bigint | number): bigint | number {
   const isOfQueue = end + 16 <= bytes.length && bytes.readInt32BE(end + 12) === bytes.readInt32BE(at + 12)
   const next = isOfQueue ? queueOffsetOf(bytes.subarray(end)) : undefined
-  return next !== undefined && next < endOffset ? next : endOffset
+  // What is looked up comes in another order.
+  return next !== undefined && next > bytes.readBigInt64BE(at + 20) && next < endOffset ? next : endOffset
 }
 
 function wrong(field: string, value: number): ProtocolError {

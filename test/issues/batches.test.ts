@@ -2,7 +2,8 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { RequestCode } from '../../src/commands/index.ts'
-import { createProducer } from '../../src/index.ts'
+import { createClient, createProducer } from '../../src/index.ts'
+import { startBroker } from '../../src/testing/index.ts'
 import { decodeBatch } from '../../src/wire/index.ts'
 import { fakeCluster, storing } from '../support/fake-cluster.ts'
 
@@ -33,4 +34,24 @@ describe('a message whose body shrinks while the batch before it is under way', 
     )
     deepStrictEqual(sizes, [[4_194_000], [10]])
   })
+})
+
+it('the largest batch is answered with an id for each message, which the header of the answer has room for', async (t) => {
+  const broker = await startBroker({ topics: { orders: { queues: 1 } } })
+  const client = createClient({ nameServers: broker.nameServers, timeoutMs: 60_000 })
+  t.after(async () => {
+    await client.close()
+    await broker.close()
+  })
+  const producer = createProducer(client, { producerGroup: 'g' })
+  // Fewer bytes than an id: 22 for the message, 1 of body, and properties that the client adds.
+  const messages = Array.from({ length: 40_000 }, () => ({ body: 'x' }))
+
+  const results = await producer.sendBatch('orders', messages)
+
+  const outcomes = Map.groupBy(results, ({ outcome }) => outcome)
+  deepStrictEqual(
+    [...outcomes].map(([outcome, all]) => [outcome, all.length]),
+    [['stored', 40_000]],
+  )
 })

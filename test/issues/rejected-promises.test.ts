@@ -81,6 +81,6 @@ it('a logger whose promises reject is told of on the console; they ended the pro
     deepStrictEqual(JSON.parse(line), {
       level: 'WARN',
       message: 'the logger failed',
-      reason: 'Error: the log is full',
+      reason: 'the log is full',
     })
 })

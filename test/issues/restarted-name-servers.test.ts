@@ -2,11 +2,12 @@
  * A name server that was just started knows no topics and no brokers until they report: warm functions failed for up to 30 s, for
  * brokers that were well, or could not commit what they had handled.
  */
-import { deepStrictEqual } from 'node:assert/strict'
+import { deepStrictEqual, ok } from 'node:assert/strict'
 import { it } from 'node:test'
 import { RequestCode } from '../../src/commands/index.ts'
 import { createProducer, createPullConsumer } from '../../src/index.ts'
-import { type FakeTopic, fakeCluster, storing } from '../support/fake-cluster.ts'
+import { type FakeTopic, fakeCluster, type Handler, storing } from '../support/fake-cluster.ts'
+import type { FakeConnection } from '../support/fake-server.ts'
 import { rejection } from '../support/net.ts'
 
 it('what was routed before is sent and read while the name server does not know the topic yet', async (t) => {
@@ -121,6 +122,42 @@ it('a sharding key keeps its queue while the broker has not reported yet, and le
   deepStrictEqual(unreported, [before, before])
   deepStrictEqual(new Set(gone.map((place) => place[7])), new Set(['a']))
 })
+
+for (const [what, handler] of [
+  ['is silent', () => undefined],
+  ['closes each connection', (_: unknown, connection: FakeConnection) => void connection.socket.destroy()],
+  ['has the topic no more', () => ({ code: 17, remark: 'topic[orders] not exist' })],
+] as const)
+  it(`a sharding key leaves a broker that is not listed any more and ${what} when it has found out`, async (t) => {
+    const store = storing()[RequestCode.SEND_MESSAGE_V2] as Handler
+    let isGone = false
+    const cluster = await fakeCluster(t, {
+      brokers: {
+        'broker-a': storing(),
+        'broker-b': {
+          [RequestCode.SEND_MESSAGE_V2]: (frame, connection) => (isGone ? handler : store)(frame, connection),
+        },
+      },
+    })
+    const client = cluster.client({ routeTtlMs: 1, timeoutMs: 500 })
+    const producer = createProducer(client, { producerGroup: 'g', retries: 0 })
+    const keyOf = async (brokerName: string): Promise<string> => {
+      for (let n = 0; ; n++) {
+        const { queue } = await producer.send({ topic: 'orders', body: 'x', shardingKey: `${n}` })
+        if (queue.brokerName === brokerName) return `${n}`
+      }
+    }
+    const shardingKey = await keyOf('broker-b')
+
+    cluster.topics['orders'] = { brokers: ['broker-a'] }
+    client.routes.forget(await client.route('orders', client.deadline()))
+    isGone = true
+    const failed = await rejection(producer.send({ topic: 'orders', body: 'x', shardingKey }))
+    const { queue } = await producer.send({ topic: 'orders', body: 'x', shardingKey })
+
+    ok(failed['code'])
+    deepStrictEqual(queue.brokerName, 'broker-a')
+  })
 
 it('what is sent to a topic of which only a replica has reported yet goes to its master', async (t) => {
   const withoutMaster: string[] = []

@@ -159,20 +159,21 @@ test('binary lengths that point outside are refused', () => {
 })
 
 test('a header of 200,000 brackets is refused without harm', () => {
-  fails(jsonFrame('['.repeat(200_000)), 'header')
+  fails(jsonFrame('['.repeat(170_000)), 'header')
+  fails(jsonFrame('['.repeat(200_000)), 'json')
 })
 
-test('a header above 256 KiB is refused before it is read', () => {
+test('a header above 4 MiB, or a binary one above 256 KiB, is refused before it is read', () => {
   const header = (bytes: number): string => {
     const head = '{"code":0,"opaque":1,"x":"'
     return `${head}${'x'.repeat(bytes - head.length - 2)}"}`
   }
 
-  deepStrictEqual(decodeFrame(jsonFrame(header(0x4_0000), 'body')).body.toString(), 'body')
-  throws(() => decodeFrame(jsonFrame(header(0x4_0001), 'body')), {
+  deepStrictEqual(decodeFrame(jsonFrame(header(0x40_0000), 'body')).body.toString(), 'body')
+  throws(() => decodeFrame(jsonFrame(header(0x40_0001), 'body')), {
     name: 'ProtocolError',
     field: 'headerLength',
-    message: 'headerLength of the frame must be at most 262144',
+    message: 'headerLength of the frame must be at most 4194304',
   })
   const binary = encodeFrameBinary({ code: 1, opaque: 2, ext: { key: 'x'.repeat(0x4_0000) } })
   fails(binary.subarray(4), 'headerLength')

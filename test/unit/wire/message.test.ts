@@ -260,6 +260,7 @@ test('an inner batch that holds more messages than its broker gave it places is 
       countOf([outer, atOffset(plain, 329n)], 331n),
       countOf([outer, atOffset(plain, 330n)], 329n),
       countOf([outer, otherQueue]),
+      countOf([outer, atOffset(plain, 5n)]),
     ],
     [
       [[327n, 328n, 329n], []],
@@ -270,6 +271,7 @@ test('an inner batch that holds more messages than its broker gave it places is 
       [[329n], [327n]],
       [[330n], [327n]],
       [[327n, 328n, 329n, 328n], []],
+      [[327n, 328n, 329n, 5n], []],
     ],
   )
 })
