@@ -48,8 +48,6 @@ export async function takeLeases(
   const confirmed = new Map<string, number>()
   /** Those that a broker may have granted although its answer did not come. */
   const unclear = new Map<string, MessageQueue>()
-  /** Names of brokers that did not answer the last time: whoever asks them makes the others wait. */
-  const silent = new Set<string>()
 
   const lockAt = async (own: readonly MessageQueue[], until: CallOptions): Promise<void> => {
     const at = Date.now()
@@ -74,11 +72,7 @@ export async function takeLeases(
     const brokers = Map.groupBy(some, ({ brokerName }) => brokerName)
     const failures = new Map<string, unknown>()
     const ask = async ([name, own]: [string, MessageQueue[]]): Promise<void> => {
-      silent.delete(name)
-      await lockAt(own, until).catch((error: unknown) => {
-        failures.set(name, error)
-        if (error instanceof TimeoutError) silent.add(name)
-      })
+      await lockAt(own, until).catch((error: unknown) => void failures.set(name, error))
     }
     await Promise.all(Array.from(brokers, ask))
     return failures
@@ -104,7 +98,9 @@ export async function takeLeases(
   }
   // What fails here is told by `error`: what was granted all the same must be given back in time.
   const failures = new Map(await lock(queues, limits))
-  const missing = queues.filter((queue) => !held.has(queueKey(queue)) && !silent.has(queue.brokerName))
+  // One that did not answer would make the others wait.
+  const isSilent = (name: string): boolean => failures.get(name) instanceof TimeoutError
+  const missing = queues.filter((queue) => !held.has(queueKey(queue)) && !isSilent(queue.brokerName))
   if (missing.length > 0 && Date.now() + 2 * SECOND_TRY_MS < limits.deadlineMs) {
     await wait(SECOND_TRY_MS * (0.5 + Math.random() / 2))
     for (const { brokerName } of missing) failures.delete(brokerName)

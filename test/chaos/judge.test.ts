@@ -79,6 +79,9 @@ const invocation = (more: object): Happening => ({
   status: 'success',
   ...more,
 })
+/** That of the records, by when it ended. */
+const firstInvocation = (at: number, durationMs: number): Happening =>
+  invocation({ name: 'consume-block', invocation: 'first', pid: 1, at, durationMs })
 const offset = (value: string, at: number): Happening => ({
   kind: 'offset',
   at,
@@ -433,13 +436,7 @@ describe('the judge of a chaos run', () => {
   })
 
   it('takes no kill as the cause of what stood still long after the end of who had done it', () => {
-    const ended = invocation({
-      name: 'consume-block',
-      invocation: 'first',
-      pid: 1,
-      at: 3_000,
-      durationMs: 2_000,
-    })
+    const ended = firstInvocation(3_000, 2_000)
     const again = [record('start', 2, 200_000), record('end', 2, 200_005)]
     const judged = (killedAt: number): string[] => {
       const stood = [5_000, 20_000, killedAt - 1_000].map((at) => offset('2', at))
@@ -474,13 +471,7 @@ describe('the judge of a chaos run', () => {
   })
 
   it('takes a kill that let somebody else have the queue, and a sleep longer than a lease, as the cause of a commit of less', () => {
-    const own = invocation({
-      name: 'consume-block',
-      invocation: 'first',
-      pid: 1,
-      at: 4_000,
-      durationMs: 3_500,
-    })
+    const own = firstInvocation(4_000, 3_500)
     const history = [...sound, own, commit('3', 3_000), commit('2', 3_500)]
     const killedAt = (at: number): string[] =>
       judge([...history, fault('kill', 'broker-a', at, at + 200)]).explained
@@ -600,13 +591,7 @@ describe('the judge of a chaos run', () => {
   })
 
   it('takes as the cause of a copy only what came before the invocation that had done it was over', () => {
-    const ended = invocation({
-      name: 'consume-block',
-      invocation: 'first',
-      pid: 1,
-      at: 2_100,
-      durationMs: 200,
-    })
+    const ended = firstInvocation(2_100, 200)
     const again = [
       record('start', 1, 40_000, { invocation: 'second' }),
       record('end', 1, 40_005, { invocation: 'second' }),
@@ -805,13 +790,7 @@ describe('the judge of a chaos run', () => {
   })
 
   it('explains a second owner by a kill of the broker at any time of the invocation that had the queue first', () => {
-    const own = invocation({
-      name: 'consume-block',
-      invocation: 'first',
-      pid: 1,
-      at: 4_000,
-      durationMs: 3_500,
-    })
+    const own = firstInvocation(4_000, 3_500)
     const second = { invocation: 'second', pid: 2 }
     const history = [
       ...sound.filter((each) => each !== handled[2] && each !== handled[3]),
