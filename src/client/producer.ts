@@ -26,7 +26,7 @@ import {
 } from '../net/deadline.ts'
 import type { Answer, CallLimits } from '../net/network.ts'
 import { repeat } from '../net/repeat.ts'
-import { isUnknownTopic, TOPIC_NOT_EXIST } from '../routing/name-servers.ts'
+import { isUnknownTopic } from '../routing/name-servers.ts'
 import type { Route } from '../routing/routes.ts'
 import { batchedBytes, encodeBatch } from '../wire/batch.ts'
 import { checkArray, checkChoice, checkObject, inside, refuse } from '../wire/checks.ts'
@@ -281,7 +281,7 @@ export function createSender(client: Client, options: ProducerOptions): Sender {
         const stale = banned || isStaleRoute(error)
         if (stale) routes.forget(route)
         // It is silent, gone, or has the topic no more.
-        if (queue && (!(error instanceof BrokerError) || error.responseCode === TOPIC_NOT_EXIST))
+        if (queue && (!(error instanceof BrokerError) || isUnknownTopic(error)))
           routes.leave(route, queue.brokerName)
         const mayTryAgain = banned
           ? !parcel.queue && route.writable.some(({ brokerName }) => !tried.includes(brokerName))

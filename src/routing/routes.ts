@@ -135,25 +135,23 @@ const MAX_BROKERS = 8_192
 
 /** What was begun at a broker of which nothing was reported yet, or a replica only, as a lease, can be ended there. */
 const keepMissing = (route: Route, last: Last | undefined): Map<string, number> => {
-  const { brokers, masters, writable } = route
+  const { brokers, masters } = route
   const missingSince = new Map<string, number>()
+  if (!last) return missingSince
   const now = Date.now()
-  for (const [name, addresses] of last?.route.brokers ?? []) {
-    const since = last?.missingSince.get(name) ?? now
-    const master = addresses.get(MASTER) ?? last?.route.masters.get(name)
+  for (const [name, addresses] of last.route.brokers) {
+    const since = last.missingSince.get(name) ?? now
+    const master = addresses.get(MASTER) ?? last.route.masters.get(name)
     const listed = brokers.get(name)
-    const isMissing = listed ? master && !listed.has(MASTER) : true
-    if (!isMissing || now - since >= UNREPORTED_MS || brokers.size >= MAX_BROKERS) continue
+    const isThere = listed && (!master || listed.has(MASTER))
+    if (isThere || now - since >= UNREPORTED_MS || brokers.size >= MAX_BROKERS) continue
     missingSince.set(name, since)
     if (!listed) brokers.set(name, addresses)
     if (master) masters.set(name, master)
   }
   // An order configuration lists them by itself.
-  const missing = route.data.orderTopicConf
-    ? []
-    : (last?.route.keyed ?? []).filter(({ brokerName }) => missingSince.has(brokerName))
-  if (missing.length > 0)
-    route.keyed = [...writable, ...missing]
+  if (missingSince.size > 0 && !route.data.orderTopicConf)
+    route.keyed = [...route.writable, ...last.route.keyed.filter((each) => missingSince.has(each.brokerName))]
       .slice(0, MAX_QUEUES)
       .sort((a, b) => byBrokerName(a, b) || a.queueId - b.queueId)
   return missingSince
