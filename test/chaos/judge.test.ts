@@ -749,6 +749,45 @@ describe('the judge of a chaos run', () => {
     assert.deepStrictEqual([short.violations, before.violations], [[text], [text]])
   })
 
+  it('explains that by a dispatcher that was killed or asleep as the lease ran out, in its own group only', () => {
+    const killed = 2_030
+    const late = killed + 71_000
+    const found = (group: string, ...faults: Happening[]): ReturnType<typeof judge> => {
+      const own = { group, queue: 'orders/broker-a/1', messageId: 'id-9', key: 'other' }
+      return judge([
+        ...sound,
+        record('start', 8, 2_001, { ...own, messageId: 'id-8', pid: 7 }),
+        fault('kill', 'consume-dispatched 7', killed, killed),
+        record('start', 9, late, { ...own, invocation: 'second', pid: 8 }),
+        record('end', 9, late + 5, { ...own, invocation: 'second', pid: 8 }),
+        { kind: 'held', queue: own.queue, messageId: 'id-9', key: 'other', offset: 9, storedAt: 2_000 },
+        ...faults,
+      ])
+    }
+    const isNamed = ({ violations }: ReturnType<typeof judge>): boolean =>
+      violations.some((each) => /^takeover:/.test(each))
+    const causesOf = ({ explained }: ReturnType<typeof judge>): string[] =>
+      explained.filter((each) => /^takeover:/.test(each)).map((each) => each.slice(each.indexOf('(')))
+    const end = killed + 60_000
+    const kill = fault('kill', 'dispatch 3', end - 500, end - 500)
+    const sleep = fault('suspend', 'dispatch 3', end - 5_000, end + 4_000)
+
+    const [byKill, bySleep] = [found('chaos-dispatched', kill), found('chaos-dispatched', sleep)]
+    const unexplained = [
+      found('chaos-dispatched'),
+      found('chaos-block', kill),
+      found('chaos-dispatched', fault('kill', 'consume-dispatched 3', end, end)),
+      found('chaos-dispatched', fault('kill', 'dispatch 3', end - 3_000, end - 3_000)),
+      found('chaos-dispatched', fault('suspend', 'dispatch 3', end + 2_000, end + 9_000)),
+    ]
+
+    assert.deepStrictEqual([byKill, bySleep].map(causesOf), [
+      ['(kill of dispatch 3)'],
+      ['(suspend of dispatch 3)'],
+    ])
+    assert.deepStrictEqual(unexplained.map(isNamed), [true, true, true, true, true])
+  })
+
   it('finds that also of a queue that the killed worker had besides that of its last record', () => {
     const [late, queue] = [2_030 + 70_000, 'orders/broker-a/1']
     const there = { queue, messageId: 'id-9', key: 'other' }

@@ -12,7 +12,6 @@ import {
   isHarmless,
   isOfServer,
   killOf,
-  LEASE_MS,
   laneOf,
   longSleepOf,
   type Of,
@@ -28,6 +27,7 @@ import { incompleteOf, missingOf } from './content.ts'
 import type { Happening } from './history.ts'
 import { type Move, movesOf, rerouted } from './moves.ts'
 import { staleCauseOf, staleCommitsOf, unknownOf } from './stale-commits.ts'
+import { delayOf, TAKEOVER_MS, takeoversOf } from './takeovers.ts'
 
 export interface Verdict {
   /** In this order they are printed. */
@@ -51,8 +51,6 @@ export interface Explained {
 
 /** Commits that a killed broker may not have saved: it does every 5 s, 10 s after its start for the first time. */
 const COMMITS_LOST_MS = 10_000
-/** So long after the end of what kept a broker from it, a lease that has run out is taken: calls have ended, and somebody comes. */
-const TAKEN_MS = 10_000
 /** From its begin: it is ended by its caller or by a check, and that is noted. */
 const TRANSACTION_NOTED_MS = 45_000
 /** From its begin: an end that comes later may come behind a check (docs/transactions.md). */
@@ -63,8 +61,6 @@ const END_NOTED_MS = 5_000
 const SETTLED_MS = 5_000
 /** An invocation lasts no longer. */
 const INVOCATION_MS = 20_000
-/** A lease of one that was killed ends by itself, and somebody has to come. */
-const TAKEOVER_MS = 61_000
 /** An invocation must leave so much of its time. */
 const MARGIN_MS = 500
 /** Its caller has noted an answer by then. */
@@ -181,9 +177,7 @@ export function judge(history: readonly Happening[]): Verdict {
   const takeovers = takeoversOf(records, faults, held)
   sort(
     takeovers.filter(({ ms }) => ms > TAKEOVER_MS),
-    ({ queue, since, at, ms }) =>
-      faultOn(faults, queue, since + LEASE_MS, since + TAKEOVER_MS, ({ until }) => until >= at - TAKEN_MS) ??
-      stallOf(stalls, since, at, ms - TAKEOVER_MS),
+    (takeover) => delayOf(takeover, faults, stalls),
   )
   const over = of('over').at(-1)
   if (over?.isDrained !== true) violations.push('the queues were not drained in the end')
@@ -551,30 +545,4 @@ function transactionsOf(
     else if (copies.length !== (fate === 'commit' ? 1 : 0)) wrong.push(text)
   }
   return { wrong, twice }
-}
-
-/** From the kill of a worker, or from when a message was there, to the next record that is begun in each queue of its last invocation. */
-function takeoversOf(
-  records: readonly RecordLine[],
-  faults: readonly Fault[],
-  held: readonly Of<'held'>[],
-): (Found & { ms: number; since: number })[] {
-  const storedAt = new Map(held.map((each) => [`${each.queue}/${each.offset}`, each.storedAt]))
-  return faults.flatMap((fault) => {
-    if (fault.what !== 'kill') return []
-    const last = records.findLast((each) => each.pid === pidOf(fault) && each.at <= fault.at)
-    if (!last) return []
-    const { invocation, group } = last
-    const own = records.filter((each) => each.invocation === invocation && each.at <= fault.at)
-    return [...new Set(own.map(({ queue }) => queue))].flatMap((queue) => {
-      const next = records.find((each) => each.queue === queue && each.group === group && each.at > fault.at)
-      // Of a retry topic nobody knows when its messages came.
-      const stored = next && storedAt.get(`${queue}/${next.offset}`)
-      if (!next || stored === undefined) return []
-      const since = Math.max(fault.at, stored)
-      const ms = Math.round(next.at - since)
-      const text = `takeover: ${group} had nobody at ${queue} for ${ms} ms after ${fault.target} was killed`
-      return [{ text, ms, since, at: next.at, queue }]
-    })
-  })
 }
