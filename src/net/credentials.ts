@@ -18,6 +18,8 @@ export interface Credentials {
 export type CredentialsOption = Credentials | (() => Credentials | Promise<Credentials>)
 
 const KEEP_MS = 300_000
+/** What errors about it begin with. */
+const OPTION = 'credentials()'
 
 export interface CredentialSource {
   /** Forgets credentials that a broker refused; whether asking again may give others. */
@@ -26,15 +28,16 @@ export interface CredentialSource {
 }
 
 export const createCredentialSource = (option: CredentialsOption | undefined): CredentialSource => {
-  const cache = createCache<Credentials>('credentials()', (_, ageMs) => ageMs < KEEP_MS)
+  const cache = createCache<Credentials>(OPTION, (_, ageMs) => ageMs < KEEP_MS)
   const rotate = typeof option === 'function' ? option : undefined
 
   const ask = async (): Promise<Credentials> => {
     try {
-      return checkCredentials('credentials()', await rotate?.())
+      return checkCredentials(OPTION, await rotate?.())
     } catch (cause) {
-      if (cause instanceof ConfigError) throw cause
-      throw new AuthError('credentials() failed; see the cause', '', notSent({ cause }))
+      // Of its own: another's may name any field, one of a message that is being sent, too.
+      if (cause instanceof ConfigError && cause.field?.startsWith(OPTION)) throw cause
+      throw new AuthError(`${OPTION} failed; see the cause`, '', notSent({ cause }))
     }
   }
 

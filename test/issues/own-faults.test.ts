@@ -18,7 +18,10 @@ const proxy = everything(() => ({ code: 1, remark: 'PullMessageRequestHeader.get
 
 /** The faults of a client's options that show with the first request, and what the log has of each. */
 const FAULTS: Readonly<
-  Record<string, { options?: ClientOptions; broker?: Handlers; logged: RegExp; outcome?: string }>
+  Record<
+    string,
+    { options?: ClientOptions; broker?: Handlers; logged: RegExp; outcome?: string; code?: string }
+  >
 > = {
   'an addressMap that throws': {
     options: {
@@ -31,6 +34,15 @@ const FAULTS: Readonly<
   'an addressMap that gives no text': {
     options: { addressMap: (() => 5) as never },
     logged: /addressMap: takes non-empty text/,
+  },
+  'credentials() that fail with an error that names a member of messages': {
+    options: {
+      credentials: () => {
+        throw new ConfigError('body', 'has no secret')
+      },
+    },
+    logged: /credentials\(\) failed.*body: has no secret/s,
+    code: 'RMQ_AUTH',
   },
   'a key of TLS that is none': {
     options: { tls: { key: 'nonsense', cert: 'x' } },
@@ -77,9 +89,9 @@ async function asking(
 }
 
 /** What failed by the function's own fault, as its caller sees it. */
-const failed = (messageId: string | undefined, outcome = 'not-sent') => ({
-  type: 'urn:rocketmq-lambda:error:RMQ_CONFIG',
-  code: 'RMQ_CONFIG',
+const failed = (messageId: string | undefined, outcome = 'not-sent', code = 'RMQ_CONFIG') => ({
+  type: `urn:rocketmq-lambda:error:${code}`,
+  code,
   outcome,
   ...(messageId === undefined ? {} : { messageId }),
   title: 'Internal error',
@@ -88,7 +100,7 @@ const failed = (messageId: string | undefined, outcome = 'not-sent') => ({
 })
 
 describe('a fault of the function is a 500 and in its log; it was a 400 that told of it', () => {
-  for (const [what, { logged: expected, outcome, ...fault }] of Object.entries(FAULTS)) {
+  for (const [what, { logged: expected, outcome, code, ...fault }] of Object.entries(FAULTS)) {
     it(`${what}: of a message, a batch, and messages of a batch`, async (t) => {
       const { ask, logged } = await asking(t, fault)
       const path = '/topics/orders/messages'
@@ -102,15 +114,15 @@ describe('a fault of the function is a 500 and in its log; it was a 400 that tol
       })
       const delayed = await ask(path, { messages: [{ body: 'x', delayLevel: 1, messageId: 'A' }] })
 
-      deepStrictEqual([one.status, one.body], [500, failed('A', outcome)])
+      deepStrictEqual([one.status, one.body], [500, failed('A', outcome, code)])
       // A batch that has no address is refused as a whole, before there are results.
-      if (many.status === 500) deepStrictEqual(many.body, failed(undefined, outcome))
+      if (many.status === 500) deepStrictEqual(many.body, failed(undefined, outcome, code))
       else
         deepStrictEqual(
           [many.status, many.body['results']],
-          [207, [failed('A', outcome), failed('B', outcome)]],
+          [207, [failed('A', outcome, code), failed('B', outcome, code)]],
         )
-      deepStrictEqual([delayed.status, delayed.body['results']], [207, [failed('A', outcome)]])
+      deepStrictEqual([delayed.status, delayed.body['results']], [207, [failed('A', outcome, code)]])
       doesNotMatch(JSON.stringify([one, many, delayed]), ADDRESS)
       ok(logged.length >= 3)
       for (const line of logged) match((JSON.parse(line) as { message: string }).message, expected)
@@ -124,8 +136,8 @@ describe('a fault of the function is a 500 and in its log; it was a 400 that tol
         transaction: { ...TRANSACTION, begunAt: Date.now() },
       })
 
-      deepStrictEqual([begun.status, begun.body], [500, failed('A', outcome)])
-      deepStrictEqual([ended.status, ended.body], [500, failed(TRANSACTION.messageId, outcome)])
+      deepStrictEqual([begun.status, begun.body], [500, failed('A', outcome, code)])
+      deepStrictEqual([ended.status, ended.body], [500, failed(TRANSACTION.messageId, outcome, code)])
       deepStrictEqual(logged.length, 2)
       for (const line of logged) match((JSON.parse(line) as { message: string }).message, expected)
     })
