@@ -9,6 +9,7 @@ import {
   createPopConsumer,
   createProducer,
   createPullConsumer,
+  createRegistration,
   createTopicAdmin,
   createTransactionProducer,
   serve,
@@ -37,6 +38,7 @@ export async function readyCalls(client: Client): Promise<Record<string, Call>> 
   const offsets = createOffsetAdmin(client)
   const query = createMessageQuery(client)
   const cluster = createClusterAdmin(client)
+  const registration = createRegistration(client, { producerGroups: ['every-call'] })
 
   await topics.create(topic, { readQueueNums: 1, writeQueueNums: 1 })
   client.routes.forget(await client.route(topic, client.deadline()))
@@ -105,6 +107,8 @@ export async function readyCalls(client: Client): Promise<Record<string, Call>> 
     'query.byMessageId': (limits) => query.byMessageId(topic, messageId, limits),
     'cluster.describe': (limits) => cluster.describe(limits),
     'cluster.config': (limits) => cluster.config(limits),
+    heartbeat: (limits) => registration.heartbeat(limits),
+    unregister: (limits) => registration.unregister(limits),
     serve: (limits) => serve(client, { consumerGroup, windowMs: 500, ...limits }),
   }
 }

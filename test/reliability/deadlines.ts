@@ -6,6 +6,7 @@ import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { bundleFunction, bundleOptions } from '../../scripts/bundle.ts'
+import * as errors from '../../src/errors.ts'
 import {
   type CallOptions,
   type ClientOptions,
@@ -112,11 +113,18 @@ async function openMute(): Promise<{ address: string; [Symbol.asyncDispose](): P
 export interface FunctionFigure {
   name: string
   condition: string
-  /** What its error is called, or `done`; `Late` when a timer of its own process was first. */
+  /** What its error is called, or `done` and the status; `Late` when a timer of its own process was first, `Crash` of one that nobody caught. */
   outcome: string
   /** What was left of its time when it returned. */
   leftMs: number
 }
+
+/** Errors of this package, or of several of them. */
+const OURS = new Set([...Object.keys(errors), 'AggregateError'])
+
+/** Whether it ended with an answer or with an error of this package: not late, not killed, and by no fault of its own. */
+export const isSound = ({ outcome }: FunctionFigure): boolean =>
+  /^done( \d+)?$/.test(outcome) || OURS.has(outcome)
 
 /**
  * Every deployed function, cold and warm, with servers that hang.
@@ -213,24 +221,33 @@ export async function measureFunctions(
     for (const each of servers) each.resume()
   }
 
+  const crashes: FunctionFigure[] = []
+  const onLog = ({ functionName: name, line }: { functionName: string; line: string }): void => {
+    if (/Uncaught|Unhandled/.test(line))
+      crashes.push({ name, condition: line, outcome: 'Crash', leftMs: Number.NaN })
+  }
+
   await order(8, {})
-  await using lambda = await startLambda({ functions })
+  await using lambda = await startLambda({ functions, onLog })
   await invokeAll(lambda, 'all is well', names)
   figures.length = 0
   await order(8, {})
   hang(brokers)
   await invokeAll(lambda, 'warm, broker hangs', names)
-  await using cold = await startLambda({ functions })
+  await using cold = await startLambda({ functions, onLog })
   await invokeAll(cold, 'cold, broker hangs', names)
   hang(nameServerProcesses)
-  await using colder = await startLambda({ functions })
+  await using colder = await startLambda({ functions, onLog })
   await invokeAll(colder, 'cold, all hang', names)
   resume()
   // In the middle of a batch: the handlers need 1 s for it.
   await consumer.queues(topic)
   await using busy = await startLambda({
     functions,
-    onLog: ({ line }) => line.startsWith('{"what":') && begun.resolve(),
+    onLog(log) {
+      onLog(log)
+      if (log.line.startsWith('{"what":')) begun.resolve()
+    },
   })
   const begun = Promise.withResolvers<void>()
   await order(8, { ms: 200 })
@@ -239,7 +256,7 @@ export async function measureFunctions(
   hang(brokers)
   await running
   resume()
-  return figures
+  return [...figures, ...crashes]
 }
 
 const disposable = <T extends { close(): Promise<void> }>(client: T): T & AsyncDisposable =>

@@ -13,7 +13,14 @@ import { startBroker } from '../../src/testing/index.ts'
 import { SETTINGS as LEASE_SETTINGS } from '../delivery/rocketmq-cluster.ts'
 import { ROCKETMQ_VERSION } from '../support/rocketmq/install.ts'
 import { type RocketMQ, startRocketMQ } from '../support/rocketmq/start.ts'
-import { type CallFigure, DEADLINE_MS, measureCalls, measureFunctions, SETTINGS } from './deadlines.ts'
+import {
+  type CallFigure,
+  DEADLINE_MS,
+  isSound,
+  measureCalls,
+  measureFunctions,
+  SETTINGS,
+} from './deadlines.ts'
 import { measureThaws, type ThawFigure } from './freeze.ts'
 import { measureInterrupted } from './interrupted.ts'
 import { measureLeases } from './leases.ts'
@@ -80,6 +87,8 @@ async function servers(): Promise<void> {
     console.log('| condition | function | ended with | left of its time |\n|---|---|---|---|')
     for (const { condition, name, outcome, leftMs } of figures) {
       console.log(`| ${condition} | ${name} | ${outcome} | ${Math.round(leftMs)} ms |`)
+      if (!isSound({ name, condition, outcome, leftMs }))
+        beyond.push(`${name}, ${condition}: ended with ${outcome}`)
       if (!(leftMs >= 500)) beyond.push(`${name}, ${condition}: ${Math.round(leftMs)} ms left`)
     }
   }
@@ -146,7 +155,7 @@ function lateBy({ tookMs, allowedMs }: CallFigure): number {
   return (100 * (tookMs - allowedMs)) / allowedMs
 }
 
-/** A broker that closes each connection when it is asked something, and one that refuses, under calls without a pause. */
+/** A broker that closes each connection when it is asked something, under calls without a pause. */
 async function reconnects(): Promise<void> {
   const SECONDS = 20
   const times: number[] = []
