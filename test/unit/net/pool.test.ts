@@ -465,16 +465,33 @@ describe('a pool with TLS', () => {
     })
   }
 
-  const cases: readonly [what: string, served: { cert: string; key: string }, tls: TlsOptions][] = [
-    ['of another root', broker, { ca: createCertificate({ name: 'test root' }).cert }],
+  const cases: readonly [
+    what: string,
+    why: string,
+    served: { cert: string; key: string },
+    tls: TlsOptions,
+  ][] = [
+    [
+      'of another root',
+      'CERT_SIGNATURE_FAILURE',
+      broker,
+      { ca: createCertificate({ name: 'test root' }).cert },
+    ],
     [
       'for another address',
+      'ERR_TLS_CERT_ALTNAME_INVALID',
       createCertificate({ name: 'b', issuer: root, hosts: ['127.0.0.2'] }),
       { ca: root.cert },
     ],
-    ['for another name than tls.servername', broker, { ca: root.cert, servername: 'other.test' }],
+    [
+      'for another name than tls.servername',
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+      broker,
+      { ca: root.cert, servername: 'other.test' },
+    ],
     [
       'that has expired',
+      'CERT_HAS_EXPIRED',
       createCertificate({
         name: 'b',
         issuer: root,
@@ -485,11 +502,16 @@ describe('a pool with TLS', () => {
       { ca: root.cert },
     ],
   ]
-  for (const [what, served, tls] of cases) {
-    it(`refuses a certificate ${what}, before a byte of a request is sent`, async (t) => {
+  for (const [what, why, served, tls] of cases) {
+    it(`refuses a certificate ${what}, before a byte of a request is sent, and says so`, async (t) => {
       const server = await fakeServer(t, echo, { tls: served })
 
       deepStrictEqual(await attempt(t, server, tls), failed(server))
+      const { message } = await get(openPool(t, { tls }), server).then(
+        () => new Error('it was taken'),
+        (error: Error) => error,
+      )
+      strictEqual(message, `no connection to ${server.address}: ${why}; check tls and its certificate`)
       strictEqual(server.frames.length, 0)
     })
   }

@@ -41,8 +41,11 @@ test('unknown types are refused', () => {
   for (const type of [4, 5, 6, 7]) throws(() => decompress(type, body, 1), { field: 'sysFlag' })
 })
 
-test('a zstd frame that asks for a window of gigabytes is refused', () => {
-  const frame = Buffer.from('28b52ffd00a8010000', 'hex')
+test('a zstd frame may ask for a window of 32 MiB, and for no larger one, not to speak of gigabytes', () => {
+  /** Of a frame with one empty block: 2^(10 + the upper five bits), and eighths of that. */
+  const frame = (window: number): Buffer => Buffer.of(0x28, 0xb5, 0x2f, 0xfd, 0, window, 1, 0, 0)
 
-  throws(() => decompress(2, frame, 1 << 20), { name: 'ProtocolError', field: 'body' })
+  strictEqual(decompress(2, frame(0x78), 1 << 20).length, 0)
+  for (const window of [0x79, 0x80, 0xa8])
+    throws(() => decompress(2, frame(window), 1 << 20), { name: 'ProtocolError', field: 'body' })
 })
