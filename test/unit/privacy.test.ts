@@ -8,6 +8,7 @@ import { type ClientOptions, createClient } from '../../src/index.ts'
 import { transactionEnder } from '../../src/lambda/index.ts'
 import { startBroker } from '../../src/testing/index.ts'
 import { allOf, CANARY, found } from '../support/canary.ts'
+import { createCertificate } from '../support/certificates.ts'
 import { runCommand } from '../support/command-line.ts'
 import { everything, fakeCluster, type Handler } from '../support/fake-cluster.ts'
 import { closedPort } from '../support/fake-server.ts'
@@ -90,6 +91,26 @@ describe('nothing is told of bodies, keys, properties and secrets by', () => {
 
     checkSilence([all, told])
     await clients[0]?.close()
+  })
+
+  it('a client and functions with a key of their own for TLS, and with what is none', async (t) => {
+    const { told } = listening(t)
+    const gone = await closedPort()
+    const { key, cert } = createCertificate({ name: 'function' })
+    const passphrase = `${CANARY}-passphrase`
+    const clients = [
+      { key, cert, passphrase },
+      { key: [{ pem: key, passphrase }], cert },
+      { key: `${CANARY}-key`, cert, passphrase },
+      { pfx: Buffer.from(`${CANARY}-pfx`), passphrase },
+    ].map((tls) => createClient({ nameServers: gone, tls, timeoutMs: 1_000 }))
+
+    const all = await Promise.all(clients.map((each) => work(each)))
+
+    checkSilence([all, told])
+    // Of the text of a key, a part of one line.
+    ok(!allOf([all, told]).includes(key.split('\n')[1]?.slice(10, 50) ?? ''))
+    await Promise.all(clients.map((each) => each.close()))
   })
 
   it('a client that does all of it on a broker that takes it', async (t) => {
