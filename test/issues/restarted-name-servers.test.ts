@@ -159,6 +159,37 @@ for (const [what, handler] of [
     deepStrictEqual(queue.brokerName, 'broker-a')
   })
 
+it('a batch of a sharding key fails at a broker that is not listed any more and is gone, and the next one leaves it', async (t) => {
+  const cluster = await fakeCluster(t, { brokers: { 'broker-a': storing(), 'broker-b': storing() } })
+  const client = cluster.client({ routeTtlMs: 1 })
+  const producer = createProducer(client, { producerGroup: 'g' })
+  let shardingKey = ''
+  for (let n = 0, brokerName = ''; brokerName !== 'broker-b'; n++) {
+    shardingKey = `${n}`
+    const { queue } = await producer.send({ topic: 'orders', body: 'x', shardingKey })
+    brokerName = queue.brokerName
+  }
+  const batch = async (): Promise<(string | undefined)[]> => {
+    const results = await producer.sendBatch('orders', [
+      { body: 'x', shardingKey },
+      { body: 'y', shardingKey },
+    ])
+    return results.map((each) => (each.outcome === 'stored' ? each.result.queue.brokerName : each.outcome))
+  }
+
+  cluster.topics['orders'] = { brokers: ['broker-a'] }
+  client.routes.forget(await client.route('orders', client.deadline()))
+  const unreported = await batch()
+  await cluster.broker('broker-b').close()
+  const batches = [await batch(), await batch()]
+
+  deepStrictEqual(unreported, ['broker-b', 'broker-b'])
+  deepStrictEqual(batches, [
+    ['not-sent', 'not-sent'],
+    ['broker-a', 'broker-a'],
+  ])
+})
+
 it('what is sent to a topic of which only a replica has reported yet goes to its master', async (t) => {
   const withoutMaster: string[] = []
   const cluster = await fakeCluster(t, { replicas: { 'broker-a': { 1: {} } }, withoutMaster })

@@ -186,7 +186,7 @@ function suite(name: string, start: () => Promise<Broker>, skip: boolean): void 
         lines.filter((line) => /AuthError|RMQ_AUTH|-secret/.test(line)),
         [],
       )
-      // Of each level and of metrics there were lines.
+      // Or there would have been nothing to find it in: of the functions, their metrics and their handlers there were lines.
       for (const each of ['"level":"INFO"', '"PolledEventCount"', '"message":"record"'])
         assert.ok(
           lines.some((line) => line.includes(each)),
