@@ -1,8 +1,10 @@
 /** What is noted of an invocation that failed. */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { ConfigError, TimeoutError } from '../../src/errors.ts'
 import { failureOf } from './functions.ts'
 import { judge } from './judge.ts'
+import { worstOf } from './worst-error.ts'
 
 it('is judged by its type, however long the text of its error is', () => {
   const judged = (errorType: string): readonly string[] => {
@@ -24,4 +26,21 @@ it('is judged by its type, however long the text of its error is', () => {
   }
 
   assert.deepStrictEqual([judged('TimeoutError').length, judged('TypeError').length], [0, 1])
+})
+
+it('is judged by the worst of its errors when it has several, of which Lambda tells only the text', () => {
+  const slow = new TimeoutError('no answer')
+  const wrong = new ConfigError('topic', 'takes text')
+  const fault = new TypeError('x is not a function')
+  const several = new AggregateError([slow, slow])
+
+  const worst = [
+    several,
+    slow,
+    new AggregateError([slow, fault]),
+    new AggregateError([slow, wrong]),
+    new AggregateError([wrong, new AggregateError([slow, fault])]),
+  ].map(worstOf)
+
+  assert.deepStrictEqual(worst, [several, slow, fault, wrong, fault])
 })

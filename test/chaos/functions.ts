@@ -40,13 +40,17 @@ export function failureOf(payload: string): { errorType: string; error: string }
   return { errorType, error: payload.slice(0, MOST_CHARACTERS) }
 }
 
+/** That of `dispatch` tells a judge more of its errors. */
+const sourceOf = (name: string): string =>
+  join(import.meta.dirname, name === 'dispatch' ? 'dispatch.ts' : `../../functions/${name}.ts`)
+
 async function bundle(folder: string): Promise<(name: string) => string> {
   const fileOf = (name: string): string => join(folder, 'functions', name, 'index.mjs')
   for (const name of functionNames)
     await bundleWith({
       ...bundleOptions,
       plugins: [replaced],
-      entryPoints: { index: join(import.meta.dirname, `../../functions/${name}.ts`) },
+      entryPoints: { index: sourceOf(name) },
       outdir: join(folder, 'functions', name),
     })
   return fileOf
