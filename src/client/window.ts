@@ -7,6 +7,7 @@ import { HeartBeat, type HeartbeatData, UnregisterClient } from '../commands/hea
 import { ConfigError, ConnectError, TimeoutError } from '../errors.ts'
 import type { Connection } from '../net/connection.ts'
 import { type CallOptions, type Deadline, ended, pause, within } from '../net/deadline.ts'
+import { onceMore, repeat } from '../net/repeat.ts'
 import { refuse } from '../wire/checks.ts'
 import type { Frame, FrameInput } from '../wire/frame.ts'
 import { findMasters, type Master } from './admin/masters.ts'
@@ -88,8 +89,10 @@ export const openWindow = async (client: Client, options: WindowOptions): Promis
 
   const register = async (master: Master): Promise<void> => {
     try {
-      await listen(master)
-      await network.call(master.address, HeartBeat, {}, heartbeat, { deadline })
+      await repeat(async () => {
+        await listen(master)
+        await network.call(master.address, HeartBeat, {}, heartbeat, { deadline })
+      }, onceMore)
       await listen(master) // the call may have replaced the connection
     } catch (error) {
       if (error instanceof ConfigError) throw error

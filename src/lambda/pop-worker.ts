@@ -5,11 +5,12 @@
  * back (protocol.md 14), so it is done here.
  */
 import type { Client } from '../client/client.ts'
-import { createPopConsumer, type PopConsumer } from '../client/popper.ts'
+import { createPopConsumer, type PopConsumer, type PopOptions } from '../client/popper.ts'
 import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
 import type { PoppedMessage, PopResult } from '../client/values.ts'
 import { InvokeError } from '../errors.ts'
 import type { CallOptions } from '../net/deadline.ts'
+import { onceMore, repeat } from '../net/repeat.ts'
 import { recordIdOf } from './event.ts'
 import { batchSizeAt, lastCall } from './intake.ts'
 import type { ResolvedEventSource } from './options.ts'
@@ -53,6 +54,7 @@ export class PopWorker {
   #timer: NodeJS.Timeout | undefined
   #extending: Promise<void> = Promise.resolve()
   #isStopping = false
+  #hasAnswer = false
   #longestMs = 0
 
   constructor(source: ResolvedEventSource, client: Client, handling: Handling, end: number) {
@@ -113,7 +115,7 @@ export class PopWorker {
       const maxMessages = batchSize - gathered.length
       const waitMs = Math.max(0, Math.min(until - Date.now(), LONGEST_POP_MS))
       const options = { maxMessages, waitMs, invisibleMs: INVISIBLE_MS, deadlineMs: this.#end }
-      const found = await this.#consumer.pop(topic, options).catch((error: unknown) => {
+      const found = await this.#pop(topic, options).catch((error: unknown) => {
         // A broker that is away must not keep what the others gave from being handled.
         this.error ??= error
       })
@@ -127,6 +129,16 @@ export class PopWorker {
       gathered.push(...messages)
     }
     return gathered
+  }
+
+  /** Until one has answered it is made once more: what a broker gave the first one comes again, as it does for the next invocation. */
+  async #pop(topic: string, options: PopOptions): Promise<PopResult> {
+    const found = await repeat(
+      () => this.#consumer.pop(topic, options),
+      (error, turn) => !this.#hasAnswer && !this.#isOver && onceMore(error, turn),
+    )
+    this.#hasAnswer = true
+    return found
   }
 
   #take(messages: readonly PoppedMessage[], undecodable: number): void {

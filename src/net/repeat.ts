@@ -1,5 +1,5 @@
 /** Making an attempt again: the one loop behind calls, routes and sends. Who may be repeated, and after which pause, is for the caller. */
-import { AbortError, RocketMQError } from '../errors.ts'
+import { AbortError, ConnectionLostError, RocketMQError, TimeoutError } from '../errors.ts'
 
 /**
  * Makes attempts, numbered from 0, until one succeeds or `again` says no. The error is that of the last one, unless
@@ -21,3 +21,10 @@ export const repeat = <T>(
   }
   return attempt(turn).catch(onError)
 }
+
+/**
+ * Once more, for what does no harm when it is done twice: a connection that died unseen while the function was frozen looks like a
+ * server that is silent.
+ */
+export const onceMore = (error: unknown, turn: number): boolean =>
+  turn === 0 && (error instanceof TimeoutError || error instanceof ConnectionLostError)
