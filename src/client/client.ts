@@ -61,7 +61,8 @@ export const createClient = (options: ClientOptions = {}): Client => {
         async () => {
           way = await route(topic, limits.deadline)
           const address = routes.address(way, brokerName, readFrom)
-          return await network.call(address, command, request, body, { ...limits, topic })
+          const once = command.effect === 'once'
+          return await network.call(address, command, request, body, { ...limits, topic, once })
         },
         (error, turn) => {
           // A pull that waits at the broker has a limit of its own, and is not begun again.

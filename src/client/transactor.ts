@@ -239,7 +239,7 @@ function sendingHalves(network: Network, group: string): Network {
     checkPropertiesLength(properties)
     const changed = { ...send, sysFlag: send.sysFlag | TRANSACTION_PREPARED, properties } as typeof request
     try {
-      return await network.call(address, command, changed, body, limits)
+      return await network.call(address, command, changed, body, { ...limits, once: true })
     } catch (error) {
       // Another attempt would leave a half message behind that a check finds, and delivers too.
       if (RocketMQError.is(error) && error.outcome === 'unknown') Object.assign(error, { retryable: false })

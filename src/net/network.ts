@@ -47,6 +47,8 @@ export interface CallLimits {
   timeoutMs?: number | undefined
   /** For the text and facts of errors. */
   topic?: string | undefined
+  /** Nobody makes it again when its answer is missing: it goes by a connection that was heard from not long ago. */
+  once?: boolean | undefined
 }
 
 /** The broker is draining: the request was not executed, and the connection should not be used again. */
@@ -111,8 +113,10 @@ export function createNetwork(
     }
     const credentials = source.get(deadline)
     if (isPromise(credentials))
-      return beforeSending(credentials.then(async (own) => sign(await pool.get(address, deadline), own)))
-    const connection = pool.get(address, deadline)
+      return beforeSending(
+        credentials.then(async (own) => sign(await pool.get(address, deadline, limits.once), own)),
+      )
+    const connection = pool.get(address, deadline, limits.once)
     return beforeSending(
       isPromise(connection)
         ? connection.then((opened) => sign(opened, credentials))
@@ -147,7 +151,10 @@ export function createNetwork(
       )
     },
     async oneway(address, command, values, body, limits) {
-      const { connection, request } = await prepare(address, command, values, body, limits)
+      const { connection, request } = await prepare(address, command, values, body, {
+        ...limits,
+        once: true,
+      })
       await connection.oneway(request)
     },
   }

@@ -32,6 +32,8 @@ interface Attempt {
 }
 
 const CLOSED = 'the client is closed'
+/** A connection that was heard from so long ago at most is trusted with what is not made again, in ms. */
+const HEARD_MS = 5_000
 /** After the first attempt that failed, in ms; up to twice as long. */
 const FIRST_REST_MS = 25
 /** From an attempt to the next but one, in ms; up to half as long again, so that not all sandboxes come at once. */
@@ -45,8 +47,12 @@ const LONGEST_REST_MS = 1.5 * REST_MS
 export const nextTurn = (): Promise<void> => new Promise((resolve) => process.nextTick(setImmediate, resolve))
 
 export interface Pool {
-  /** The connection to `address`, itself when it is there, opened if need be. @throws ConnectError, TimeoutError, DeadlineError, AbortError, ClosedError */
-  get(address: string, deadline: Deadline): Connection | Promise<Connection>
+  /**
+   * The connection to `address`, itself when it is there, opened if need be.
+   * @param once for a request that is not made again: no connection that may have ended unseen since it was heard from
+   * @throws ConnectError, TimeoutError, DeadlineError, AbortError, ClosedError
+   */
+  get(address: string, deadline: Deadline, once?: boolean): Connection | Promise<Connection>
   /**
    * At the start of an invocation: lets what the kernel queued during a freeze (FIN, RST) arrive, and drops the
    * connections that are gone. Two turns of the event loop: the first polls, the second has seen the close.
@@ -110,8 +116,11 @@ export const createPool = (
   }
 
   return {
-    get: (address, deadline) =>
-      cache.get(address, deadline, { address }, ({ signal }) => open(address, signal)),
+    get(address, deadline, once) {
+      const known = once && cache.entries.get(address)?.value
+      if (known && !known.isUsable(HEARD_MS)) cache.forget(address, known)
+      return cache.get(address, deadline, { address }, ({ signal }) => open(address, signal))
+    },
     async thaw() {
       await nextTurn()
       await nextTurn()

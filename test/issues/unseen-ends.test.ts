@@ -17,6 +17,7 @@ import {
 import { eventSource, transactionChecker } from '../../src/lambda/index.ts'
 import { type LocalBroker, lambdaContext, scheduledEvent, startBroker } from '../../src/testing/index.ts'
 import { openFreezeProxy } from '../reliability/freeze-proxy.ts'
+import { until } from '../support/local-lambda.ts'
 
 const TIMEOUT_MS = 2_000
 const logger = { debug() {}, info() {}, warn() {} }
@@ -106,16 +107,57 @@ it('a window of checks is opened behind it; it failed, since no master could be 
   deepStrictEqual(unreachable, [])
 })
 
-it('what is not made again fails by name, and the next one succeeds', async (t) => {
-  const { client, vanish } = await open(t)
+/** What is made once only. */
+function singleCalls(client: Client): (() => Promise<unknown>)[] {
   const transactions = createTransactionProducer(client, { producerGroup: 'shop' })
   const popper = createPopConsumer(client, { consumerGroup: 'billing' })
   const topics = createTopicAdmin(client)
-  const calls = [
+  return [
     () => transactions.begin({ topic: 'orders', body: 'x' }),
     () => popper.pop('orders'),
     () => topics.describe('orders'),
   ]
+}
+
+it('what is made once only goes by a connection that was heard from in the last 5 s, and does not meet one that vanished before', async (t) => {
+  const { broker, client, vanish } = await open(t)
+  const producer = createProducer(client, { producerGroup: 'shop' })
+  const oneway = async (): Promise<void> => producer.sendOneway({ topic: 'orders', body: 'one-way' })
+  const calls = [...singleCalls(client), oneway]
+  // Of a one-way send nobody says that it has come.
+  const arrived = async (count: number): Promise<void> =>
+    until(() => broker.messages('orders').length === count)
+  for (const call of calls) await call()
+  await arrived(1)
+  let passed = 0
+  const now = Date.now.bind(Date)
+  t.mock.method(Date, 'now', () => now() + passed)
+
+  for (const call of calls) {
+    vanish()
+    passed += 5_001
+    await call()
+  }
+
+  // Nobody says that it has come.
+  await arrived(2)
+})
+
+it('a connection that was heard from in the last 5 s is used again', async (t) => {
+  const { client } = await open(t)
+  const [begin] = singleCalls(client)
+  await begin?.()
+  const get = t.mock.method(client.network.pool, 'get')
+
+  await begin?.()
+
+  const [used] = get.mock.calls.map(({ result }) => result)
+  deepStrictEqual(used instanceof Promise, false)
+})
+
+it('before that it fails by name, and the next one succeeds', async (t) => {
+  const { client, vanish } = await open(t)
+  const calls = singleCalls(client)
   const told: unknown[] = []
   for (const call of calls) {
     await call()

@@ -97,7 +97,8 @@ export const callMaster = <Q, S, QB, SB>(
   body: QB,
   deadline: Deadline,
   topic?: string,
-): Promise<Answer<S, SB>> => client.network.call(address, command, request, body, { deadline, topic })
+): Promise<Answer<S, SB>> =>
+  client.network.call(address, command, request, body, { deadline, topic, once: true })
 
 /**
  * Does the same at every place, all at once.
