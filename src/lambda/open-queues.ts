@@ -56,7 +56,12 @@ export async function openQueues(
     const queues = all.filter(({ topic, brokerName }) => topic === source.topic && brokerName === name)
     const first = queues.find(({ queueId }) => queueId === 0)
     if (first) await ask([first])
-    if (first && !isNew(first)) return await open(fresh, { ...source, startingPosition: 'TRIM_HORIZON' })
+    if (first && !isNew(first)) {
+      // Whoever has queue 0 may have set the start of all of them since these were asked for.
+      for (const queue of fresh) offsets.delete(queueKey(queue))
+      await ask(fresh)
+      return await open(fresh, { ...source, startingPosition: 'TRIM_HORIZON' })
+    }
     if (first && !isHeld(first)) return []
     await ask(queues)
     const others = await open(queues.filter((queue) => queue !== first && isNew(queue)))
