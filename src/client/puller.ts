@@ -227,8 +227,12 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
 
   const searchOffset: PullConsumer['searchOffset'] = async (queue, time, boundaryType = 'lower', limits) => {
     checkChoice('boundary', boundaryType, 'lower', 'upper')
-    const timestamp = BigInt(checkTime('timestamp', time))
-    return await askOffset(queue, SearchOffsetByTimestamp, { timestamp, boundaryType }, limits)
+    return await askOffset(
+      queue,
+      SearchOffsetByTimestamp,
+      { timestamp: BigInt(checkTime('timestamp', time)), boundaryType },
+      limits,
+    )
   }
 
   /** Locks or unlocks: one call per broker, each with the queues it has, all at once. */
@@ -290,11 +294,13 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
     // A replica that cannot be read is not asked again: the next pull goes to the master.
     suggested.delete(key)
     const posted = asked?.from === from ? asked.answer : post(from, holdMs, replica)
-    return await posted.catch((error: unknown) => {
+    const answer = await posted.catch((error: unknown) => {
       // The connection may have swallowed it; all the time there was to wait is over.
       if (holdMs && error instanceof TimeoutError) return post(from, 0, replica)
       throw error
     })
+    // A replica may be behind, or have deleted more: where a queue begins and ends is for its master to say.
+    return replica && answer.code === 21 && !isReset(answer, from) ? post(from, 0) : answer
   }
 
   /** What is given of an answer to a pull from `from` on. */
@@ -402,22 +408,20 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
       if (answer.meaning === 'empty') return undefined
       if (offset !== undefined)
         return (await isCommitted(client, consumerGroup, queue, answer, { deadline })) ? offset : undefined
-      const text = `${queue.brokerName} answered without an offset`
-      throw new ProtocolError(text, { field: 'offset', topic: queue.topic })
+      const { topic, brokerName } = queue
+      throw new ProtocolError(`${brokerName} answered without an offset`, { field: 'offset', topic })
     },
 
     async commitOffset(queue, commitOffset, limits) {
       checkOffset(commitOffset)
       const { code, remark } = await ask(queue, UpdateConsumerOffset, { commitOffset }, limits)
       // Code 0, and yet nothing was committed: only the remark says so (protocol.md 9.1).
-      if (remark.includes(OFFSET_RESET_REMARK)) {
-        const text = `the offset of ${keyOf(queue)} was reset; go on at committedOffset`
-        throw new OffsetResetError(text, remark, {
-          responseCode: code,
-          topic: queue.topic,
-          outcome: 'refused',
-        })
-      }
+      if (remark.includes(OFFSET_RESET_REMARK))
+        throw new OffsetResetError(
+          `the offset of ${keyOf(queue)} was reset; go on at committedOffset`,
+          remark,
+          { responseCode: code, topic: queue.topic, outcome: 'refused' },
+        )
     },
 
     minOffset,
@@ -430,8 +434,12 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
       if (queue.topic.startsWith(retryTopic('')) || startingPosition === 'TRIM_HORIZON')
         return await minOffset(queue, limits)
       if (startingPosition === 'LATEST') return await maxOffset(queue, limits)
-      const ms = checkTime('startingPositionTimestamp', startingPositionTimestamp)
-      return await searchOffset(queue, ms, 'lower', limits)
+      return await searchOffset(
+        queue,
+        checkTime('startingPositionTimestamp', startingPositionTimestamp),
+        'lower',
+        limits,
+      )
     },
 
     async lock(queues, limits) {
@@ -450,16 +458,20 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
     async sendBack(message, limits = {}) {
       const { delayLevel = 0, maxReconsumeTimes } = limits
       if (maxReconsumeTimes !== undefined) checkInt('maxReconsumeTimes', maxReconsumeTimes)
-      const request = {
-        offset: message.commitLogOffset,
-        group,
-        delayLevel: checkInt('delayLevel', delayLevel, -0x8000_0000),
-        originMsgId: message.offsetMessageId,
-        originTopic: client.wrap(message.topic),
-        unitMode: false,
-        maxReconsumeTimes,
-      }
-      await ask(message.queue, ConsumerSendMsgBack, request, limits)
+      await ask(
+        message.queue,
+        ConsumerSendMsgBack,
+        {
+          offset: message.commitLogOffset,
+          group,
+          delayLevel: checkInt('delayLevel', delayLevel, -0x8000_0000),
+          originMsgId: message.offsetMessageId,
+          originTopic: client.wrap(message.topic),
+          unitMode: false,
+          maxReconsumeTimes,
+        },
+        limits,
+      )
     },
   }
 }
@@ -493,8 +505,10 @@ const soundPart = ({ messages: all, undecodable }: Decoded, from: bigint, next: 
     queueOffset >= from && queueOffset < next && reason.field !== 'totalLength'
   if (messages.length === 0 && !undecodable.some(isPlaced)) {
     const cause = undecodable[0]?.reason
-    const text = `the answer holds no message: ${cause?.message ?? 'it is empty'}`
-    throw new ProtocolError(text, { field: cause?.field ?? 'body', cause })
+    throw new ProtocolError(`the answer holds no message: ${cause?.message ?? 'it is empty'}`, {
+      field: cause?.field ?? 'body',
+      cause,
+    })
   }
   /** Behind the last message, as long as they are in order. */
   let end = from
