@@ -47,7 +47,7 @@ export const sweepTransactions = async (
   const result: SweepResult = { resolved: { committed: [], rolledBack: [] }, unknown: [], failed: [] }
   // Each request has the time that one has; the whole takes as long as it takes, or until the caller's deadline.
   const limits: CallOptions = { signal, deadlineMs }
-  const whole = { at: deadlineMs ?? Number.MAX_SAFE_INTEGER, signal, explicit: true }
+  const whole = { at: deadlineMs ?? Infinity, signal, explicit: true }
 
   /** Gives whether the message is done with. */
   const sweepOne = async (abandoned: Message): Promise<boolean> => {
@@ -59,7 +59,7 @@ export const sweepTransactions = async (
       const answer = await askResolver(options, message, checks, whole)
       if (answer === 'unknown') result.unknown.push(about)
       if (answer === 'commit') {
-        await producer.send({ ...resend(message), topic }, limits)
+        await producer.send(resend(message), limits)
         result.resolved.committed.push(about)
       }
       if (answer === 'rollback') result.resolved.rolledBack.push(about)
@@ -71,28 +71,35 @@ export const sweepTransactions = async (
   }
 
   const sweepQueue = async (queue: MessageQueue): Promise<void> => {
-    let offset = (await consumer.committedOffset(queue, limits)) ?? (await consumer.minOffset(queue, limits))
+    let committed = await consumer.committedOffset(queue, limits)
+    let offset = committed ?? (await consumer.minOffset(queue, limits))
+    /** Gives whether it is still this sweep's: to ask for one may take longer than the lease of 60 s, and whoever had it then has gone on. */
+    const commit = async (): Promise<boolean> => {
+      const [held] = await consumer.lock([queue], limits)
+      if (!held || (await consumer.committedOffset(queue, limits)) !== committed) return false
+      await consumer.commitOffset(queue, offset, limits)
+      committed = offset
+      return true
+    }
     while (!isOver(whole)) {
       const pulled = await consumer.pull(queue, offset, limits)
       for (const message of pulled.messages) {
         const isOwn = message.systemProperties['PGROUP'] === group
         if (isOver(whole) || (isOwn && !(await sweepOne(message)))) return
         offset = message.queueOffset + 1n
-        if (isOwn) await consumer.commitOffset(queue, offset, limits)
+        if (isOwn && !(await commit())) return
       }
       // Nobody can tell whose they are.
       for (const { reason: error } of pulled.undecodable)
         result.failed.push({ brokerName: queue.brokerName, error })
       if (pulled.nextBeginOffset > offset || pulled.status === 'OFFSET_MOVED') offset = pulled.nextBeginOffset
       else if (pulled.messages.length === 0) return
-      await consumer.commitOffset(queue, offset, limits)
-      // The lease of 60 s; whoever has it now has gone on from here.
-      if ((await consumer.lock([queue], limits)).length === 0) return
+      if (!(await commit())) return
     }
   }
 
   const queues = await queuesOf(consumer, limits)
-  const held = queues.length > 0 ? await consumer.lock(queues, limits) : []
+  const held = await consumer.lock(queues, limits)
   try {
     await Promise.all(
       held.map((queue) =>
@@ -102,7 +109,7 @@ export const sweepTransactions = async (
       ),
     )
   } finally {
-    if (held.length > 0) await consumer.unlock(held).catch(() => undefined) // the lease ends by itself
+    await consumer.unlock(held).catch(() => undefined) // the lease ends by itself
   }
   return result
 }
@@ -125,27 +132,21 @@ const originalOf = (client: Client, abandoned: Message): Message => {
 }
 
 /** What is sent for it: to the same queue, or by the same sharding key, and under the same id. */
-const resend = ({
-  body,
-  tag,
-  keys,
-  properties,
-  flag,
-  messageId,
-  queue,
-  topic,
-  systemProperties,
-}: Message) => {
-  const { __SHARDINGKEY: shardingKey, REAL_QID } = systemProperties
+const resend = (message: Message) => {
+  const {
+    topic,
+    systemProperties: { __SHARDINGKEY: shardingKey, REAL_QID },
+  } = message
   return {
-    body,
-    tag,
-    keys,
-    properties,
-    flag,
-    messageId,
+    topic,
+    body: message.body,
+    tag: message.tag,
+    keys: message.keys,
+    properties: message.properties,
+    flag: message.flag,
+    messageId: message.messageId,
     ...(shardingKey === undefined
-      ? { queue: { topic, brokerName: queue.brokerName, queueId: Number(REAL_QID) } }
+      ? { queue: { topic, brokerName: message.queue.brokerName, queueId: Number(REAL_QID) } }
       : { shardingKey }),
   }
 }

@@ -121,19 +121,29 @@ export const createBegin = (
       if ((message as Readonly<Record<string, unknown>> & TransactionMessage)[name] !== undefined)
         refuse(name, 'does not work in a transaction')
     const begunAt = Date.now()
-    const sent = await halves.send(message, limits)
-    const { status, messageId, queue, queueOffset, offsetMessageId } = sent
-    const transaction: Transaction = {
-      version: 1,
-      producerGroup,
-      topic: queue.topic,
+    const {
+      status,
       messageId,
-      brokerName: queue.brokerName,
-      queueOffset: String(queueOffset),
-      commitLogOffset: String(decodeOffsetMessageId(offsetMessageId).commitLogOffset),
-      begunAt,
+      queue: { topic, brokerName },
+      queueOffset,
+      offsetMessageId,
+    } = await halves.send(message, limits)
+    try {
+      const transaction: Transaction = {
+        version: 1,
+        producerGroup,
+        topic,
+        messageId,
+        brokerName,
+        queueOffset: String(queueOffset),
+        commitLogOffset: String(decodeOffsetMessageId(offsetMessageId).commitLogOffset),
+        begunAt,
+      }
+      return { transaction: seal ? sealTransaction(seal, transaction) : transaction, messageId, status }
+    } catch (error) {
+      // There is a half message, and a check asks about it.
+      throw Object.assign(error as Error, { topic, outcome: 'unknown' })
     }
-    return { transaction: seal ? sealTransaction(seal, transaction) : transaction, messageId, status }
   }
 }
 
@@ -146,19 +156,23 @@ export const createEnd = (
   return async (given, outcome, limits) => {
     checkChoice('outcome', outcome, 'commit', 'rollback')
     const { topic, brokerName, messageId, ...at } = readTransaction(seal, producerGroup, given)
-    const request = {
-      topic: client.wrap(topic),
-      producerGroup: group,
-      tranStateTableOffset: BigInt(at.queueOffset),
-      commitLogOffset: BigInt(at.commitLogOffset),
-      commitOrRollback: END_CODES[outcome],
-      fromTransactionCheck: false,
-      msgId: messageId,
-      transactionId: messageId,
-    }
-    const deadline = client.deadline(limits)
     await told(
-      client.callQueue({ topic, brokerName, queueId: 0 }, EndTransaction, request, undefined, { deadline }),
+      client.callQueue(
+        { topic, brokerName, queueId: 0 },
+        EndTransaction,
+        {
+          topic: client.wrap(topic),
+          producerGroup: group,
+          tranStateTableOffset: BigInt(at.queueOffset),
+          commitLogOffset: BigInt(at.commitLogOffset),
+          commitOrRollback: END_CODES[outcome],
+          fromTransactionCheck: false,
+          msgId: messageId,
+          transactionId: messageId,
+        },
+        undefined,
+        { deadline: client.deadline(limits) },
+      ),
     )
   }
 }
