@@ -4,11 +4,10 @@
  * is handed out that waited. It is no fence: a broker that restarts forgets it, so that commits look for themselves
  * (QueueProgress.commit).
  */
-import { setTimeout as wait } from 'node:timers/promises'
 import type { PullConsumer } from '../client/puller.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { TimeoutError } from '../errors.ts'
-import type { CallOptions } from '../net/deadline.ts'
+import { type CallOptions, pause } from '../net/deadline.ts'
 import { queueKey } from './event.ts'
 
 const RENEW_MS = 20_000
@@ -102,7 +101,7 @@ export async function takeLeases(
   const isSilent = (name: string): boolean => failures.get(name) instanceof TimeoutError
   const missing = queues.filter((queue) => !held.has(queueKey(queue)) && !isSilent(queue.brokerName))
   if (missing.length > 0 && Date.now() + 2 * SECOND_TRY_MS < limits.deadlineMs) {
-    await wait(SECOND_TRY_MS * (0.5 + Math.random() / 2))
+    await pause(SECOND_TRY_MS * (0.5 + Math.random() / 2), { at: limits.deadlineMs, explicit: false })
     for (const { brokerName } of missing) failures.delete(brokerName)
     for (const [brokerName, failure] of await lock(missing, limits)) failures.set(brokerName, failure)
   }

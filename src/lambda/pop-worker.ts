@@ -9,7 +9,7 @@ import { createPopConsumer, type PopConsumer, type PopOptions } from '../client/
 import { createPullConsumer, type PullConsumer } from '../client/puller.ts'
 import type { PoppedMessage, PopResult } from '../client/values.ts'
 import { InvokeError } from '../errors.ts'
-import type { CallOptions } from '../net/deadline.ts'
+import { type CallOptions, pause } from '../net/deadline.ts'
 import { onceMore, repeat } from '../net/repeat.ts'
 import { recordIdOf } from './event.ts'
 import { batchSizeAt, lastCall } from './intake.ts'
@@ -26,6 +26,8 @@ const EXTEND_MS = 20_000
 const GIVEN_BACK_MS = 1_000
 /** With a window, how long a broker may hold one pop of it. */
 const LONGEST_POP_MS = 5_000
+/** Within a window, before a broker is asked again that has given nothing. */
+const EMPTY_MS = 100
 /** Requests about single messages on their way at once. */
 const AT_ONCE = 64
 /** The delay levels as brokers are shipped, in seconds: 1 s to 2 h. */
@@ -124,7 +126,11 @@ export class PopWorker {
       this.#take(messages, undecodable.length)
       await this.#refuse(undecodable)
       // A broker gives 32 at once: only when it gives none is there no more.
-      if (messages.length + undecodable.length === 0 && Date.now() >= until) break
+      if (messages.length + undecodable.length === 0) {
+        if (Date.now() >= until) break
+        // One that holds no pops, as too many wait, answers at once.
+        await pause(EMPTY_MS, { at: until, explicit: false })
+      }
       if (messages.length > 0) until ||= Math.min(Date.now() + windowMs, this.#lastCall)
       gathered.push(...messages)
     }

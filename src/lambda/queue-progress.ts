@@ -194,7 +194,7 @@ export class QueueProgress {
     this.#isRead = true
     this.#max = result.maxOffset
     // An answer that does not move on, whatever its reason, must not keep the loop going.
-    this.#isDrained = result.nextBeginOffset >= result.maxOffset || result.nextBeginOffset === from
+    this.#isDrained = result.nextBeginOffset >= result.maxOffset || result.nextBeginOffset <= from
     if (result.status === 'OFFSET_MOVED') {
       await this.#move(result, from, limits)
       return []

@@ -3,9 +3,9 @@
  * committed before the next. It ends when the queues are drained, when the time is nearly over, or when the handler has
  * thrown: an outage of what the handler needs must not pump a topic into the dead-letter queue.
  */
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Message } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
+import { pause } from '../net/deadline.ts'
 import { recordIdOf } from './event.ts'
 import { type Batch, Intake } from './intake.ts'
 import type { ResolvedEventSource } from './options.ts'
@@ -192,7 +192,7 @@ export class Worker {
       return
     }
     await this.#settlement.commit(this.#queues)
-    await wait(BLOCK_PAUSE_MS)
+    await pause(BLOCK_PAUSE_MS, { at: this.#end, explicit: false })
   }
 
   #isTooLate(pauseMs: number): boolean {
