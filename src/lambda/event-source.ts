@@ -7,7 +7,8 @@
 import type { Client } from '../client/client.ts'
 import { createPullConsumer } from '../client/puller.ts'
 import type { Message } from '../client/values.ts'
-import { ConfigError, DeadlineError, ResponseError, RocketMQError } from '../errors.ts'
+import type { MessageQueue } from '../commands/message-queue.ts'
+import { ConfigError, DeadlineError, ResponseError, RocketMQError, RouteError } from '../errors.ts'
 import { checkObject, checkText } from '../wire/checks.ts'
 import { clientOf } from './client-option.ts'
 import { invocationDeadline, type LambdaContext } from './context.ts'
@@ -197,8 +198,11 @@ async function handOver(invoker: Invoker, payload: WorkerPayload, context: Lambd
   const { invokedFunctionArn: functionName } = context
   if (functionName === undefined)
     throw new ConfigError('continuation', 'needs Lambda’s context: it has no invokedFunctionArn')
-  const signal = AbortSignal.timeout(Math.max(1, context.getRemainingTimeInMillis()))
-  await invoker.start({ functionName }, payload, signal)
+  await invoker.start(
+    { functionName },
+    payload,
+    AbortSignal.timeout(Math.max(1, context.getRemainingTimeInMillis())),
+  )
 }
 
 function checkWindow({ windowMs }: ResolvedEventSource, context: LambdaContext): void {
@@ -283,7 +287,7 @@ async function pull(
     const wouldHandle = source.dryRun ? { wouldHandle: await worker.count() } : {}
     if (!source.dryRun) await worker.run()
     const failed = queues.find((queue) => queue.error !== undefined)
-    const error = worker.error ?? failed?.error ?? leases?.error ?? unread ?? noneRead(source, queues)
+    const error = worker.error ?? failed?.error ?? leases?.error ?? unread ?? noneRead(source, all, queues)
     const totals = totalsOf(queues)
     const summaries = queues.map((queue) => queue.summary())
     const result = { ...summarise(totals.counts, summaries, own.length - queues.length), ...wouldHandle }
@@ -299,12 +303,16 @@ async function pull(
 /** An invocation that could read none of its queues has not done its work: a schedule's alarm must see it. */
 function noneRead(
   { topic }: ResolvedEventSource,
+  all: readonly MessageQueue[],
   queues: readonly QueueProgress[],
-): DeadlineError | undefined {
+): RocketMQError | undefined {
+  if (all.every((queue) => queue.topic !== topic))
+    return new RouteError(`topic ${topic} has no readable queue`, { topic })
   if (queues.length === 0 || queues.some(({ isRead }) => isRead)) return undefined
-  const text = `no queue of ${topic} was read before the invocation ended; see whether its brokers answer, or give the function more time`
-  const cause = queues.find(({ cutOff }) => cutOff !== undefined)?.cutOff
-  return new DeadlineError(text, { topic, cause })
+  return new DeadlineError(
+    `no queue of ${topic} was read before the invocation ended; see whether its brokers answer, or give the function more time`,
+    { topic, cause: queues.find(({ cutOff }) => cutOff !== undefined)?.cutOff },
+  )
 }
 
 /** Loaded on demand: what pulls need not have it in its bundle's entry. */
@@ -331,8 +339,13 @@ async function handlingOf(
   const parsed = new WeakMap<Message, { value: unknown }>()
   const format = await loadFormat(eventFormat)
   const screen = await createScreen(format, schema, parsed)
-  const bootstrapServers = client.nameServers.addresses
-  const origin = { recordIdOf, bootstrapServers, consumerGroup, context, parsed }
+  const origin = {
+    recordIdOf,
+    bootstrapServers: client.nameServers.addresses,
+    consumerGroup,
+    context,
+    parsed,
+  }
   // A target cannot be warned, only given up.
   const extras = { signal: target ? stop : signal, client }
   return {
@@ -373,8 +386,10 @@ async function orFailed<T>(
 /** Also for what a handler throws because its signal says so. */
 function cutOff(cause?: unknown): RocketMQError {
   if (RocketMQError.is(cause)) return cause
-  const text = 'the handler was not done when the invocation had to end; its batch is redelivered'
-  return new DeadlineError(text, { cause })
+  return new DeadlineError(
+    'the handler was not done when the invocation had to end; its batch is redelivered',
+    { cause },
+  )
 }
 
 /** A handler that outlives its invocation is not waited for: what was settled before it stands. */

@@ -3,12 +3,11 @@
  * what is being handled, and up to where it may be committed. Offsets only move here, and only over what was handled,
  * sent back or filtered out.
  */
-import { setTimeout as wait } from 'node:timers/promises'
 import type { PullConsumer, ReadAheadOptions } from '../client/puller.ts'
 import type { Message, PullResult } from '../client/values.ts'
 import type { MessageQueue } from '../commands/message-queue.ts'
 import { BrokerError, OffsetResetError } from '../errors.ts'
-import type { CallOptions } from '../net/deadline.ts'
+import { type CallOptions, pause } from '../net/deadline.ts'
 import type { UndecodableMessage } from '../wire/message.ts'
 import type { ResolvedEventSource } from './options.ts'
 
@@ -381,7 +380,7 @@ export class QueueProgress {
   async #write(offset: bigint, limits: CallOptions): Promise<void> {
     await this.#consumer.commitOffset(this.queue, offset, limits).catch(async (error: unknown) => {
       if (!(error instanceof BrokerError && error.retryable)) throw error
-      await wait(BUSY_PAUSE_MS)
+      await pause(BUSY_PAUSE_MS, { at: Infinity, explicit: false })
       await this.#consumer.commitOffset(this.queue, offset, limits)
     })
   }

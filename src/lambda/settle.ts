@@ -166,13 +166,12 @@ export class Settlement {
       queue.leave(each, reason)
       return
     }
-    const { commitLogOffset, offsetMessageId, reconsumeTimes } = each
     const message = {
       queue: queue.queue,
       topic: this.#source.topic,
-      commitLogOffset,
-      offsetMessageId,
-      reconsumeTimes,
+      commitLogOffset: each.commitLogOffset,
+      offsetMessageId: each.offsetMessageId,
+      reconsumeTimes: each.reconsumeTimes,
     }
     const level = onFailure === 'block' ? DEAD_LETTER : this.#levelOf(each)
     queue.sendAway(each, () => this.#back(queue, each, message as Message, level))
@@ -190,8 +189,7 @@ export class Settlement {
   ): Promise<void> {
     const { maximumRetryAttempts: most } = this.#source
     try {
-      const maxReconsumeTimes = most === undefined ? {} : { maxReconsumeTimes: most }
-      await this.#consumer.sendBack(message, { ...this.limits, delayLevel, ...maxReconsumeTimes })
+      await this.#consumer.sendBack(message, { ...this.limits, delayLevel, maxReconsumeTimes: most })
       const isDead = delayLevel < 0 || (most !== undefined && (message.reconsumeTimes ?? 0) >= most)
       queue.passed(place, isDead ? 'deadLettered' : 'sentBack')
     } catch (error) {

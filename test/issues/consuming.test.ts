@@ -5,7 +5,9 @@ import { RequestCode } from '../../src/commands/index.ts'
 import { type EventSourceLogger, eventSource } from '../../src/lambda/index.ts'
 import { lambdaContext } from '../../src/testing/index.ts'
 import { type Consuming, consuming, sendUndecodable } from '../support/consuming.ts'
+import { fakeCluster } from '../support/fake-cluster.ts'
 import { printedJson } from '../support/printed.ts'
+import { filled, holding, run } from '../support/scripted-queue.ts'
 
 type Line = [level: string, message: string, fields: Readonly<Record<string, unknown>>]
 
@@ -145,5 +147,16 @@ describe('a record that cannot be decoded', () => {
         [1, 0, 1],
       ],
     )
+  })
+})
+
+it('a topic that nobody may read fails the invocation; it ended well, and nothing showed what waits there', async (t) => {
+  const writeOnly = { orders: { readQueueNums: 1, writeQueueNums: 1, perm: 2 } }
+  const cluster = await fakeCluster(t, { topics: writeOnly, brokers: { 'broker-a': holding(filled(3, 0n)) } })
+
+  await rejects(run(cluster, nothing), {
+    code: 'RMQ_ROUTE',
+    topic: 'orders',
+    message: 'topic orders has no readable queue',
   })
 })
