@@ -180,9 +180,9 @@ export class Intake {
 
   async #pull(queue: QueueProgress, readAhead: boolean): Promise<void> {
     try {
-      const { end, onUndecodable } = this.#options
-      const undecodable = await queue.pull({ deadlineMs: end, signal: this.#abort.signal, readAhead })
-      for (const each of undecodable) onUndecodable(queue, each)
+      const options = this.#options
+      const limits = { deadlineMs: options.end, signal: this.#abort.signal, readAhead }
+      for (const each of await queue.pull(limits)) options.onUndecodable(queue, each)
     } catch (error) {
       // What the end of the invocation cuts off is no failure: nothing of it was handed out. A queue that was never read shows it.
       if (error instanceof DeadlineError || error instanceof AbortError) queue.cutOff = error
