@@ -44,31 +44,31 @@ async function textAtStart(file: string, seen: Set<string> = new Set()): Promise
 
 describe('the minified size', () => {
   for (const [what, source, most] of [
-    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 36_200],
+    ['a client that only sends', "export { createClient, createProducer } from './src/index.ts'", 36_400],
     [
       'a client that sends, pulls, commits and locks',
       "export { createClient, createProducer, createPullConsumer } from './src/index.ts'",
-      54_400,
+      54_600,
     ],
     [
       'a client that creates topics',
       "export { createClient, createTopicAdmin } from './src/index.ts'",
-      38_900,
+      39_100,
     ],
-    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 39_000],
+    ['a client that reads lag', "export { createClient, createGroupAdmin } from './src/index.ts'", 39_200],
     [
       'a client that resets offsets',
       "export { createClient, createOffsetAdmin } from './src/index.ts'",
-      43_500,
+      43_700,
     ],
     [
       'a client that looks messages up',
       "export { createClient, createMessageQuery } from './src/index.ts'",
-      43_200,
+      43_400,
     ],
-    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 56_000],
-    ['the client entry', "export * from './src/index.ts'", 113_300],
-    ['the lambda entry', "export * from './src/lambda/index.ts'", 178_300],
+    ['a client that serves', "export { createClient, serve } from './src/index.ts'", 56_200],
+    ['the client entry', "export * from './src/index.ts'", 113_600],
+    ['the lambda entry', "export * from './src/lambda/index.ts'", 178_600],
     ['the errors entry', "export * from './src/errors.ts'", 2_100],
     ['the wire entry', "export * from './src/wire/index.ts'", 25_500],
     ['the commands entry', "export * from './src/commands/index.ts'", 30_700],
@@ -117,11 +117,11 @@ describe('the minified size', () => {
   })
 
   for (const [name, most] of [
-    ['publish', 50_700],
-    ['consume', 110_900],
-    ['dispatch', 83_300],
-    ['end-transaction', 47_400],
-    ['check-transactions', 75_200],
+    ['publish', 50_900],
+    ['consume', 111_100],
+    ['dispatch', 83_500],
+    ['end-transaction', 47_600],
+    ['check-transactions', 75_500],
   ] as const) {
     it(`of the ${name} function as deployed is at most ${most} bytes`, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'rocketmq-lambda-size-'))
@@ -133,7 +133,7 @@ describe('the minified size', () => {
     })
   }
 
-  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 54,100 bytes', async () => {
+  it('of the publish function with all that it loads on demand, but AWS’s SDK, is at most 54,300 bytes', async () => {
     const { outputFiles } = await build({
       ...bundleOptions,
       entryPoints: { index: join(root, 'functions', 'publish.ts') },
@@ -142,6 +142,6 @@ describe('the minified size', () => {
       write: false,
     })
     const bytes = outputFiles.reduce((sum, { contents }) => sum + contents.length, 0)
-    assert.ok(bytes <= 54_100, `${bytes} bytes`)
+    assert.ok(bytes <= 54_300, `${bytes} bytes`)
   })
 })

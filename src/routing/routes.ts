@@ -171,7 +171,9 @@ const toRoute = (topic: string, data: QueueRoute): Route => {
     const [brokerName = '', count] = part.split(':', 2)
     addTo(writable, brokerName, Number(count))
   }
-  for (const { brokerName, perm, readQueueNums, writeQueueNums } of [...data.queueDatas].sort(byBrokerName)) {
+  // One that is listed twice has its queues once: two readers of one would each handle all of it.
+  const listed = new Map(data.queueDatas.map((each) => [each.brokerName, each]))
+  for (const { brokerName, perm, readQueueNums, writeQueueNums } of [...listed.values()].sort(byBrokerName)) {
     const addresses = brokers.get(brokerName)
     // Brokers do not enforce a topic's write permission: the client alone does (protocol.md 2).
     if (!order && perm & PERM_WRITE && addresses?.has(MASTER)) addTo(writable, brokerName, writeQueueNums)

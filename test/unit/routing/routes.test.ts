@@ -138,6 +138,23 @@ describe('a route', () => {
     deepStrictEqual(names(readable), ['B/0', 'B/1', 'a/0', 'a/1', 'b/0', 'b/1'])
   })
 
+  it('has each queue once, also of a broker that is listed twice', async (t) => {
+    const [first, second] = [{ readQueueNums: 1 }, { readQueueNums: 2 }].map((more) => ({
+      brokerName: 'a',
+      writeQueueNums: 1,
+      perm: 6,
+      topicSysFlag: 0,
+      ...more,
+    }))
+    const brokerDatas = [{ cluster: 'c', brokerName: 'a', brokerAddrs: { 0: '127.0.0.1:1' } }]
+    const body = json({ queueDatas: [first, second], brokerDatas, filterServerTable: {} })
+    const { route } = await open(t, saying(body))
+
+    const { writable, readable } = await route()
+
+    deepStrictEqual([names(writable), names(readable)], [['a/0'], ['a/0', 'a/1']])
+  })
+
   it('has only the queues that its permissions allow', async (t) => {
     const allowed = await Promise.all(
       [0, 1, 2, 4, 6, 7].map(async (perm) => {
