@@ -93,6 +93,66 @@ test('dictionaries, the legacy format and unknown versions are refused', () => {
   }
 })
 
+/** A frame without checksums, of blocks of up to 64 KiB that do not reach into each other. */
+const frameOf = (
+  words: readonly (readonly [size: number, block: Buffer])[],
+  contentBytes?: bigint,
+): Buffer => {
+  const header = Buffer.from([4, 0x22, 0x4d, 0x18, contentBytes === undefined ? 0x60 : 0x68, 0x40])
+  const content = Buffer.alloc(contentBytes === undefined ? 0 : 8)
+  if (contentBytes !== undefined) content.writeBigUInt64LE(contentBytes)
+  const blocks = words.flatMap(([size, block]) => {
+    const word = Buffer.alloc(4)
+    word.writeUInt32LE(size)
+    return [word, block]
+  })
+  return Buffer.concat([header, content, Buffer.alloc(1), ...blocks, Buffer.alloc(4)])
+}
+const block = (hex: string): [number, Buffer] => [hex.length / 2, Buffer.from(hex, 'hex')]
+const STORED = 0x8000_0000
+const BLOCK_BYTES = 0x1_0000
+
+test('a block may be as large as its frame says, compressed or stored, and no larger', () => {
+  const [full, more] = [BLOCK_BYTES, BLOCK_BYTES + 1].map((size) => Buffer.alloc(size, 'x'))
+  /** One literal, repeated from 1 byte back up to so many bytes in all. */
+  const repeated = (count: number): [number, Buffer] => {
+    const rest = count - 1 - 4 - 15
+    const run = 'ff'.repeat(Math.floor(rest / 255)) + (rest % 255).toString(16).padStart(2, '0')
+    return block(`1f780100${run}00`)
+  }
+
+  deepStrictEqual(readLz4(frameOf([[STORED + BLOCK_BYTES, full as Buffer]]), LIMIT), full)
+  deepStrictEqual(readLz4(frameOf([repeated(BLOCK_BYTES)]), LIMIT), full)
+  for (const broken of [
+    [STORED + BLOCK_BYTES + 1, more as Buffer] as const,
+    repeated(BLOCK_BYTES + 1),
+    // 270 literals and a match of 4 bytes take 275: its output would fit.
+    block(`${`f0ff00${'78'.repeat(270)}0100`.repeat(239)}1078`),
+  ])
+    throws(() => readLz4(frameOf([broken]), LIMIT), /a length leads beyond its bounds/)
+})
+
+test('a block that is cut, or whose match lies where nothing is, is refused', () => {
+  for (const [hex, reason] of [
+    ['5061626364', /a length leads beyond its bounds/], // five literals, four there
+    ['f0ffff', /a length leads beyond its bounds/], // a run without an end
+    ['106101', /a length leads beyond its bounds/], // half a match offset
+    ['10610100', /a length leads beyond its bounds/], // no literals behind the match
+    ['10610000', /match before the start/],
+    ['1061000000', /match before the start/],
+    ['10610200', /match before the start/],
+  ] as const)
+    throws(() => readLz4(frameOf([block(hex)]), LIMIT), reason, hex)
+})
+
+test('a frame has as many bytes as it says, in both words of its content size', () => {
+  const one = block('1061')
+
+  strictEqual(readLz4(frameOf([one], 1n), LIMIT).toString(), 'a')
+  for (const wrong of [0n, 2n, 0x1_0000_0001n])
+    throws(() => readLz4(frameOf([one], wrong), LIMIT), /wrong content size/)
+})
+
 test('a small frame that promises much allocates little', () => {
   const before = process.memoryUsage().arrayBuffers
   const frame = file('one')
