@@ -134,7 +134,7 @@ export interface JavaClient {
   sendBack(back: OnQueue & { offset: bigint | number; delayLevel: number }): Promise<void>
   /**
    * Runs a push consumer, from the beginning for a new group, until it has received `expected` messages, attempts
-   * that were made to fail included; then it commits and leaves. @default timeoutMs 30000
+   * that were made to fail included; then it commits and leaves. @default timeoutMs 120000
    */
   consume(
     consume: Filter & {

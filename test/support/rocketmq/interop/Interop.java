@@ -318,7 +318,7 @@ public class Interop {
         }
         consumer.start();
         try {
-            if (!done.await(r.getLongValue("timeoutMs", 30_000), TimeUnit.MILLISECONDS)) {
+            if (!done.await(r.getLongValue("timeoutMs", 120_000), TimeUnit.MILLISECONDS)) {
                 throw new IllegalStateException("received " + received.size() + " of " + expected + " messages");
             }
         } finally {
@@ -336,7 +336,7 @@ public class Interop {
         consumer.subscribe(r.getString("topic"), selector(r));
         consumer.start();
         List<Object> received = new ArrayList<>();
-        long limit = System.currentTimeMillis() + r.getLongValue("timeoutMs", 30_000);
+        long limit = System.currentTimeMillis() + r.getLongValue("timeoutMs", 120_000);
         try {
             while (received.size() < r.getIntValue("expected")) {
                 if (System.currentTimeMillis() > limit) throw new IllegalStateException("received " + received.size());
