@@ -828,6 +828,37 @@ describe('the judge of a chaos run', () => {
     assert.deepStrictEqual([lost.violations, lost.explained], [[], [`${text} (kill of broker-a)`]])
   })
 
+  it('explains records that were passed over behind others that came again by a kill while who had done them was at work: it commits them late', () => {
+    const again = [0, 2].flatMap((each) => {
+      const other = { invocation: `again-${each}`, pid: 2 + each }
+      return [
+        record('start', each, 3_000 + each, other),
+        record('end', each, 3_000 + each, other),
+        invocation({ name: 'consume-block', ...other, at: 3_010 + each, durationMs: 20 }),
+      ]
+    })
+    const found = (killedAt: number, history: readonly Happening[] = sound): string[] =>
+      [
+        judge([
+          ...history,
+          ...again,
+          firstInvocation(3_500, 2_000),
+          fault('kill', 'broker-a', killedAt, 2_900),
+        ]),
+      ].flatMap(({ violations }) => violations.filter((each) => each.startsWith('order:')))
+
+    const within = found(2_100)
+    const before = found(1_400)
+    const neverDone = found(
+      2_100,
+      sound.filter((each) => each !== handled[2] && each !== handled[3]),
+    )
+
+    const text = 'order: chaos-block began orders/broker-a/0/2 before 1 was done'
+    assert.deepStrictEqual([within, before], [[], [text]])
+    assert.deepStrictEqual(neverDone.includes(text), true)
+  })
+
   it('explains a second owner by a kill of the broker at any time of the invocation that had the queue first', () => {
     const own = firstInvocation(4_000, 3_500)
     const second = { invocation: 'second', pid: 2 }

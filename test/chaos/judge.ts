@@ -358,6 +358,8 @@ function swapsOf(lines: readonly RecordLine[], held: readonly Of<'held'>[]): Fou
   /** Which place of a lane may be begun at most, and who was at work in it before. */
   const next = new Map<string, number>()
   const before = new Map<string, RecordLine>()
+  /** Who has done a place of a lane, the last time. */
+  const done = new Map<string, RecordLine>()
   const swaps: Found[] = []
   for (const line of lines) {
     const { what, queue, offset, at, group } = line
@@ -368,8 +370,16 @@ function swapsOf(lines: readonly RecordLine[], held: readonly Of<'held'>[]): Fou
     if (what === 'start' && place > expected) {
       const missing = lanes.get(lane)?.[expected]?.offset
       const text = `order: ${group} began ${queue}/${offset} before ${missing} was done`
-      swaps.push({ text, at, queue, owners: [before.get(lane) ?? line, line] })
+      const owners = [before.get(lane) ?? line, line]
+      // All of it was done before something began anew: whoever did the last of it may have committed that only now.
+      const passed = Array.from({ length: place - expected }, (_, index) =>
+        done.get(`${lane} ${expected + index}`),
+      )
+      const committer = passed.at(-1)
+      if (committer && passed.every(Boolean)) owners.push(committer)
+      swaps.push({ text, at, queue, owners })
     }
+    if (what === 'end') done.set(`${lane} ${place}`, line)
     // Not back: of two owners the slower one may end last.
     next.set(lane, what === 'end' ? Math.max(expected, place + 1) : place)
     before.set(lane, line)
