@@ -300,6 +300,7 @@ public class Interop {
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setConsumeMessageBatchMaxSize(1);
         consumer.setAwaitTerminationMillisWhenShutdown(5_000); // or the last message is not among what is committed
+        consumer.setPullInterval(1_000); // or a pull from before the last message, which commits too, may overtake what shutdown commits
         consumer.subscribe(r.getString("topic"), selector(r));
         if (r.getBooleanValue("orderly")) {
             consumer.registerMessageListener((MessageListenerOrderly) (list, context) -> {
