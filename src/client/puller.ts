@@ -64,10 +64,11 @@ export interface PullOptions extends CallOptions {
 /** For the event source. */
 export interface ReadAheadOptions extends PullOptions {
   /**
-   * When there is more behind the answer, it is asked for before the answer is decoded, so that the broker has work meanwhile.
-   * The next pull of the queue, with the same limits, gets it; the caller has to go on at once, for a broker tells of a reset only once.
+   * When there is more behind the answer, whether that is asked for before the answer is decoded, so that the broker has work
+   * meanwhile. The next pull of the queue, with the same limits, gets it; the caller has to go on at once, for a broker tells of a
+   * reset only once.
    */
-  readAhead?: boolean
+  readAhead?: () => boolean
 }
 
 export type StartingPosition = 'TRIM_HORIZON' | 'LATEST' | 'AT_TIMESTAMP'
@@ -385,7 +386,7 @@ export const createPullConsumer = (client: Client, options: PullConsumerOptions)
       const isFound = answer.code === 0
       const { nextBeginOffset: from, maxOffset } = answer.header
       let following: Promise<PullAnswer | undefined> | undefined
-      if (readAhead && isFound && from < maxOffset) {
+      if (isFound && from < maxOffset && readAhead?.()) {
         const asking = post(from, 0, suggestedBrokerId)
         following = asking.catch(() => undefined) // it is told to whoever goes on there
         ahead.set(key, { from, answer: asking })

@@ -19,6 +19,8 @@ const MAX_BYTES = 32 * 1024 * 1024
 const LOOK_AGAIN_MS = 1_000
 /** A batch that is not full waits so long for pulls under way: one slow broker must not hold up the others. */
 const GATHER_MS = 50
+/** How long an answer that is under way is waited for at the end: a broker tells of a reset only once. */
+const GRACE_MS = 50
 
 export interface IntakeOptions {
   batchSize: number
@@ -69,6 +71,8 @@ export class Intake {
   readonly #lastCall: number
   #running = 0
   #isClosed = false
+  /** Set when it is being closed. */
+  #grace: NodeJS.Timeout | undefined
   #changed = Promise.withResolvers<void>()
 
   constructor(queues: readonly QueueProgress[], options: IntakeOptions) {
@@ -124,11 +128,13 @@ export class Intake {
     this.#wake()
   }
 
-  /** Ends the pulls under way, and with them every wait. Nothing of what waited was handed out. */
+  /** Takes what the pulls under way bring at once, and ends them, and with them every wait. Nothing of what waited was handed out. */
   async close(): Promise<void> {
     this.stop()
-    this.#abort.abort()
+    this.#grace = setTimeout(() => this.#abort.abort(), GRACE_MS)
     await Promise.all(this.#pulls)
+    clearTimeout(this.#grace)
+    this.#abort.abort()
   }
 
   /** Whether the time is over, or it was stopped. */
@@ -181,11 +187,19 @@ export class Intake {
   async #pull(queue: QueueProgress, readAhead: boolean): Promise<void> {
     try {
       const options = this.#options
-      const limits = { deadlineMs: options.end, signal: this.#abort.signal, readAhead }
+      const limits = {
+        deadlineMs: options.end,
+        signal: this.#abort.signal,
+        // Nobody would take it behind a queue that is left, or at the end.
+        readAhead: () => {
+          queue.isAhead = readAhead && !this.isOver && !queue.isStopped
+          return queue.isAhead
+        },
+      }
       for (const each of await queue.pull(limits)) options.onUndecodable(queue, each)
     } catch (error) {
       // What the end of the invocation cuts off is no failure: nothing of it was handed out. A queue that was never read shows it.
-      if (error instanceof DeadlineError || error instanceof AbortError) queue.cutOff = error
+      if (error instanceof DeadlineError || error instanceof AbortError || this.#grace) queue.cutOff = error
       else queue.fail(error)
     }
   }
@@ -195,8 +209,7 @@ export class Intake {
     const { groupOf = () => '' } = this.#options
     const ready = this.#queues.filter((queue) => this.#free(queue) > 0)
     const group = (queue: QueueProgress): string => `${isRetry(queue)} ${groupOf(queue)}`
-    const [first] = ready
-    return first ? ready.filter((queue) => group(queue) === group(first)) : []
+    return ready.filter((queue) => group(queue) === group(ready[0] as QueueProgress))
   }
 
   #sizeOf(queues: readonly QueueProgress[]): number {
@@ -259,11 +272,8 @@ export class Intake {
   /** Waits until something changes, or until `time`, and never for long. */
   async #change(time: number | undefined): Promise<void> {
     const until = Math.min(time ?? Infinity, this.#options.end, Date.now() + LOOK_AGAIN_MS)
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, Math.max(1, until - Date.now()))
-    })
-    await Promise.race([this.#changed.promise, timeout])
+    const timer = setTimeout(() => this.#wake(), Math.max(1, until - Date.now()))
+    await this.#changed.promise
     clearTimeout(timer)
   }
 }

@@ -97,7 +97,8 @@ export class QueueProgress {
   #finished: bigint[] = []
   /** The first place that has to be read again. */
   #left: bigint | undefined
-  readonly #start: bigint
+  /** Where the group stands as long as nothing is known to be committed. */
+  #start: bigint
   /** Where to pull next. */
   #next: bigint
   #committed: bigint | undefined
@@ -180,9 +181,7 @@ export class QueueProgress {
       const result = await this.#consumer.pull(this.queue, from, limits)
       // Reset or stopped meanwhile: what came belongs to another place. A reset is told only once.
       if (this.isStopped ? !isReset(result, from) : this.#next !== from) return []
-      const undecodable = await this.#take(result, from, limits)
-      this.isAhead = limits.readAhead === true && !this.#isDrained
-      return undecodable
+      return await this.#take(result, from, limits)
     } finally {
       this.isPulling = false
       this.lookedAt = Date.now()
@@ -221,9 +220,11 @@ export class QueueProgress {
     let to = nextBeginOffset
     let reason = 'it was reset'
     if (isReset(result, from)) {
-      // As a commit does that learns of it: what was read before belongs to another place.
+      // As a commit does that learns of it: what was read before belongs to another place. A commit may have been written over the
+      // reset while this answer was under way: it is to be committed, whatever is known.
       this.#restart(to)
-      this.#committed = to
+      this.#start = to
+      this.#committed = undefined
     } else if (from < minOffset) {
       reason = `what came before ${minOffset} has expired`
       this.counts.skipped += to > from ? Number(to - from) : 0
@@ -345,7 +346,7 @@ export class QueueProgress {
     const found = await this.#consumer.committedOffset(this.queue, limits)
     // It was committed here, and the answer was lost.
     if (found !== undefined && found === this.#sent) this.#know(found)
-    if (found !== undefined && found > (this.#committed ?? found)) {
+    if (found !== undefined && found > (this.#committed ?? this.#start)) {
       this.#committed = found
       return this.lose(`somebody else has moved the group to ${found}`)
     }

@@ -488,7 +488,7 @@ describe('a long poll', () => {
 })
 
 describe('a pull that reads ahead', () => {
-  const ahead: ReadAheadOptions = { readAhead: true }
+  const ahead: ReadAheadOptions = { readAhead: () => true }
   /** Of a queue of 20 messages, ten at a time. */
   const ten: Handler = ({ ext: { queueOffset } }) =>
     pulled(0, [{ queueOffset: BigInt(queueOffset as string) }], {

@@ -90,7 +90,7 @@ describe('batches', () => {
         isAhead,
         isDrained: false,
         async pull({ readAhead }: ReadAheadOptions) {
-          read.push(readAhead)
+          read.push(readAhead?.())
           own.isAhead = false
           own.isDrained = true
           own.lookedAt = Date.now()
