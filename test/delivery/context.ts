@@ -18,6 +18,7 @@ import {
 } from '../../src/index.ts'
 import type { EventSourceMapping, EventSourceResult } from '../../src/lambda/index.ts'
 import { type LocalFunction, type LocalLambda, startLambda } from '../../src/testing/index.ts'
+import { until } from '../conformance/context.ts'
 import type { Scope } from '../support/local-lambda.ts'
 import type { Entry, Order } from './orders.ts'
 
@@ -102,6 +103,7 @@ export async function createContext(t: Scope, cluster: Cluster): Promise<Context
   const { nameServers, addresses } = cluster
   const client = createClient({ nameServers, timeoutMs: 20_000, routeTtlMs: 1 })
   t.after(() => client.close())
+  const routes = createPullConsumer(client, { consumerGroup: group })
   const queue: Context['queue'] = (queueId = 0, brokerName = 'broker-a') => ({ topic, brokerName, queueId })
   let orders = 0
   return {
@@ -113,10 +115,16 @@ export async function createContext(t: Scope, cluster: Cluster): Promise<Context
     async createTopic(settings = {}, brokerName) {
       const request = { topic, readQueueNums: 1, writeQueueNums: 1, ...settings }
       for (const [name, address] of Object.entries(addresses))
-        if (brokerName === undefined || brokerName === name)
+        if (brokerName === undefined || brokerName === name) {
           await client.network.call(address, UpdateAndCreateTopic, request, undefined, {
             deadline: client.deadline(),
           })
+          // A producer that finds no route yet lets each broker make the topic as it likes.
+          await until(`the route of ${topic} at ${name}`, async () => {
+            const queues = await routes.queues(topic).catch(() => [])
+            return queues.filter((each) => each.brokerName === name).length === request.readQueueNums
+          })
+        }
     },
     async deleteTopic() {
       for (const address of Object.values(addresses))

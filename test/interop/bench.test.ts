@@ -67,6 +67,11 @@ describe('the benchmark', { skip: !(await realBrokerAvailable()) }, () => {
     await client.network.call(address, UpdateAndCreateTopic, request, undefined, {
       deadline: client.deadline(),
     })
+    const consumer = createPullConsumer(client, { consumerGroup: 'judge' })
+    await until(
+      `the route of ${topic}`,
+      async () => (await consumer.queues(topic).catch(() => [])).length === 8,
+    )
   }
 
   it('stores as many messages as each program says, one by one and in batches', async () => {
