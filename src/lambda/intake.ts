@@ -134,7 +134,7 @@ export class Intake {
     this.#grace = setTimeout(() => this.#abort.abort(), GRACE_MS)
     await Promise.all(this.#pulls)
     clearTimeout(this.#grace)
-    this.#abort.abort()
+    this.#abort.abort() // what was asked for ahead just before the end, too
   }
 
   /** Whether the time is over, or it was stopped. */
